@@ -1,0 +1,200 @@
+//! One function for each question, and the few things that hold for all.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use control_plane::{Actor, Cause};
+use route_plan::Phase;
+use serde::de::DeserializeOwned;
+use telemetry::Telemetry;
+
+use crate::problem::Problem;
+use crate::wire::{
+    ChangedAnswer, MigrationAnswer, MigrationsAnswer, Reload, ReloadedAnswer, SetPercent, SetPhase,
+    StatusAnswer, WhereAnswer,
+};
+use crate::{MAX_BODY_BYTES, Parts, REQUEST_TIMEOUT, query};
+
+/// The longest name of a person that is taken.
+const MAX_WHO_CHARS: usize = 128;
+/// The longest reason that is taken.
+const MAX_REASON_CHARS: usize = 1024;
+/// Who asks, where nobody says.
+const ANONYMOUS: &str = "the admin API";
+
+type Answer = Result<Response, Problem>;
+
+pub(crate) async fn metrics(State(parts): State<Parts>) -> Response {
+    ([(CONTENT_TYPE, HeaderValue::from_static(Telemetry::CONTENT_TYPE))], parts.telemetry.scrape())
+        .into_response()
+}
+
+/// The process is alive: it could answer this.
+pub(crate) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Clients can be sent here.
+pub(crate) async fn readyz(State(parts): State<Parts>) -> Response {
+    let status = parts.control.status();
+    if status.is_ready() {
+        return "ready\n".into_response();
+    }
+    let why = if status.draining { "draining\n" } else { "no listener is open\n" };
+    (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
+}
+
+pub(crate) async fn status(State(parts): State<Parts>) -> Response {
+    Json(StatusAnswer::from(&*parts.control.status())).into_response()
+}
+
+pub(crate) async fn migrations(State(parts): State<Parts>) -> Response {
+    Json(MigrationsAnswer::from(&*parts.control.status())).into_response()
+}
+
+pub(crate) async fn migration(State(parts): State<Parts>, name: Name) -> Answer {
+    let (name, status) = (path_name(name)?, parts.control.status());
+    match status.migration(&name) {
+        Some(migration) => Ok(Json(MigrationAnswer::from(migration)).into_response()),
+        None => {
+            let known = status.migrations.iter().map(|migration| migration.name.clone()).collect();
+            Err(control_plane::ControlError::UnknownMigration { name, known }.into())
+        }
+    }
+}
+
+pub(crate) async fn set_percent(
+    State(parts): State<Parts>,
+    name: Name,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    let name = path_name(name)?;
+    let wanted: SetPercent = json(&headers, body)?;
+    let actor = actor(wanted.who, wanted.reason)?;
+    let changed = parts.control.set_percent(&name, wanted.percent, actor).await?;
+    Ok(Json(ChangedAnswer::from(&changed)).into_response())
+}
+
+pub(crate) async fn set_phase(
+    State(parts): State<Parts>,
+    name: Name,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    let name = path_name(name)?;
+    let wanted: SetPhase = json(&headers, body)?;
+    let phase: Phase = wanted.phase.parse().map_err(|error| {
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-request").detail(format!("phase: {error}"))
+    })?;
+    let actor = actor(wanted.who, wanted.reason)?;
+    let changed = parts.control.set_phase(&name, phase, actor).await?;
+    Ok(Json(ChangedAnswer::from(&changed)).into_response())
+}
+
+pub(crate) async fn reload(State(parts): State<Parts>, headers: HeaderMap, body: Body) -> Answer {
+    let wanted = match body {
+        Ok(body) if body.is_empty() => Reload::default(),
+        body => json(&headers, body)?,
+    };
+    let actor = actor(wanted.who, wanted.reason)?;
+    let reloaded = parts.control.reload(Cause::Asked(actor)).await?;
+    Ok(Json(ReloadedAnswer::from(reloaded)).into_response())
+}
+
+pub(crate) async fn place(State(parts): State<Parts>, name: Name, RawQuery(query): RawQuery) -> Answer {
+    let name = path_name(name)?;
+    let key = query::parameter(query.as_deref(), "key")
+        .ok_or_else(|| Problem::bad_request("the key is missing: .../where?key=KEY"))?;
+    let place = parts.control.where_key(&name, &key)?;
+    Ok(Json(WhereAnswer::from(&place)).into_response())
+}
+
+pub(crate) async fn not_found(uri: Uri) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not-found").detail(format!("there is nothing at {}", uri.path()))
+}
+
+pub(crate) async fn wrong_method(method: Method, uri: Uri) -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed")
+        .detail(format!("{method} is not possible at {}", uri.path()))
+}
+
+/// The layer that refuses announced bodies that are too large before any of it is read, ends requests that take too
+/// long, and marks every answer as one not to be kept or guessed about.
+pub(crate) async fn within_limits(request: Request, next: Next) -> Response {
+    let announced =
+        request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let mut response = if announced.is_some_and(|bytes: u64| bytes > MAX_BODY_BYTES as u64) {
+        too_large().into_response()
+    } else {
+        match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
+            Ok(response) => response,
+            Err(_) => Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout")
+                .detail(format!("the request took longer than {} s", REQUEST_TIMEOUT.as_secs()))
+                .into_response(),
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+fn too_large() -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large")
+        .detail(format!("a body has at most {MAX_BODY_BYTES} bytes"))
+}
+
+type Name = Result<Path<String>, PathRejection>;
+type Body = Result<Bytes, BytesRejection>;
+
+fn path_name(name: Name) -> Result<String, Problem> {
+    name.map(|Path(name)| name).map_err(|rejection| Problem::bad_request(rejection.body_text()))
+}
+
+/// A body of JSON. Its media type must say so: what an HTML form can send never does.
+fn json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Problem> {
+    let body = body.map_err(|rejection| {
+        let status = rejection.status();
+        if status == StatusCode::PAYLOAD_TOO_LARGE {
+            too_large()
+        } else {
+            Problem::new(status, "bad-request").detail(rejection.body_text())
+        }
+    })?;
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json")
+            .detail("the body is expected as `Content-Type: application/json`"));
+    }
+    serde_json::from_slice(&body).map_err(|error| {
+        let (status, code) = match error.classify() {
+            serde_json::error::Category::Data => (StatusCode::UNPROCESSABLE_ENTITY, "bad-request"),
+            _ => (StatusCode::BAD_REQUEST, "bad-json"),
+        };
+        Problem::new(status, code).detail(error.to_string())
+    })
+}
+
+fn actor(who: Option<String>, reason: Option<String>) -> Result<Actor, Problem> {
+    let who = who.filter(|who| !who.is_empty()).unwrap_or_else(|| ANONYMOUS.to_owned());
+    is_plain("who", &who, MAX_WHO_CHARS)?;
+    let reason = reason.filter(|reason| !reason.is_empty());
+    reason.as_deref().map_or(Ok(()), |reason| is_plain("reason", reason, MAX_REASON_CHARS))?;
+    Ok(Actor { who, reason })
+}
+
+/// Both end up in logs and on terminals.
+fn is_plain(field: &str, text: &str, max_chars: usize) -> Result<(), Problem> {
+    if text.chars().count() > max_chars || text.chars().any(char::is_control) {
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-request")
+            .detail(format!("{field}: expected one line of at most {max_chars} characters")));
+    }
+    Ok(())
+}

@@ -1,0 +1,328 @@
+//! What travels: the JSON of requests and answers, apart from the types inside.
+
+use std::time::SystemTime;
+
+use control_plane::{ArmStatus, Bound, Changed, LastChange, MigrationStatus, Reloaded, Status, Where};
+use serde::{Deserialize, Deserializer, Serialize};
+use traffic_split::{Arm, Percent, Reason};
+
+/// `POST .../percent`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetPercent {
+    /// A number of per cent, or a text such as `"37.5%"`.
+    #[serde(deserialize_with = "percent")]
+    pub(crate) percent: Percent,
+    #[serde(default)]
+    pub(crate) who: Option<String>,
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
+}
+
+/// `POST .../phase`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetPhase {
+    pub(crate) phase: String,
+    #[serde(default)]
+    pub(crate) who: Option<String>,
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
+}
+
+/// `POST reload`; its body may be left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Reload {
+    #[serde(default)]
+    pub(crate) who: Option<String>,
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
+}
+
+/// `GET status`.
+#[derive(Debug, Serialize)]
+pub(crate) struct StatusAnswer<'a> {
+    version: &'static str,
+    started_at: String,
+    uptime_seconds: f64,
+    ready: bool,
+    draining: bool,
+    generation: u64,
+    workers: usize,
+    connections_open: u64,
+    listeners: Vec<ListenerAnswer>,
+    config: ConfigAnswer<'a>,
+    state: StateAnswer<'a>,
+    migrations: Vec<MigrationAnswer<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct ListenerAnswer {
+    listen: String,
+    bound: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ConfigAnswer<'a> {
+    path: &'a str,
+    last_reload_successful: bool,
+    last_applied_at: String,
+    last_error: Option<&'a str>,
+    reloads: ReloadsAnswer,
+    needs_restart: &'a [String],
+    warnings: &'a [String],
+}
+
+#[derive(Debug, Serialize)]
+struct ReloadsAnswer {
+    applied: u64,
+    refused: u64,
+    unchanged: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct StateAnswer<'a> {
+    /// Whether intents outlive a restart.
+    durable: bool,
+    dir: Option<&'a str>,
+    note: &'static str,
+}
+
+/// `GET migrations`.
+#[derive(Debug, Serialize)]
+pub(crate) struct MigrationsAnswer<'a> {
+    migrations: Vec<MigrationAnswer<'a>>,
+}
+
+/// `GET migrations/{name}`.
+#[derive(Debug, Serialize)]
+pub(crate) struct MigrationAnswer<'a> {
+    name: &'a str,
+    old: &'a str,
+    new: &'a str,
+    phase: &'static str,
+    phase_from: &'static str,
+    percent: PercentAnswer,
+    why: &'a str,
+    last_change: Option<LastChangeAnswer<'a>>,
+    attempt: u64,
+    salt: &'a str,
+    keys: &'a [String],
+    arms: ArmsAnswer,
+    keyless_requests: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct PercentAnswer {
+    asked: f64,
+    asked_from: &'static str,
+    in_force: f64,
+    /// Over the latest minute; `null` without requests.
+    measured: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct LastChangeAnswer<'a> {
+    at: String,
+    who: &'a str,
+    what: &'a str,
+    reason: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+struct ArmsAnswer {
+    old: ArmAnswer,
+    new: ArmAnswer,
+}
+
+#[derive(Debug, Serialize)]
+struct ArmAnswer {
+    requests: u64,
+    failures: u64,
+    client_aborts: u64,
+}
+
+/// What a changed percent or phase did.
+#[derive(Debug, Serialize)]
+pub(crate) struct ChangedAnswer<'a> {
+    generation: u64,
+    effects: &'a [String],
+    migration: MigrationAnswer<'a>,
+}
+
+/// What a reload did.
+#[derive(Debug, Serialize)]
+pub(crate) struct ReloadedAnswer {
+    generation: u64,
+    changed: bool,
+    effects: Vec<String>,
+    needs_restart: Vec<String>,
+    warnings: Vec<String>,
+}
+
+/// `GET migrations/{name}/where`.
+#[derive(Debug, Serialize)]
+pub(crate) struct WhereAnswer {
+    arm: &'static str,
+    bucket: Option<f64>,
+    percent: f64,
+    phase: &'static str,
+    reason: &'static str,
+    explanation: String,
+}
+
+impl<'a> From<&'a Status> for StatusAnswer<'a> {
+    fn from(status: &'a Status) -> Self {
+        let reload = &status.reload;
+        StatusAnswer {
+            version: status.version,
+            started_at: timestamp(status.started_at),
+            uptime_seconds: status.uptime.as_secs_f64(),
+            ready: status.is_ready(),
+            draining: status.draining,
+            generation: status.generation,
+            workers: status.workers,
+            connections_open: status.connections_open,
+            listeners: status.listeners.iter().map(ListenerAnswer::from).collect(),
+            config: ConfigAnswer {
+                path: &status.config_path,
+                last_reload_successful: reload.last_successful,
+                last_applied_at: timestamp(reload.last_applied_at),
+                last_error: reload.last_error.as_deref(),
+                reloads: ReloadsAnswer {
+                    applied: reload.counts.applied,
+                    refused: reload.counts.refused,
+                    unchanged: reload.counts.unchanged,
+                },
+                needs_restart: &reload.needs_restart,
+                warnings: &reload.warnings,
+            },
+            state: StateAnswer {
+                durable: false,
+                dir: status.state_dir.as_deref(),
+                note: "memory only: after a restart the file's percent and phase are in force again",
+            },
+            migrations: status.migrations.iter().map(MigrationAnswer::from).collect(),
+        }
+    }
+}
+
+impl From<&Bound> for ListenerAnswer {
+    fn from(bound: &Bound) -> Self {
+        ListenerAnswer { listen: bound.asked.to_string(), bound: bound.bound.to_string() }
+    }
+}
+
+impl<'a> From<&'a Status> for MigrationsAnswer<'a> {
+    fn from(status: &'a Status) -> Self {
+        MigrationsAnswer { migrations: status.migrations.iter().map(MigrationAnswer::from).collect() }
+    }
+}
+
+impl<'a> From<&'a MigrationStatus> for MigrationAnswer<'a> {
+    fn from(migration: &'a MigrationStatus) -> Self {
+        MigrationAnswer {
+            name: &migration.name,
+            old: &migration.old,
+            new: &migration.new,
+            phase: migration.phase.as_str(),
+            phase_from: migration.phase_from.as_str(),
+            percent: PercentAnswer {
+                asked: migration.asked.as_f64(),
+                asked_from: migration.asked_from.as_str(),
+                in_force: migration.in_force.as_f64(),
+                measured: migration.measured,
+            },
+            why: &migration.why,
+            last_change: migration.last_change.as_ref().map(LastChangeAnswer::from),
+            attempt: migration.attempt,
+            salt: &migration.salt,
+            keys: &migration.keys,
+            arms: ArmsAnswer {
+                old: ArmAnswer::from(&migration.old_arm),
+                new: ArmAnswer::from(&migration.new_arm),
+            },
+            keyless_requests: migration.keyless,
+        }
+    }
+}
+
+impl<'a> From<&'a LastChange> for LastChangeAnswer<'a> {
+    fn from(change: &'a LastChange) -> Self {
+        LastChangeAnswer {
+            at: timestamp(change.at),
+            who: &change.who,
+            what: &change.what,
+            reason: change.reason.as_deref(),
+        }
+    }
+}
+
+impl From<&ArmStatus> for ArmAnswer {
+    fn from(arm: &ArmStatus) -> Self {
+        ArmAnswer { requests: arm.requests, failures: arm.failures, client_aborts: arm.client_aborts }
+    }
+}
+
+impl<'a> From<&'a Changed> for ChangedAnswer<'a> {
+    fn from(changed: &'a Changed) -> Self {
+        ChangedAnswer {
+            generation: changed.generation,
+            effects: &changed.effects,
+            migration: MigrationAnswer::from(&changed.migration),
+        }
+    }
+}
+
+impl From<Reloaded> for ReloadedAnswer {
+    fn from(reloaded: Reloaded) -> Self {
+        let Reloaded { generation, changed, effects, needs_restart, warnings } = reloaded;
+        ReloadedAnswer { generation, changed, effects, needs_restart, warnings }
+    }
+}
+
+impl From<&Where> for WhereAnswer {
+    fn from(place: &Where) -> Self {
+        WhereAnswer {
+            arm: place.arm.as_str(),
+            bucket: place.bucket,
+            percent: place.percent.as_f64(),
+            phase: place.phase.as_str(),
+            reason: place.reason.as_str(),
+            explanation: explanation(place),
+        }
+    }
+}
+
+fn explanation(place: &Where) -> String {
+    match (place.reason, place.bucket) {
+        (Reason::KeyList, _) => format!("a list of keys sends it to {}", place.arm),
+        (Reason::Bucket, Some(bucket)) => {
+            let side = if place.arm == Arm::New { "below" } else { "not below" };
+            format!("its bucket {bucket:.8} is {side} {} %", place.percent)
+        }
+        (Reason::ForcedHeader, _) => format!("a header sends it to {}", place.arm),
+        (Reason::NoKey | Reason::Bucket, _) => "an empty key is no key: old".to_owned(),
+    }
+}
+
+/// RFC 3339 in UTC, to the microsecond.
+fn timestamp(time: SystemTime) -> String {
+    jiff::Timestamp::try_from(time).map(|time| format!("{time:.6}")).unwrap_or_default()
+}
+
+fn percent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Percent, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Number(f64),
+        Text(String),
+    }
+    let refused = |error: &dyn std::fmt::Display| serde::de::Error::custom(format!("percent: {error}"));
+    match Written::deserialize(deserializer) {
+        Ok(Written::Number(number)) => Percent::from_f64(number).map_err(|error| refused(&error)),
+        Ok(Written::Text(text)) => text.parse().map_err(|error| refused(&error)),
+        Err(_) => Err(refused(&"expected a number of per cent, 0 to 100, or a text such as \"37.5%\"")),
+    }
+}

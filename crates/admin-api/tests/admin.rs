@@ -1,0 +1,381 @@
+//! The admin interface over real sockets, spoken to in plain bytes.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of a test fail as the test does")]
+
+use std::fs;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use admin_api::{Guard, MAX_CONNECTIONS, Parts, Token, probe_router, router, serve};
+use control_plane::{Bound, Control, Controller, ListenError, Listeners, Settings, load};
+use serde_json::{Value, json};
+use telemetry::Telemetry;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+const DEADLINE: Duration = Duration::from_secs(10);
+const TOKEN: &str = "correct-horse-battery-staple";
+
+struct Pretended;
+
+impl Listeners for Pretended {
+    fn set(&self, wanted: &[SocketAddr]) -> Result<Vec<Bound>, ListenError> {
+        Ok(wanted.iter().map(|&asked| Bound { asked, bound: asked }).collect())
+    }
+}
+
+fn config(percent: &str) -> String {
+    format!(
+        "[[listener]]
+listen = \"127.0.0.1:8080\"
+[upstream.a]
+endpoints = [\"http://127.0.0.1:2\"]
+[upstream.b]
+endpoints = [\"http://127.0.0.1:3\"]
+[migration.shop]
+match = [{{ path = \"/*\" }}]
+old = \"a\"
+new = \"b\"
+key = [\"header:x-user-id\"]
+percent = {percent}
+"
+    )
+}
+
+struct Admin {
+    addr: SocketAddr,
+    probe: SocketAddr,
+    parts: Parts,
+    dir: TempDir,
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    fn problem(&self) -> (u16, String) {
+        assert!(self.head.contains("application/problem+json"), "{}\n{}", self.head, self.body);
+        let problem = self.json();
+        assert_eq!(problem["status"], self.status);
+        assert!(problem["title"].is_string() && problem["detail"].is_string(), "{problem}");
+        (self.status, problem["code"].as_str().unwrap().to_owned())
+    }
+}
+
+async fn start(token: Option<&str>) -> Admin {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("crossfade.toml");
+    fs::write(&path, config("37.5")).unwrap();
+    let telemetry = Telemetry::new(1);
+    let controller = Controller::new(load(&path).unwrap(), Arc::clone(&telemetry));
+    // Files are read when asked only.
+    let settings = Settings { quiet: Duration::from_secs(600), poll: Duration::from_secs(3600) };
+    let Control { handle, .. } = controller.start(Arc::new(Pretended), settings).await.unwrap();
+    let parts = Parts { control: handle, telemetry };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let guard = Guard::new(addr, token.map(|token| Token::from_text(token).unwrap()));
+    tokio::spawn(serve(listener, router(parts.clone(), guard)));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let probe = listener.local_addr().unwrap();
+    tokio::spawn(serve(listener, probe_router(parts.clone())));
+    Admin { addr, probe, parts, dir }
+}
+
+async fn exchange(addr: SocketAddr, request: &str) -> Answer {
+    let exchange = async {
+        let mut stream = TcpStream::connect(addr).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head in {answer:?}"));
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+    };
+    tokio::time::timeout(DEADLINE, exchange).await.unwrap()
+}
+
+impl Admin {
+    async fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+        let length =
+            if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost:1\r\nConnection: close\r\n{length}{headers}\r\n{body}"
+        );
+        exchange(self.addr, &request).await
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, "", "").await
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send("POST", path, "Content-Type: application/json\r\n", &body.to_string()).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn probes_answer_on_both_addresses() {
+    let admin = start(None).await;
+    for addr in [admin.addr, admin.probe] {
+        for (path, body) in [("/healthz", "ok\n"), ("/readyz", "ready\n")] {
+            let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+            let answer = exchange(addr, &request).await;
+            assert_eq!((answer.status, answer.body.as_str()), (200, body));
+        }
+        let metrics =
+            exchange(addr, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
+        assert!(metrics.head.contains("content-type: text/plain; version=0.0.4"));
+        assert!(metrics.body.contains("crossfade_percent{migration=\"shop\",kind=\"asked\"} 37.5\n"));
+        assert!(metrics.body.contains("crossfade_config_generation 1\n"));
+    }
+    admin.parts.control.drain().await;
+    let answer = admin.get("/readyz").await;
+    assert_eq!((answer.status, answer.body.as_str()), (503, "draining\n"));
+    assert_eq!(admin.get("/healthz").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_probe_address_has_nothing_else() {
+    let admin = start(None).await;
+    for path in ["/api/v1/status", "/api/v1/migrations"] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: any.example\r\nConnection: close\r\n\r\n");
+        assert_eq!(exchange(admin.probe, &request).await.problem(), (404, "not-found".to_owned()));
+    }
+    let reload = "POST /api/v1/reload HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    assert_eq!(exchange(admin.probe, reload).await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrations_are_listed_and_shown() {
+    let admin = start(None).await;
+    let all = admin.get("/api/v1/migrations").await.json();
+    let shop = admin.get("/api/v1/migrations/shop").await.json();
+    assert_eq!(all["migrations"], json!([shop]));
+    assert_eq!(shop["name"], "shop");
+    assert_eq!((&shop["old"], &shop["new"]), (&json!("a"), &json!("b")));
+    assert_eq!(shop["phase"], "canary");
+    assert_eq!(
+        shop["percent"],
+        json!({ "asked": 37.5, "asked_from": "file", "in_force": 37.5, "measured": null })
+    );
+    assert_eq!(shop["keys"], json!(["header:x-user-id"]));
+    assert_eq!(admin.get("/api/v1/migrations/shpo").await.problem(), (404, "unknown-migration".to_owned()));
+    let status = admin.get("/api/v1/status").await.json();
+    assert_eq!(status["migrations"], all["migrations"]);
+    assert_eq!((&status["ready"], &status["generation"]), (&json!(true), &json!(1)));
+    assert_eq!(status["listeners"], json!([{ "listen": "127.0.0.1:8080", "bound": "127.0.0.1:8080" }]));
+    assert_eq!(status["state"]["durable"], false);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_percent_is_in_force_with_its_answer() {
+    let admin = start(None).await;
+    let wanted = json!({ "percent": 25, "who": "alice", "reason": "looks good" });
+    let answer = admin.post("/api/v1/migrations/shop/percent", &wanted).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let changed = answer.json();
+    assert_eq!(changed["migration"]["percent"]["in_force"], 25.0);
+    assert_eq!(changed["migration"]["last_change"]["who"], "alice");
+    assert_eq!(changed["effects"].as_array().unwrap().len(), 2);
+    let shop = admin.get("/api/v1/migrations/shop").await.json();
+    assert_eq!(shop["percent"]["asked"], 25.0);
+    assert_eq!(shop["percent"]["asked_from"], "person");
+    let fine =
+        admin.post("/api/v1/migrations/shop/percent", &json!({ "percent": "12.345678%" })).await.json();
+    assert_eq!(fine["migration"]["percent"]["asked"], 12.345678);
+    for number in [12.345678, 0.000001, 33.333333, 99.999999, 0.1, 37.5] {
+        let exact = admin.post("/api/v1/migrations/shop/percent", &json!({ "percent": number })).await;
+        assert_eq!(exact.status, 200, "{number}: {}", exact.body);
+        assert_eq!(exact.json()["migration"]["percent"]["asked"], number);
+    }
+    let phase = admin.post("/api/v1/migrations/shop/phase", &json!({ "phase": "full" })).await.json();
+    assert_eq!(phase["migration"]["percent"]["in_force"], 100.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_changes_are_told_apart() {
+    let admin = start(None).await;
+    let path = "/api/v1/migrations/shop/percent";
+    for (body, expected) in [
+        (r#"{"percent": 101}"#, (422, "bad-request")),
+        (r#"{"percent": -1}"#, (422, "bad-request")),
+        (r#"{"percent": 1.1234567}"#, (422, "bad-request")),
+        (r#"{"percent": "many"}"#, (422, "bad-request")),
+        (r#"{"percent": null}"#, (422, "bad-request")),
+        (r#"{"percnet": 5}"#, (422, "bad-request")),
+        (r#"{"percent": 5, "why": "x"}"#, (422, "bad-request")),
+        (r#"{"percent": 5, "reason": "two\nlines"}"#, (422, "bad-request")),
+        (r#"{"percent": 5"#, (400, "bad-json")),
+        ("nonsense", (400, "bad-json")),
+        ("", (400, "bad-json")),
+    ] {
+        let answer = admin.send("POST", path, "Content-Type: application/json\r\n", body).await;
+        assert_eq!(answer.problem(), (expected.0, expected.1.to_owned()), "{body}");
+    }
+    let form = admin.send("POST", path, "Content-Type: text/plain\r\n", r#"{"percent": 5}"#).await;
+    assert_eq!(form.problem(), (415, "not-json".to_owned()));
+    let unknown = admin.post("/api/v1/migrations/shpo/percent", &json!({ "percent": 5 })).await;
+    assert_eq!(unknown.problem(), (404, "unknown-migration".to_owned()));
+    let phase = admin.post("/api/v1/migrations/shop/phase", &json!({ "phase": "fulll" })).await;
+    assert_eq!(phase.problem(), (422, "bad-request".to_owned()));
+    let huge = json!({ "percent": 5, "reason": "x".repeat(70_000) });
+    assert_eq!(admin.post(path, &huge).await.problem(), (413, "too-large".to_owned()));
+    let announced = admin.send("POST", path, "Content-Length: 100000000\r\n", "").await;
+    assert_eq!(announced.problem(), (413, "too-large".to_owned()), "without waiting for the body");
+    let chunks = format!("{:x}\r\n{}\r\n0\r\n\r\n", 70_000, "x".repeat(70_000));
+    let chunked = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"
+    );
+    assert_eq!(exchange(admin.addr, &chunked).await.problem(), (413, "too-large".to_owned()));
+    assert_eq!(admin.get("/api/v1/migrations/shop").await.json()["percent"]["asked"], 37.5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_paths_and_methods_are_problems_too() {
+    let admin = start(None).await;
+    for path in ["/", "/api", "/api/v1", "/api/v1/nothing", "/metrics/", "/api/v2/status"] {
+        assert_eq!(admin.get(path).await.problem(), (404, "not-found".to_owned()), "{path}");
+    }
+    for (method, path) in [
+        ("POST", "/metrics"),
+        ("DELETE", "/api/v1/migrations/shop"),
+        ("GET", "/api/v1/reload"),
+        ("PUT", "/healthz"),
+    ] {
+        let answer = admin.send(method, path, "", "").await;
+        assert_eq!(answer.problem(), (405, "method-not-allowed".to_owned()), "{method} {path}");
+        assert!(answer.head.contains("\r\nallow: "), "{}", answer.head);
+    }
+    assert_eq!(admin.get("/api/v1/migrations/%ff").await.problem().0, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_says_what_it_did_or_all_that_is_wrong() {
+    let admin = start(None).await;
+    let path = admin.dir.path().join("crossfade.toml");
+    let unchanged = admin.send("POST", "/api/v1/reload", "", "").await;
+    assert_eq!((unchanged.status, &unchanged.json()["changed"]), (200, &json!(false)));
+
+    fs::write(&path, config("50") + "[proxy]\nworkers = 7\n").unwrap();
+    let applied = admin.post("/api/v1/reload", &json!({ "who": "alice" })).await.json();
+    assert_eq!((&applied["changed"], &applied["generation"]), (&json!(true), &json!(2)));
+    assert_eq!(applied["needs_restart"], json!(["proxy.workers: running 1, file says 7"]));
+    assert_eq!(applied["effects"].as_array().unwrap().len(), 2);
+
+    fs::write(&path, config("60") + "nonsense = 1\nmore = 2\n").unwrap();
+    let refused = admin.post("/api/v1/reload", &json!({})).await;
+    assert_eq!(refused.problem(), (422, "bad-config".to_owned()));
+    let problem = refused.json();
+    assert_eq!(problem["errors"].as_array().unwrap().len(), 2);
+    assert_eq!(problem["errors"][0]["code"], "unknown-key");
+    assert!(problem["errors"][0]["line"].is_u64());
+    assert!(problem["rendered"].as_str().unwrap().contains("nonsense"));
+
+    fs::write(&path, config("50").replace("new = \"b\"", "new = \"b\"\nsalt = \"x\"")).unwrap();
+    assert_eq!(admin.post("/api/v1/reload", &json!({})).await.problem(), (409, "reshuffle".to_owned()));
+    fs::remove_file(&path).unwrap();
+    assert_eq!(
+        admin.post("/api/v1/reload", &json!({})).await.problem(),
+        (422, "unreadable-config".to_owned())
+    );
+    let status = admin.get("/api/v1/status").await.json();
+    assert_eq!(status["config"]["last_reload_successful"], false);
+    assert_eq!(status["config"]["reloads"], json!({ "applied": 1, "refused": 3, "unchanged": 1 }));
+
+    admin.parts.control.drain().await;
+    let draining = admin.post("/api/v1/reload", &json!({})).await;
+    assert_eq!(draining.problem(), (503, "draining".to_owned()));
+    assert!(draining.head.contains("retry-after: 1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_agrees_with_the_split() {
+    let admin = start(None).await;
+    for number in 0..50 {
+        let place = admin.get(&format!("/api/v1/migrations/shop/where?key=user-{number}")).await.json();
+        let bucket = traffic_split::Bucket::of(b"shop", format!("user-{number}").as_bytes());
+        let expected = if bucket.is_new("37.5".parse().unwrap()) { "new" } else { "old" };
+        assert_eq!((place["arm"].as_str(), place["reason"].as_str()), (Some(expected), Some("bucket")));
+        assert_eq!(place["bucket"], bucket.as_fraction());
+        assert_eq!(place["percent"], 37.5);
+    }
+    let bytes = admin.get("/api/v1/migrations/shop/where?key=%ff%00").await.json();
+    assert_eq!(bytes["bucket"], traffic_split::Bucket::of(b"shop", b"\xff\x00").as_fraction());
+    let empty = admin.get("/api/v1/migrations/shop/where?key=").await.json();
+    assert_eq!(
+        (&empty["arm"], &empty["reason"], &empty["bucket"]),
+        (&json!("old"), &json!("no-key"), &Value::Null)
+    );
+    assert_eq!(admin.get("/api/v1/migrations/shop/where").await.problem(), (400, "bad-request".to_owned()));
+    assert_eq!(admin.get("/api/v1/migrations/x/where?key=a").await.problem().0, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_cannot_be_used_against_it() {
+    let admin = start(None).await;
+    let rebound = "GET /api/v1/status HTTP/1.1\r\nHost: evil.example:9900\r\nConnection: close\r\n\r\n";
+    assert_eq!(exchange(admin.addr, rebound).await.problem(), (403, "host-not-allowed".to_owned()));
+    let absolute =
+        "GET http://evil.example/api/v1/status HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
+    assert_eq!(exchange(admin.addr, absolute).await.status, 403);
+    let nameless = "GET /api/v1/status HTTP/1.0\r\n\r\n";
+    assert_eq!(exchange(admin.addr, nameless).await.status, 403);
+    for header in ["Sec-Fetch-Site: cross-site\r\n", "Origin: https://evil.example\r\n", "Origin: null\r\n"] {
+        let answer = admin.send("POST", "/api/v1/reload", header, "").await;
+        assert_eq!(answer.problem(), (403, "cross-site".to_owned()), "{header}");
+    }
+    let own = admin
+        .send("POST", "/api/v1/reload", "Sec-Fetch-Site: same-origin\r\nOrigin: http://localhost:1\r\n", "")
+        .await;
+    assert_eq!(own.status, 200);
+    assert!(!own.head.contains("access-control-allow-origin"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_token_nothing_but_health_goes_without_it() {
+    let admin = start(Some(TOKEN)).await;
+    for path in ["/metrics", "/api/v1/status", "/api/v1/migrations/shop/where?key=a", "/nowhere"] {
+        let answer = admin.get(path).await;
+        assert_eq!(answer.problem(), (401, "token-required".to_owned()), "{path}");
+        assert!(answer.head.contains("www-authenticate: bearer"));
+    }
+    assert_eq!(admin.send("POST", "/api/v1/reload", "", "").await.status, 401);
+    let wrong = "Authorization: Bearer correct-horse-battery-stable\r\n";
+    assert_eq!(admin.send("GET", "/api/v1/status", wrong, "").await.status, 401);
+    assert_eq!(admin.get("/readyz").await.status, 200);
+    let right = format!("Authorization: Bearer {TOKEN}\r\n");
+    assert_eq!(admin.send("GET", "/api/v1/status", &right, "").await.status, 200);
+    assert_eq!(admin.send("POST", "/api/v1/reload", &right, "").await.status, 200);
+    // The probe address is for those that have none.
+    let metrics =
+        exchange(admin.probe, "GET /metrics HTTP/1.1\r\nHost: pod\r\nConnection: close\r\n\r\n").await;
+    assert_eq!(metrics.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_are_bounded() {
+    let admin = start(None).await;
+    let mut held = Vec::new();
+    for _ in 0..MAX_CONNECTIONS {
+        let mut stream = TcpStream::connect(admin.addr).await.unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        let mut first = [0; 1];
+        stream.read_exact(&mut first).await.unwrap();
+        held.push(stream);
+    }
+    let mut one_more = TcpStream::connect(admin.addr).await.unwrap();
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(DEADLINE, one_more.read_to_end(&mut answer)).await.unwrap();
+    assert!(answer.is_empty(), "{read:?}");
+}

@@ -1,0 +1,101 @@
+//! One migration.
+
+use route_plan::{Phase, Timeouts};
+use traffic_split::Percent;
+
+use super::{cookie, force, header_name, keys, overrides, upstreams};
+use crate::Files;
+use crate::checked::MigrationConfig;
+use crate::diagnostic::{Diagnostic, Sink};
+use crate::scalar::show_duration;
+use crate::written::{Said, Table};
+
+pub(super) fn migration(
+    name: &Said<String>,
+    table: &Table,
+    root: &Table,
+    files: &dyn Files,
+    sink: &mut Sink,
+) -> Option<MigrationConfig> {
+    let old = upstreams::reference(table, "old", root, sink);
+    let new = upstreams::reference(table, "new", root, sink);
+    different_upstreams(table, sink);
+    let phase = table.text("phase").and_then(|said| said.value.parse::<Phase>().ok());
+    phase_and_percent(table, phase, sink);
+    let listed = keys::sources(table, sink);
+    let assign_cookie = table.table("assign_cookie").map(|table| cookie::assign_cookie(table, sink));
+    keys::stickiness(table, &listed, assign_cookie.as_ref().and_then(Option::as_ref), sink);
+    let overrides =
+        table.table("override").map(|table| overrides::overrides(table, files, sink)).unwrap_or_default();
+    let force = table.table("force").map(|table| force::force(table, sink));
+    let timeouts = table.table("timeouts").and_then(|table| timeouts(table, sink));
+    let expose_arm = table.text("expose_arm").map(|said| header_name(&said, sink));
+    Some(MigrationConfig {
+        name: name.value.clone(),
+        old: old?,
+        new: new?,
+        phase,
+        percent: table.share("percent")?.value,
+        attempt: table.count("attempt")?.value,
+        salt: table.text("salt").map_or_else(|| name.value.clone(), |salt| salt.value.to_owned()),
+        listed_keys: listed.into_iter().map(|said| said.value).collect(),
+        overrides,
+        force: force.unwrap_or_default(),
+        assign_cookie: assign_cookie.unwrap_or_default(),
+        timeouts: timeouts?,
+        expose_arm: expose_arm.unwrap_or_default(),
+        reshuffle: table.flag("reshuffle")?,
+    })
+}
+
+fn different_upstreams(table: &Table, sink: &mut Sink) {
+    let (Some(old), Some(new)) = (table.text("old"), table.text("new")) else { return };
+    if old.value == new.value {
+        let message = format!("`{}` cannot be replaced by itself", old.value);
+        let diagnostic = Diagnostic::error("same-upstream", &new.spot, message);
+        sink.push(diagnostic.expected("another upstream than `old`").label(old.span(), "also the old one"));
+    }
+}
+
+/// Warns where phase and percentage say different things. The phase wins.
+fn phase_and_percent(table: &Table, phase: Option<Phase>, sink: &mut Sink) {
+    let (Some(phase), Some(said)) = (phase, table.text("phase")) else { return };
+    if phase == Phase::Shadow {
+        let message = "this version makes no copies: phase `shadow` does what `preparation` does";
+        sink.push(Diagnostic::warning("no-shadow", &said.spot, message));
+    }
+    let Some(percent) = table.share("percent").filter(|_| table.wrote("percent")) else { return };
+    let in_force = phase.in_force(percent.value);
+    if in_force != percent.value {
+        let who = if in_force == Percent::ZERO { "all users to old" } else { "all users to new" };
+        let message = format!("{} % is not applied: phase `{phase}` sends {who}", percent.value);
+        let diagnostic = Diagnostic::warning("percent-not-applied", &percent.spot, message);
+        sink.push(
+            diagnostic
+                .label(said.span(), "the phase decides")
+                .help("the percentage counts in phase `canary`"),
+        );
+    }
+}
+
+fn timeouts(table: &Table, sink: &mut Sink) -> Option<Timeouts> {
+    let total = table.millis("total");
+    if let Some(total) = &total {
+        for name in ["connect", "first_byte", "idle"] {
+            let Some(part) = table.millis(name).filter(|part| table.wrote(name) && part.value > total.value)
+            else {
+                continue;
+            };
+            let message =
+                format!("`{name}` is never reached: the request ends after {}", show_duration(total.value));
+            let diagnostic = Diagnostic::warning("timeout-order", &part.spot, message);
+            sink.push(diagnostic.label(total.span(), "the limit for all of it"));
+        }
+    }
+    Some(Timeouts {
+        connect_ms: table.millis("connect")?.value,
+        first_byte_ms: table.millis("first_byte")?.value,
+        idle_ms: table.millis("idle")?.value,
+        total_ms: total.map(|total| total.value),
+    })
+}

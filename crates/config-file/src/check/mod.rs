@@ -1,0 +1,154 @@
+//! From what was written to what can run.
+//!
+//! Every check takes its part of the file, tells the [`Sink`] what is wrong, and gives the checked value if there is
+//! one. Parts do not wait for one another, so one run finds the errors of all of them.
+
+mod addresses;
+mod cookie;
+mod force;
+mod keys;
+mod migrations;
+mod overrides;
+mod proxy;
+mod rules;
+mod upstreams;
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use crate::Files;
+use crate::checked::{Checked, PlainRoute};
+use crate::diagnostic::{Diagnostic, Sink, Spot};
+use crate::written::{Said, Table};
+
+/// The checked configuration; `None` when the sink holds an error by now.
+pub(crate) fn check(root: &Table, files: &dyn Files, sink: &mut Sink) -> Option<Checked> {
+    let listeners = addresses::listeners(root, sink);
+    let admin = root.table("admin").and_then(|table| addresses::admin(table, sink));
+    addresses::conflicts(root, sink);
+    let upstreams = upstreams::upstreams(root, sink);
+    let migrations: Vec<_> = root
+        .named("migration")
+        .iter()
+        .map(|(name, table)| migrations::migration(name, table, root, files, sink))
+        .collect();
+    let routes: Vec<_> =
+        root.named("route").iter().map(|(name, table)| route(name, table, root, sink)).collect();
+    let rules = rules::rules(root, sink);
+    nothing_to_serve(root, sink);
+    let proxy = root.table("proxy").and_then(|table| proxy::proxy(table, sink));
+    let log = root.table("log").and_then(proxy::log);
+
+    upstreams::unused(root, sink);
+
+    if sink.has_errors() {
+        return None;
+    }
+    let (proxy, (entries, table)) = (proxy?, rules?);
+    Some(Checked {
+        listeners,
+        admin: admin?,
+        state_dir: root.table("state")?.text("dir").map(|dir| dir.value.to_owned()),
+        upstreams,
+        migrations: migrations.into_iter().collect::<Option<_>>()?,
+        routes: routes.into_iter().collect::<Option<_>>()?,
+        entries,
+        trusted_proxies: proxy.trusted_proxies,
+        request_id_trust: proxy.request_id_trust,
+        connection: proxy.connection,
+        workers: proxy.workers,
+        drain_timeout_ms: proxy.drain_timeout_ms,
+        access_log: proxy.access_log,
+        log: log?,
+        table,
+    })
+}
+
+fn route(name: &Said<String>, table: &Table, root: &Table, sink: &mut Sink) -> Option<PlainRoute> {
+    let upstream = upstreams::reference(table, "to", root, sink)?;
+    Some(PlainRoute { name: name.value.clone(), upstream })
+}
+
+fn nothing_to_serve(root: &Table, sink: &mut Sink) {
+    let file = Spot::default();
+    // What was written but wrong has been reported already.
+    let lacks = |name: &str, empty: bool, sink: &Sink| empty && !(root.wrote(name) && sink.has_errors());
+    if lacks("listener", root.tables("listener").is_empty(), sink) {
+        let diagnostic = Diagnostic::error("no-listener", &file, "nothing listens for clients");
+        let help = "add `[[listener]]` with `listen = \"0.0.0.0:8080\"`";
+        sink.push(diagnostic.expected("at least one `[[listener]]`").help(help));
+    }
+    if lacks("migration", root.named("migration").is_empty(), sink)
+        && lacks("route", root.named("route").is_empty(), sink)
+    {
+        let diagnostic = Diagnostic::error("nothing-to-serve", &file, "no request would be answered");
+        sink.push(diagnostic.expected("at least one `[migration.NAME]` or `[route.NAME]`"));
+    }
+}
+
+/// The text as a value of another type, or an error with the reason that the type gives. `what` names it in a sentence.
+fn parsed<T>(said: &Said<&str>, code: &'static str, what: &str, expected: &str, sink: &mut Sink) -> Option<T>
+where
+    T: FromStr,
+    T::Err: Display,
+{
+    match said.value.parse::<T>() {
+        Ok(value) => Some(value),
+        Err(reason) => {
+            let message = format!("`{}` is not a {what}: {reason}", said.value);
+            sink.push(Diagnostic::error(code, &said.spot, message).expected(expected));
+            None
+        }
+    }
+}
+
+/// RFC 9110 section 5.6.2: what names of headers, cookies and methods are made of.
+fn is_token(text: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !text.is_empty() && text.bytes().all(fits)
+}
+
+/// A header's name in lower case. Headers that carry the message itself cannot be given another meaning.
+fn header_name(said: &Said<&str>, sink: &mut Sink) -> Option<String> {
+    let name = said.value.to_ascii_lowercase();
+    if !is_token(&name) {
+        let message = format!("`{}` is not a header name", said.value);
+        sink.push(
+            Diagnostic::error("bad-header-name", &said.spot, message).expected("letters, digits and `-`"),
+        );
+        return None;
+    }
+    if RESERVED_HEADERS.contains(&name.as_str()) {
+        let message = format!("`{name}` already has a meaning of its own");
+        let diagnostic = Diagnostic::error("reserved-header", &said.spot, message);
+        sink.push(diagnostic.expected("a header that nothing else uses"));
+        return None;
+    }
+    Some(name)
+}
+
+const RESERVED_HEADERS: &[&str] = &[
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "date",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "location",
+    "proxy-connection",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-request-id",
+];

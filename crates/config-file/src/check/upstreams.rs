@@ -1,0 +1,194 @@
+//! Backend systems, and the places that name them.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use route_plan::{Endpoint, Upstream};
+
+use crate::diagnostic::{Diagnostic, Sink};
+use crate::nearest::suggest;
+use crate::written::{Said, Table};
+
+/// The upstreams in file order. What is wrong with one is reported; its index stays, so that references hold.
+pub(super) fn upstreams(root: &Table, sink: &mut Sink) -> Vec<Upstream> {
+    let upstream = |(name, table): &(Said<String>, Table)| {
+        let mut endpoints: Vec<Endpoint> = Vec::new();
+        for said in table.texts("endpoints") {
+            let Some(endpoint) = endpoint(&said, sink) else { continue };
+            if endpoints.contains(&endpoint) {
+                let message = format!("`{}` stands in the list twice", said.value);
+                let diagnostic = Diagnostic::warning("duplicate-endpoint", &said.spot, message);
+                sink.push(diagnostic.help("it would get twice the requests; remove one"));
+            }
+            endpoints.push(endpoint);
+        }
+        Upstream { name: name.value.clone(), endpoints }
+    };
+    root.named("upstream").iter().map(upstream).collect()
+}
+
+/// The index of the upstream that a field names.
+pub(super) fn reference(table: &Table, field: &str, root: &Table, sink: &mut Sink) -> Option<usize> {
+    let said = table.text(field)?;
+    let upstreams = root.named("upstream");
+    let found = upstreams.iter().position(|(name, _)| name.value == said.value);
+    if found.is_none() {
+        let names = upstreams.iter().map(|(name, _)| name.value.as_str());
+        let help = suggest(said.value, names, "upstream");
+        let help =
+            help.or_else(|| Some(format!("define it: `[upstream.{}]` with its `endpoints`", said.value)));
+        let message = format!("no upstream is called `{}`", said.value);
+        let diagnostic = Diagnostic::error("unknown-upstream", &said.spot, message);
+        sink.push(diagnostic.expected("the name of an upstream").maybe_help(help));
+    }
+    found
+}
+
+/// Warns of upstreams that nothing names. Where anything else is wrong, that may be why.
+pub(super) fn unused(root: &Table, sink: &mut Sink) {
+    if sink.has_errors() {
+        return;
+    }
+    let migrations =
+        root.named("migration").iter().flat_map(|(_, table)| [table.text("old"), table.text("new")]);
+    let routes = root.named("route").iter().map(|(_, table)| table.text("to"));
+    let used: Vec<&str> = migrations.chain(routes).flatten().map(|said| said.value).collect();
+    for (name, _) in root.named("upstream") {
+        if !used.contains(&name.value.as_str()) {
+            let message = format!("no migration and no route uses the upstream `{}`", name.value);
+            sink.push(Diagnostic::warning("unused-upstream", &name.spot, message));
+        }
+    }
+}
+
+fn endpoint(said: &Said<&str>, sink: &mut Sink) -> Option<Endpoint> {
+    match parse_endpoint(said.value) {
+        Ok(endpoint) => Some(endpoint),
+        Err(Flaw::Later(scheme)) => {
+            let message = format!("`{scheme}://` endpoints are not supported by this version");
+            sink.push(Diagnostic::error("not-yet", &said.spot, message).expected("`http://`"));
+            None
+        }
+        Err(Flaw::Wrong(message, help)) => {
+            let diagnostic = Diagnostic::error("bad-endpoint", &said.spot, message);
+            sink.push(diagnostic.expected("an address such as \"http://10.0.0.11:8080\"").maybe_help(help));
+            None
+        }
+    }
+}
+
+enum Flaw {
+    Later(String),
+    /// What is wrong, and what to write.
+    Wrong(String, Option<String>),
+}
+
+fn parse_endpoint(text: &str) -> Result<Endpoint, Flaw> {
+    let wrong = |message: &str, help: Option<String>| Err(Flaw::Wrong(message.to_owned(), help));
+    let authority = match text.split_once("://") {
+        Some(("http", authority)) => authority,
+        Some((scheme @ ("https" | "h2" | "h2c" | "unix"), _)) => return Err(Flaw::Later(scheme.to_owned())),
+        Some((scheme, _)) => {
+            return wrong(&format!("`{scheme}` is not a protocol that upstreams speak"), None);
+        }
+        None => return wrong("the endpoint lacks its protocol", Some(format!("write \"http://{text}\""))),
+    };
+    if let Some((bare, _)) = authority.split_once(['/', '?', '#']) {
+        return wrong("an endpoint has no path", Some(format!("write \"http://{bare}\"")));
+    }
+    if authority.contains('@') {
+        return wrong("an endpoint carries no user name or password", None);
+    }
+    let (host, port) = split_port(authority).map_err(|message| Flaw::Wrong(message.to_owned(), None))?;
+    let port = match port {
+        None => 80,
+        Some(port) => match port.parse::<u16>() {
+            Ok(number) if number > 0 && !port.starts_with('+') => number,
+            _ => return wrong(&format!("`{port}` is not a port from 1 to 65535"), None),
+        },
+    };
+    if !host.starts_with('[') && !is_host(host) {
+        return wrong(&format!("`{host}` is neither a host name nor an IP address"), None);
+    }
+    Ok(Endpoint::new(host, port))
+}
+
+/// Host, an IPv6 address in its brackets, and what stands behind the colon.
+fn split_port(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
+    if authority.starts_with('[') {
+        let end = authority.find(']').ok_or("the bracket of the IPv6 address is not closed")?;
+        let (host, rest) = authority.split_at(end + 1);
+        let inner = host.trim_start_matches('[').trim_end_matches(']');
+        if inner.parse::<Ipv6Addr>().is_err() {
+            return Err("there is no IPv6 address in the brackets");
+        }
+        return match rest.strip_prefix(':') {
+            Some(port) => Ok((host, Some(port))),
+            None if rest.is_empty() => Ok((host, None)),
+            None => Err("only a port can follow the address"),
+        };
+    }
+    if authority.parse::<Ipv6Addr>().is_ok() || authority.matches(':').count() > 1 {
+        return Err("an IPv6 address stands in brackets");
+    }
+    Ok(match authority.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (authority, None),
+    })
+}
+
+/// An IPv4 address or a name that a resolver may know. What ends in a number is an address or nothing.
+fn is_host(host: &str) -> bool {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let last = name.rsplit('.').next().unwrap_or_default();
+    if last.bytes().all(|b| b.is_ascii_digit()) {
+        return host.parse::<Ipv4Addr>().is_ok();
+    }
+    let is_label = |label: &str| {
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        (1..=63).contains(&label.len())
+            && label.bytes().all(fits)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints() {
+        for (text, authority) in [
+            ("http://10.0.0.11:8080", Some("10.0.0.11:8080")),
+            ("http://shop-old", Some("shop-old:80")),
+            ("http://shop_old.internal.:81", Some("shop_old.internal.:81")),
+            ("http://[::1]:8080", Some("[::1]:8080")),
+            ("http://[2001:db8::1]", Some("[2001:db8::1]:80")),
+            ("http://", None),
+            ("http://:80", None),
+            ("http://host:", None),
+            ("http://host:0", None),
+            ("http://host:65536", None),
+            ("http://host:+80", None),
+            ("http://::1", None),
+            ("http://[::1", None),
+            ("http://[::1]x", None),
+            ("http://[host]:80", None),
+            ("http://10.0.0.300", None),
+            ("http://10.0.0", None),
+            ("http://-host", None),
+            ("http://ho st", None),
+            ("http://host/", None),
+            ("http://user@host", None),
+            ("https://host", None),
+            ("host:80", None),
+        ] {
+            assert_eq!(
+                parse_endpoint(text).ok().map(|endpoint| endpoint.authority).as_deref(),
+                authority,
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Checked values: every reference resolved, every value in its range.
+//!
+//! Nothing here is about text any more, and nothing is yet decided that may change while the proxy runs: the phase and
+//! the percentage are what the file asks for. What is in force comes in when a [`Snapshot`] is made.
+
+use std::net::SocketAddr;
+
+use ipnet::IpNet;
+use route_plan::{
+    AssignCookie, ConnectionLimits, ForceHeader, Migration, Phase, RequestIdTrust, RouteEntry, RouteTable,
+    Snapshot, Timeouts, Upstream, key_list,
+};
+use traffic_split::{KeySource, Overrides, Percent, Split};
+
+/// A configuration that can run.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// Where clients come in. At least one.
+    pub listeners: Vec<Listener>,
+    /// The admin API.
+    pub admin: Admin,
+    /// The directory of what outlives a restart; `None`: nothing does.
+    pub state_dir: Option<String>,
+    /// The backend systems, in file order; migrations, routes and entries name them by index.
+    pub upstreams: Vec<Upstream>,
+    /// The migrations, in file order; entries name them by index.
+    pub migrations: Vec<MigrationConfig>,
+    /// What is served outside of any migration, in file order.
+    pub routes: Vec<PlainRoute>,
+    /// All rules of migrations and routes, without ties.
+    pub entries: Vec<RouteEntry>,
+    /// Proxies whose word about the client's address is taken.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whose request ids are taken over.
+    pub request_id_trust: RequestIdTrust,
+    /// What clients may use up.
+    pub connection: ConnectionLimits,
+    /// Worker threads; 0 means one for each core.
+    pub workers: usize,
+    /// How long requests under way may go on after the process was told to end, in milliseconds.
+    pub drain_timeout_ms: u64,
+    /// Where a line for each request goes; `None`: nowhere.
+    pub access_log: Option<AccessLog>,
+    /// What is logged about the process itself.
+    pub log: Log,
+    /// Built once, when ties were looked for.
+    pub(crate) table: RouteTable,
+}
+
+/// Where clients come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Its name; the address as written where none is given.
+    pub name: String,
+    /// Where it listens; port 0 lets the kernel choose.
+    pub listen: SocketAddr,
+}
+
+/// The admin API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// Where it listens. Beyond loopback there is a `token_file`.
+    pub listen: SocketAddr,
+    /// The file with the bearer token that clients must show.
+    pub token_file: Option<String>,
+    /// Where metrics and health are answered without a token.
+    pub probe_listen: Option<SocketAddr>,
+}
+
+/// A migration as the file asks for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MigrationConfig {
+    /// Its name: 1 to 63 of `a-z`, `0-9`, `-`, `_` and `.`.
+    pub name: String,
+    /// Index of the upstream that is being replaced.
+    pub old: usize,
+    /// Index of the upstream that replaces it; not the same.
+    pub new: usize,
+    /// The phase as written; see [`MigrationConfig::asked_phase`].
+    pub phase: Option<Phase>,
+    /// The percentage as written, 0 where it is not.
+    pub percent: Percent,
+    /// Counts fresh starts after a rollback, from 1.
+    pub attempt: u64,
+    /// Hashed with each key; the migration's name where none is written.
+    pub salt: String,
+    /// Where keys are looked for, as listed: without the place of the assigned cookie, see [`MigrationConfig::keys`].
+    pub listed_keys: Vec<KeySource>,
+    /// Keys that always go to one arm; no key is in both lists.
+    pub overrides: Overrides,
+    /// How testers choose an arm, if they may.
+    pub force: Option<ForceHeader>,
+    /// The cookie that gives anonymous users a key, if one is wanted.
+    pub assign_cookie: Option<AssignCookie>,
+    /// How long either upstream may take.
+    pub timeouts: Timeouts,
+    /// The response header that tells the client the arm, in lower case.
+    pub expose_arm: Option<String>,
+    /// Whether this file may move users between the arms by another key or salt.
+    pub reshuffle: bool,
+}
+
+/// Requests that one upstream serves, outside of any migration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlainRoute {
+    /// Its name: 1 to 63 of `a-z`, `0-9`, `-`, `_` and `.`.
+    pub name: String,
+    /// Index of the upstream.
+    pub upstream: usize,
+}
+
+/// Where a line for each request goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Standard output.
+    Stdout,
+    /// A file, appended to.
+    File(String),
+}
+
+/// The log of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The least important events that are logged.
+    pub level: LogLevel,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// How important an event must be to be logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Something failed.
+    Error,
+    /// Something needs attention.
+    Warn,
+    /// Something happened.
+    Info,
+    /// What developers want to know.
+    Debug,
+    /// All of it.
+    Trace,
+}
+
+impl LogLevel {
+    /// Every level, the most important first.
+    pub const ALL: [LogLevel; 5] =
+        [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug, LogLevel::Trace];
+
+    /// The word in the file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            LogLevel::Error => "error",
+            LogLevel::Warn => "warn",
+            LogLevel::Info => "info",
+            LogLevel::Debug => "debug",
+            LogLevel::Trace => "trace",
+        }
+    }
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is in force for one migration at the moment a snapshot is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The percentage last asked for, by whomever.
+    pub asked: Percent,
+    /// The phase the migration is in; it may overrule the percentage.
+    pub phase: Phase,
+}
+
+impl Checked {
+    /// The table of all rules.
+    #[must_use]
+    pub fn table(&self) -> RouteTable {
+        self.table.clone()
+    }
+
+    /// The immutable value that workers run on.
+    ///
+    /// `in_force` says for each migration, by name, where it stands; [`MigrationConfig::standing`] is what the file
+    /// itself asks for.
+    #[must_use]
+    pub fn snapshot(&self, generation: u64, in_force: &dyn Fn(&str) -> Standing) -> Snapshot {
+        Snapshot {
+            generation,
+            table: self.table(),
+            migrations: self
+                .migrations
+                .iter()
+                .map(|migration| migration.at(in_force(&migration.name)))
+                .collect(),
+            upstreams: self.upstreams.clone(),
+            entry_labels: self.entries.iter().map(|entry| entry.label.clone()).collect(),
+            trusted_proxies: self.trusted_proxies.clone(),
+            request_id_trust: self.request_id_trust,
+            connection: self.connection,
+        }
+    }
+
+    /// The migration of this name.
+    #[must_use]
+    pub fn migration(&self, name: &str) -> Option<&MigrationConfig> {
+        self.migrations.iter().find(|migration| migration.name == name)
+    }
+}
+
+impl MigrationConfig {
+    /// The phase as written; where it is not, `canary` when the percentage is above 0, else `preparation`.
+    #[must_use]
+    pub fn asked_phase(&self) -> Phase {
+        let implied = if self.percent > Percent::ZERO { Phase::Canary } else { Phase::Preparation };
+        self.phase.unwrap_or(implied)
+    }
+
+    /// What the file asks for.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        Standing { asked: self.percent, phase: self.asked_phase() }
+    }
+
+    /// Where keys are looked for, the assigned cookie at its place among them.
+    #[must_use]
+    pub fn keys(&self) -> Vec<KeySource> {
+        key_list(self.listed_keys.clone(), self.assign_cookie.as_ref())
+    }
+
+    fn at(&self, standing: Standing) -> Migration {
+        Migration {
+            name: self.name.clone(),
+            old: self.old,
+            new: self.new,
+            phase: standing.phase,
+            split: Split {
+                salt: self.salt.clone().into_bytes().into_boxed_slice(),
+                keys: self.keys(),
+                percent: standing.phase.in_force(standing.asked),
+                overrides: self.overrides.clone(),
+            },
+            asked: standing.asked,
+            force: self.force.clone(),
+            assign_cookie: self.assign_cookie.clone(),
+            timeouts: self.timeouts,
+            expose_arm: self.expose_arm.clone(),
+        }
+    }
+}

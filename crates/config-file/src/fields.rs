@@ -1,0 +1,132 @@
+//! The schema, as data.
+//!
+//! Every section of the file is a table of [`Field`]s. The reader, the defaults, the search for the nearest valid
+//! name and the JSON Schema all work from these tables, so that none of them can know a key that the others do not.
+//! What a field *means* (a reference to an upstream, an address, a path) is checked afterwards, in `check`.
+
+mod sections;
+
+pub(crate) use sections::{ALL, ROOT};
+
+/// A table of the file, and what may stand in it.
+#[derive(Debug)]
+pub(crate) struct Section {
+    /// How a person writes its header.
+    pub(crate) header: &'static str,
+    pub(crate) doc: &'static str,
+    pub(crate) fields: &'static [Field],
+    /// Names that belong here and that this version does not know yet.
+    pub(crate) later: &'static [&'static str],
+}
+
+#[derive(Debug)]
+pub(crate) struct Field {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) need: Need,
+    pub(crate) doc: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    Required,
+    Optional,
+    /// Left out, it counts as this TOML value.
+    Default(&'static str),
+}
+
+/// What may stand to the right of the equals sign. Ranges are inclusive.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Flag,
+    Count {
+        min: u64,
+        max: u64,
+    },
+    Duration {
+        min_ms: u64,
+        max_ms: u64,
+    },
+    Size {
+        min: u64,
+        max: u64,
+    },
+    /// A share of the requests: a number of per cent, or text such as `"37.5%"`.
+    Share,
+    Text(Format),
+    Choice {
+        names: &'static [&'static str],
+        later: &'static [&'static str],
+    },
+    /// At least `min` of `of`.
+    List {
+        of: &'static Kind,
+        min: usize,
+    },
+    Table(&'static Section),
+    /// `[[name]]` or a list of inline tables, at least `min` of them.
+    Tables {
+        of: &'static Section,
+        min: usize,
+    },
+    /// `[kind.NAME]`, any number.
+    Named(&'static Section),
+    /// The table, or text that stands for its field of this name.
+    TableOr(&'static Section, &'static str),
+    /// Names chosen by the operator, each with the text that must be there or `true` for any.
+    Conditions,
+}
+
+/// What a text is meant to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Format {
+    pub(crate) expected: &'static str,
+    /// For the JSON Schema. It lets through everything that the checks let through, and is here for editors.
+    pub(crate) pattern: &'static str,
+}
+
+impl Kind {
+    /// The smallest and the largest number, in the kind's own unit.
+    pub(crate) fn range(&self) -> (u64, u64) {
+        match self {
+            Kind::Count { min, max } | Kind::Size { min, max } => (*min, *max),
+            Kind::Duration { min_ms, max_ms } => (*min_ms, *max_ms),
+            _ => (0, u64::MAX),
+        }
+    }
+}
+
+impl Section {
+    pub(crate) fn field(&self, name: &str) -> Option<&'static Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> + Clone {
+        self.fields.iter().map(|field| field.name)
+    }
+}
+
+/// The header of the section where a key of this name belongs, if exactly one has it.
+pub(crate) fn home_of(name: &str) -> Option<&'static str> {
+    let mut homes = ALL.iter().filter(|section| section.field(name).is_some());
+    match (homes.next(), homes.next()) {
+        (Some(home), None) => Some(home.header),
+        _ => None,
+    }
+}
+
+const fn text(expected: &'static str, pattern: &'static str) -> Kind {
+    Kind::Text(Format { expected, pattern })
+}
+
+const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Field {
+    Field { name, kind, need: Need::Required, doc }
+}
+
+const fn optional(name: &'static str, kind: Kind, doc: &'static str) -> Field {
+    Field { name, kind, need: Need::Optional, doc }
+}
+
+const fn defaulted(name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Field {
+    Field { name, kind, need: Need::Default(default), doc }
+}

@@ -1,0 +1,103 @@
+//! How messages speak of the schema.
+
+use toml::de::DeValue;
+
+use crate::diagnostic::Spot;
+use crate::fields::{Kind, Section};
+use crate::nearest::one_of;
+use crate::scalar;
+
+/// What to call a table in a sentence.
+pub(crate) fn describe(section: &Section, spot: &Spot) -> String {
+    match section.header {
+        "match" => format!("the rule `{}`", spot.path),
+        header if header.starts_with("[[") => header.to_owned(),
+        _ => format!("[{}]", spot.path),
+    }
+}
+
+/// Where a key stands, as the end of a sentence about it.
+pub(crate) fn place(section: &Section, spot: &Spot) -> String {
+    if spot.path.is_empty() {
+        "at the top level".to_owned()
+    } else {
+        format!("in {}", describe(section, spot))
+    }
+}
+
+/// A key as people would write its value's place: a table in its brackets.
+pub(crate) fn written_path(value: &DeValue<'_>, at: &Spot) -> String {
+    match value {
+        // Nothing in a list of tables has a header of its own.
+        _ if at.path.contains("].") => at.path.clone(),
+        DeValue::Table(_) => format!("[{}]", at.path),
+        DeValue::Array(items) if items.iter().any(|item| item.get_ref().is_table()) => {
+            format!("[[{}]]", at.path)
+        }
+        _ => at.path.clone(),
+    }
+}
+
+/// What to write when a rule is only a path.
+pub(crate) fn rule_hint(section: &Section, found: &DeValue<'_>) -> Option<String> {
+    let path = found.as_str().filter(|path| section.header == "match" && path.starts_with('/'))?;
+    Some(format!("write `{{ path = \"{path}\" }}`"))
+}
+
+/// What would have been right, as the end of "expected ...".
+pub(crate) fn expected(kind: &Kind) -> String {
+    match kind {
+        Kind::Flag => "`true` or `false`".to_owned(),
+        Kind::Count { min, max } => format!("a whole number from {min} to {max}"),
+        Kind::Duration { min_ms, max_ms } => format!(
+            "a duration from {} to {}, such as \"250ms\", \"2s\" or \"24h\"",
+            scalar::show_duration(*min_ms),
+            scalar::show_duration(*max_ms)
+        ),
+        Kind::Size { min, max } => {
+            format!(
+                "a size from {} to {}, such as \"64KiB\"",
+                scalar::show_size(*min),
+                scalar::show_size(*max)
+            )
+        }
+        Kind::Share => "a number of per cent from 0 to 100, or text such as \"37.5%\"".to_owned(),
+        Kind::Text(format) => format.expected.to_owned(),
+        Kind::Choice { names, .. } => one_of(names),
+        Kind::List { of, min: 0 } => format!("a list, each entry {}", expected(of)),
+        Kind::List { of, .. } => format!("a list of at least one entry, each {}", expected(of)),
+        Kind::Table(_) | Kind::Conditions => "a table".to_owned(),
+        Kind::TableOr(section, main) => {
+            let main = section.field(main).map(|field| expected(&field.kind)).unwrap_or_default();
+            format!("{main}, or a table")
+        }
+        Kind::Tables { of, .. } if of.header.starts_with('[') => format!("`{}` tables", of.header),
+        Kind::Tables { .. } => "a list of rules such as `[{ path = \"/*\" }]`".to_owned(),
+        Kind::Named(section) => format!("tables with names: `{}`", section.header),
+    }
+}
+
+/// What people mostly mean when they write the wrong type.
+pub(crate) fn hint(kind: &Kind, spot: &Spot) -> Option<String> {
+    match kind {
+        Kind::Duration { .. } => Some("write it with its unit and in quotes, such as \"30s\"".to_owned()),
+        Kind::List { .. } => Some("write a single entry in brackets too: `[\"...\"]`".to_owned()),
+        Kind::Tables { of, .. } if of.header.starts_with("[[") => Some(format!("write `{}`", of.header)),
+        Kind::Tables { .. } => Some("write a single rule in brackets too".to_owned()),
+        Kind::Table(_) => Some(format!("write `[{}]` and the fields on lines of their own", spot.path)),
+        _ => None,
+    }
+}
+
+/// What was found instead.
+pub(crate) fn type_of(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "text",
+        DeValue::Integer(_) => "a number",
+        DeValue::Float(_) => "a decimal number",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}

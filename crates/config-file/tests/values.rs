@@ -1,0 +1,311 @@
+//! What a file that is right comes to.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use config_file::{AccessLog, Checked, Files, LogFormat, LogLevel, NoFiles, Outcome, Standing};
+use route_plan::{ConnectionLimits, Phase, RequestIdTrust, SameSite, Target, Timeouts};
+use traffic_split::{KeySource, Percent, RequestView};
+
+const HEAD: &str = r#"
+[[listener]]
+listen = "0.0.0.0:8080"
+
+[upstream.shop-old]
+endpoints = ["http://10.0.0.11:8080"]
+
+[upstream.shop-new]
+endpoints = ["http://10.0.0.21:8080"]
+"#;
+
+const MIGRATION: &str = r#"
+[migration.shop]
+match = [{ path = "/*" }]
+old = "shop-old"
+new = "shop-new"
+key = ["header:x-user-id"]
+"#;
+
+struct Keys;
+
+impl Files for Keys {
+    fn read(&self, path: &str) -> Result<String, String> {
+        match path {
+            "old.txt" => Ok("# stay\r\n17\n\n  with space  \r\n#18\n".to_owned()),
+            _ => Err("no such file".to_owned()),
+        }
+    }
+}
+
+fn outcome(text: &str) -> Outcome {
+    let env: HashMap<&str, &str> =
+        [("NEW", "10.0.0.22"), ("PERCENT", "12.5"), ("ATTEMPT", "3"), ("YES", "true")].into();
+    config_file::parse(text, "test.toml", &|name| env.get(name).map(|value| (*value).to_owned()), &Keys)
+}
+
+fn checked(text: &str) -> Checked {
+    let outcome = outcome(text);
+    let shown = outcome.render(false);
+    outcome.checked.unwrap_or_else(|| panic!("{shown}"))
+}
+
+/// The migration of a file with these lines at its end.
+fn with(lines: &str) -> Checked {
+    checked(&format!("{HEAD}{MIGRATION}{lines}"))
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let checked = with("");
+    assert_eq!(checked.admin.listen.to_string(), "127.0.0.1:9900");
+    assert_eq!((checked.admin.token_file, checked.admin.probe_listen, checked.state_dir), (None, None, None));
+    assert_eq!(checked.connection, ConnectionLimits::default());
+    assert_eq!(
+        (checked.workers, checked.connection.connections, checked.drain_timeout_ms),
+        (0, 20_000, 30_000)
+    );
+    assert_eq!((checked.access_log, checked.request_id_trust), (None, RequestIdTrust::Everyone));
+    assert_eq!((checked.log.level, checked.log.format), (LogLevel::Info, LogFormat::Text));
+    assert!(checked.trusted_proxies.is_empty());
+    assert_eq!(checked.listeners[0].name, "0.0.0.0:8080");
+
+    let migration = &checked.migrations[0];
+    assert_eq!((migration.name.as_str(), migration.salt.as_str(), migration.attempt), ("shop", "shop", 1));
+    assert_eq!(
+        (migration.percent, migration.phase, migration.asked_phase()),
+        (Percent::ZERO, None, Phase::Preparation)
+    );
+    assert_eq!(migration.timeouts, Timeouts::default());
+    assert!(migration.overrides.old.is_empty() && migration.overrides.new.is_empty());
+    assert!(migration.force.is_none() && migration.assign_cookie.is_none() && migration.expose_arm.is_none());
+    assert!(!migration.reshuffle);
+}
+
+#[test]
+fn the_default_key_is_the_user_header_then_the_request_id() {
+    let text = format!("{HEAD}{}", MIGRATION.replace("key = [\"header:x-user-id\"]\n", ""));
+    let keys = checked(&text).migrations[0].keys();
+    assert_eq!(keys, [KeySource::Header("x-user-id".to_owned()), KeySource::RequestId]);
+}
+
+#[test]
+fn percentages_are_exact_however_written() {
+    for (written, millionths) in [
+        ("5", 5_000_000),
+        ("+5", 5_000_000),
+        ("0x0A", 10_000_000),
+        ("37.5", 37_500_000),
+        ("0.1", 100_000),
+        ("33.333333", 33_333_333),
+        ("1e1", 10_000_000),
+        ("1e-6", 1),
+        ("1_0", 10_000_000),
+        ("\"37.5%\"", 37_500_000),
+        ("\"0.5%\"", 500_000),
+        ("\"100\"", 100_000_000),
+        ("\"${PERCENT}%\"", 12_500_000),
+        ("0.0", 0),
+        ("-0.0", 0),
+    ] {
+        let percent = with(&format!("percent = {written}")).migrations[0].percent;
+        assert_eq!(percent.millionths(), millionths, "{written}");
+    }
+    for wrong in [
+        "-1",
+        "100.1",
+        "101",
+        "nan",
+        "inf",
+        "-inf",
+        "1e9",
+        "1e400",
+        "99999999999999999999",
+        "\"\"",
+        "\"5 %\"",
+    ] {
+        let outcome = outcome(&format!("{HEAD}{MIGRATION}percent = {wrong}"));
+        assert_eq!(
+            (outcome.errors(), outcome.diagnostics[0].line),
+            (1, 16),
+            "{wrong}: {}",
+            outcome.render(false)
+        );
+    }
+}
+
+#[test]
+fn a_phase_that_is_left_out_follows_the_percentage() {
+    for (lines, phase, in_force) in [
+        ("percent = 0", Phase::Preparation, 0),
+        ("percent = 5", Phase::Canary, 5_000_000),
+        ("phase = \"canary\"", Phase::Canary, 0),
+        ("phase = \"full\"", Phase::Full, 100_000_000),
+        ("phase = \"cleanup\"\npercent = 100", Phase::Cleanup, 100_000_000),
+        ("phase = \"preparation\"\npercent = 5", Phase::Preparation, 0),
+    ] {
+        let checked = with(lines);
+        let standing = checked.migrations[0].standing();
+        assert_eq!(standing.phase, phase, "{lines}");
+        let snapshot = checked.snapshot(7, &|_| standing);
+        assert_eq!(snapshot.migrations[0].split.percent.millionths(), in_force, "{lines}");
+        assert_eq!(snapshot.migrations[0].asked, standing.asked);
+    }
+}
+
+#[test]
+fn variables_stand_for_text_numbers_and_flags() {
+    let text = format!(
+        "{HEAD}{MIGRATION}attempt = \"${{ATTEMPT}}\"\nreshuffle = \"${{YES}}\"\nsalt = \"$${{NEW}}-${{NEW}}\""
+    )
+    .replace("10.0.0.21", "${NEW}");
+    let checked = checked(&text);
+    let migration = &checked.migrations[0];
+    assert_eq!(
+        (migration.attempt, migration.reshuffle, migration.salt.as_str()),
+        (3, true, "${NEW}-10.0.0.22")
+    );
+    assert_eq!(checked.upstreams[1].endpoints[0].authority, "10.0.0.22:8080");
+}
+
+#[test]
+fn override_files_add_to_the_lists() {
+    let checked =
+        with("[migration.shop.override]\nold = [\"1\", \"17\"]\nnew = [\"2\"]\nold_file = \"old.txt\"");
+    let overrides = &checked.migrations[0].overrides;
+    let mut old: Vec<_> = overrides.old.iter().map(|key| String::from_utf8_lossy(key).into_owned()).collect();
+    old.sort();
+    assert_eq!(old, ["1", "17", "with space"]);
+    assert_eq!(overrides.new.len(), 1);
+}
+
+#[test]
+fn force_header_and_cookie() {
+    let checked = with(
+        "expose_arm = \"X-Served-By\"\nassign_cookie = \"visitor\"\n\
+         [migration.shop.force]\nheader = \"X-Arm\"\nsecret = \"0123456789abcdef\"\nnetworks = [\"10.0.0.0/8\", \"::1\"]",
+    );
+    let migration = &checked.migrations[0];
+    let force = migration.force.as_ref().unwrap();
+    assert_eq!((force.header.as_str(), force.secret.as_deref()), ("x-arm", Some("0123456789abcdef")));
+    assert_eq!(force.networks.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/8", "::1/128"]);
+    assert_eq!(migration.expose_arm.as_deref(), Some("x-served-by"));
+    let cookie = migration.assign_cookie.as_ref().unwrap();
+    assert_eq!((cookie.name.as_str(), cookie.max_age_s, cookie.path.as_str()), ("visitor", 31_536_000, "/"));
+    assert_eq!((cookie.secure, cookie.same_site, cookie.domain.as_deref()), (false, SameSite::Lax, None));
+    assert_eq!(
+        migration.keys(),
+        [KeySource::Header("x-user-id".into()), KeySource::Cookie("visitor".into())]
+    );
+    assert!(!format!("{checked:?}").contains("0123456789abcdef"), "the secret is in a debug print");
+}
+
+#[test]
+fn an_assigned_cookie_makes_request_ids_sticky_enough() {
+    let text = format!("{HEAD}{MIGRATION}")
+        .replace("[\"header:x-user-id\"]", "[\"header:x-user-id\", \"request-id\"]");
+    let codes =
+        |text: &str| outcome(text).diagnostics.iter().map(|diagnostic| diagnostic.code).collect::<Vec<_>>();
+    assert_eq!(codes(&text), ["not-sticky"]);
+    assert!(codes(&format!("{text}assign_cookie = \"visitor\"")).is_empty());
+    let behind = text.replace("\"request-id\"]", "\"request-id\", \"cookie:visitor\"]");
+    assert_eq!(codes(&format!("{behind}assign_cookie = \"visitor\"")), ["not-sticky", "key-never-reached"]);
+}
+
+#[test]
+fn process_wide_fields() {
+    let checked = with(
+        "[proxy]\nworkers = 2\nheader_bytes = 32768\ntarget_bytes = \"4KiB\"\nidle_timeout = \"5m\"\n\
+         trusted_proxies = [\"10.0.0.0/8\"]\nrequest_id_trust = \"nobody\"\naccess_log = \"/var/log/crossfade.log\"\n\
+         [log]\nlevel = \"debug\"\nformat = \"json\"\n[state]\ndir = \"state\"\n\
+         [admin]\nlisten = \"0.0.0.0:9900\"\ntoken_file = \"token\"\nprobe_listen = \"[::]:9901\"",
+    );
+    let connection = checked.connection;
+    assert_eq!(
+        (connection.header_bytes, connection.target_bytes, connection.idle_timeout_ms),
+        (32_768, 4_096, 300_000)
+    );
+    assert_eq!((checked.workers, checked.request_id_trust), (2, RequestIdTrust::Nobody));
+    assert_eq!(checked.access_log, Some(AccessLog::File("/var/log/crossfade.log".to_owned())));
+    assert_eq!((checked.log.level, checked.log.format), (LogLevel::Debug, LogFormat::Json));
+    assert_eq!(checked.state_dir.as_deref(), Some("state"));
+    assert_eq!(checked.admin.token_file.as_deref(), Some("token"));
+    assert_eq!(checked.admin.probe_listen.unwrap().port(), 9901);
+}
+
+#[test]
+fn a_snapshot_routes_by_the_most_specific_rule() {
+    let checked = checked(&format!(
+        "{HEAD}{}\n[route.default]\nmatch = [{{ path = \"/*\" }}, {{ host = \"b.example\", path = \"/x\" }}]\nto = \"shop-new\"",
+        MIGRATION.replace("\"/*\"", "\"/shop/*\"")
+    ));
+    let standing = Standing { asked: Percent::FULL, phase: Phase::Canary };
+    let snapshot = checked.snapshot(3, &|name| {
+        assert_eq!(name, "shop");
+        standing
+    });
+    assert_eq!(snapshot.generation, 3);
+    assert_eq!(
+        snapshot.entry_labels,
+        ["migration.shop match 1", "route.default match 1", "route.default match 2"]
+    );
+    assert_eq!(snapshot.table.find(&Get("/shop/cart")), Some((Target::Migration(0), 0)));
+    assert_eq!(snapshot.table.find(&Get("/other")), Some((Target::Upstream(1), 1)));
+    assert_eq!(checked.table().len(), 3);
+    assert_eq!((checked.routes[0].name.as_str(), checked.routes[0].upstream), ("default", 1));
+    assert!(checked.migration("shop").is_some() && checked.migration("default").is_none());
+}
+
+#[test]
+fn no_files_refuses_politely() {
+    let text = format!("{HEAD}{MIGRATION}[migration.shop.override]\nold_file = \"x\"");
+    let outcome = config_file::parse(&text, "test.toml", &|_| None, &NoFiles);
+    assert_eq!(outcome.diagnostics[0].code, "unreadable-file");
+}
+
+#[test]
+fn the_order_of_the_file_is_kept() {
+    let text = "[[listener]]\nlisten = \"127.0.0.1:0\"\n[[listener]]\nlisten = \"127.0.0.1:0\"\n\
+                [route.z]\nmatch = [{ path = \"/z\" }]\nto = \"z\"\n[route.a]\nmatch = [{ path = \"/a\" }]\nto = \"a\"\n\
+                [upstream.z]\nendpoints = [\"http://z\"]\n[upstream.a]\nendpoints = [\"http://a\"]\n";
+    let checked = checked(text);
+    assert_eq!(
+        checked.upstreams.iter().map(|upstream| upstream.name.as_str()).collect::<Vec<_>>(),
+        ["z", "a"]
+    );
+    assert_eq!(
+        checked.routes.iter().map(|route| (route.name.as_str(), route.upstream)).collect::<Vec<_>>(),
+        [("z", 0), ("a", 1)]
+    );
+    assert_eq!(checked.listeners.len(), 2);
+}
+
+struct Get(&'static str);
+
+impl RequestView for Get {
+    fn method(&self) -> &[u8] {
+        b"GET"
+    }
+    fn host(&self) -> &[u8] {
+        b"a.example"
+    }
+    fn path(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+    fn query(&self) -> Option<&[u8]> {
+        None
+    }
+    fn header(&self, _name: &str, _nth: usize) -> Option<&[u8]> {
+        None
+    }
+    fn client_ip(&self) -> IpAddr {
+        IpAddr::from([192, 0, 2, 1])
+    }
+    fn peer_ip(&self) -> IpAddr {
+        self.client_ip()
+    }
+    fn request_id(&self) -> &[u8] {
+        b"1"
+    }
+}

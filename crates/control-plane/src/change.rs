@@ -1,0 +1,68 @@
+//! Changes as sentences: for logs, answers and status.
+
+use ramp::{Effect, Intent, Origin};
+use route_plan::Phase;
+
+use crate::event::Actor;
+use crate::status::LastChange;
+
+/// What an event that `author` caused changed in a migration, a sentence each.
+pub(crate) fn sentences(migration: &str, effects: &[Effect], author: &str) -> Vec<String> {
+    effects.iter().map(|effect| sentence(migration, effect, author)).collect()
+}
+
+/// Who a file speaks as.
+pub(crate) const THE_FILE: &str = "the file";
+
+fn sentence(migration: &str, effect: &Effect, author: &str) -> String {
+    match effect {
+        Effect::PercentAsked { from, to, .. } => {
+            format!("{migration}: {to} % is asked for instead of {from} %, by {author}")
+        }
+        Effect::PhaseEntered { from, to, .. } => {
+            format!("{migration}: the phase changes from {from} to {to}, by {author}")
+        }
+        Effect::InForce { from, to } => {
+            format!("{migration}: {to} % of the users get new instead of {from} %")
+        }
+        Effect::AttemptRaised { from, to } => format!("{migration}: attempt {to} begins after {from}"),
+    }
+}
+
+/// Why the percent in force is what it is.
+pub(crate) fn why(intent: &Intent, last: Option<&LastChange>) -> String {
+    let standing = intent.standing();
+    let phase = match standing.phase {
+        Phase::Preparation => "phase preparation: all users get old".to_owned(),
+        Phase::Shadow => "phase shadow: all users get old".to_owned(),
+        Phase::Full => "phase full: all users get new".to_owned(),
+        Phase::Cleanup => "phase cleanup: all users get new".to_owned(),
+        Phase::Canary => "phase canary: the percent asked for is in force".to_owned(),
+    };
+    let phase_from = match (intent.phase_is_implied(), intent.phase_from()) {
+        (true, _) => ", following the percent".to_owned(),
+        (false, from) => format!(", from {}", author(from)),
+    };
+    let asked_from = match (intent.percent_from(), last) {
+        (Origin::Person, Some(last)) => format!("{}{}", last.who, reason(last.reason.as_deref())),
+        (origin, _) => author(origin).to_owned(),
+    };
+    format!("{phase}{phase_from}; {} % was asked for by {asked_from}", standing.asked)
+}
+
+/// ` because ...`, if a reason was given.
+pub(crate) fn reason(reason: Option<&str>) -> String {
+    reason.map(|reason| format!(" ({reason})")).unwrap_or_default()
+}
+
+/// Who, for a sentence; somebody who gave no name is a person.
+pub(crate) fn name(actor: &Actor) -> &str {
+    if actor.who.is_empty() { "a person" } else { &actor.who }
+}
+
+fn author(origin: Origin) -> &'static str {
+    match origin {
+        Origin::File => THE_FILE,
+        Origin::Person => "a person",
+    }
+}

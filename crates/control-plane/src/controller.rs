@@ -1,0 +1,389 @@
+//! The owner: wait for an event, apply it, publish.
+
+mod report;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use config_file::{Checked, Standing};
+use ramp::apply;
+use route_plan::Snapshot;
+use telemetry::{ReloadCounts, SnapshotCell, Telemetry, TrafficCells, TrafficKind};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{MissedTickBehavior, interval};
+use traffic_split::{Arm, Percent};
+
+use crate::event::{Actor, Cause, Event};
+use crate::handle::{Changed, ControlError, ControlHandle, Reloaded};
+use crate::listeners::{Bound, ListenError, Listeners};
+use crate::measure::{Measure, Reading};
+use crate::reload::{self, Intents};
+use crate::source::{Content, Loaded, load_with_content, resolve};
+use crate::status::{LastChange, Status};
+use crate::{change, watch as files};
+
+/// How many events may wait.
+const QUEUE: usize = 64;
+/// How often the split is measured and the status renewed.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How the files are watched.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How long the directory must be quiet before a changed file is read.
+    pub quiet: Duration,
+    /// How often the content is compared without any sign of a change.
+    pub poll: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { quiet: Duration::from_millis(150), poll: Duration::from_secs(10) }
+    }
+}
+
+/// A listener of the first configuration cannot be opened.
+pub type StartError = ListenError;
+
+/// The controller at work. It ends when the last handle is gone.
+#[derive(Debug)]
+pub struct Control {
+    /// What the rest of the program asks it through.
+    pub handle: ControlHandle,
+    /// Its task.
+    pub task: JoinHandle<()>,
+}
+
+/// The one owner of configuration, intents and what is published of them.
+pub struct Controller {
+    path: PathBuf,
+    /// What the process was started with: some of it cannot change.
+    first: Checked,
+    checked: Checked,
+    /// The content that runs.
+    content: Content,
+    /// The content that was looked at last, good or bad.
+    seen: Content,
+    warnings: Vec<String>,
+    intents: Intents,
+    last_changes: BTreeMap<String, LastChange>,
+    traffic: BTreeMap<String, Traffic>,
+    generation: u64,
+    draining: bool,
+    bound: Vec<Bound>,
+    reload: ReloadRecord,
+    started: (SystemTime, Instant),
+    snapshots: Arc<SnapshotCell>,
+    telemetry: Arc<Telemetry>,
+}
+
+/// A migration's counters and the split measured from them.
+struct Traffic {
+    cells: Arc<TrafficCells>,
+    measure: Measure,
+}
+
+impl Traffic {
+    fn reading(cells: &TrafficCells) -> Reading {
+        let totals = cells.totals();
+        Reading { old: totals.by_bucket(Arm::Old), new: totals.by_bucket(Arm::New) }
+    }
+}
+
+struct ReloadRecord {
+    counts: ReloadCounts,
+    applied_at: SystemTime,
+    error: Option<String>,
+}
+
+/// The ends of the controller that outlive an event.
+struct Outlets {
+    listeners: Arc<dyn Listeners>,
+    status: watch::Sender<Arc<Status>>,
+    paths: watch::Sender<Vec<PathBuf>>,
+}
+
+impl Controller {
+    /// Takes over the first configuration and makes its snapshot. Nothing runs yet.
+    #[must_use]
+    pub fn new(first: Loaded, telemetry: Arc<Telemetry>) -> Self {
+        let Loaded { checked, warnings, path, content } = first;
+        let (intents, _) = reload::read_file(&Intents::new(), &checked);
+        let now = SystemTime::now();
+        let mut controller = Controller {
+            path,
+            first: checked.clone(),
+            checked,
+            seen: content.clone(),
+            content,
+            warnings,
+            intents,
+            last_changes: BTreeMap::new(),
+            traffic: BTreeMap::new(),
+            generation: 0,
+            draining: false,
+            bound: Vec::new(),
+            reload: ReloadRecord { counts: ReloadCounts::default(), applied_at: now, error: None },
+            started: (now, Instant::now()),
+            snapshots: Arc::new(SnapshotCell::new(Arc::new(Snapshot::default()))),
+            telemetry,
+        };
+        controller.publish();
+        controller
+    }
+
+    /// Where the snapshots are published; for the workers.
+    #[must_use]
+    pub fn snapshots(&self) -> Arc<SnapshotCell> {
+        Arc::clone(&self.snapshots)
+    }
+
+    /// Opens the listeners and begins to wait for events, on the runtime that this is called on.
+    ///
+    /// # Errors
+    /// When a listener cannot be opened.
+    pub async fn start(
+        mut self,
+        listeners: Arc<dyn Listeners>,
+        settings: Settings,
+    ) -> Result<Control, StartError> {
+        let (status, status_reader) = watch::channel(Arc::new(self.status()));
+        let (paths, paths_reader) = watch::channel(self.paths());
+        let outlets = Outlets { listeners, status, paths };
+        self.listen(&outlets, addresses(&self.checked)).await?;
+        self.greet();
+        self.renew(&outlets);
+        let (events, queue) = mpsc::channel(QUEUE);
+        let handle = ControlHandle { events, status: status_reader, snapshots: Arc::clone(&self.snapshots) };
+        let timing = files::Timing { quiet: settings.quiet, poll: settings.poll };
+        tokio::spawn(files::Watch::new(timing, paths_reader).run(handle.events.downgrade()));
+        let task = tokio::spawn(self.run(outlets, queue));
+        Ok(Control { handle, task })
+    }
+
+    async fn run(mut self, outlets: Outlets, mut queue: mpsc::Receiver<Event>) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let event = tokio::select! {
+                event = queue.recv() => event.unwrap_or(Event::Shutdown),
+                _ = tick.tick() => Event::Tick,
+            };
+            if matches!(event, Event::Shutdown) {
+                return;
+            }
+            self.apply(&outlets, event).await;
+        }
+    }
+
+    /// One event, to its end. The status is renewed before the answer goes out, so that whoever reads it after an
+    /// answer sees what was answered.
+    async fn apply(&mut self, outlets: &Outlets, event: Event) {
+        match event {
+            Event::Reload { cause, reply } => {
+                let result = self.reload(outlets, &cause).await;
+                self.renew(outlets);
+                if let Some(reply) = reply {
+                    // A caller that has gone away needs no answer; so in all cases below.
+                    let _ = reply.send(result);
+                }
+            }
+            Event::FileTouched => {
+                outlets.paths.send_replace(self.paths());
+                if !self.draining && self.has_changed().await {
+                    // Told in the log and the metrics; nobody waits for it.
+                    let _ = self.reload(outlets, &Cause::FileChanged).await;
+                    self.renew(outlets);
+                }
+            }
+            Event::SetPercent { migration, percent, actor, reply } => {
+                let result = self.person_asks(outlets, &migration, ramp::Event::PercentSet(percent), &actor);
+                let _ = reply.send(result);
+            }
+            Event::SetPhase { migration, phase, actor, reply } => {
+                let result = self.person_asks(outlets, &migration, ramp::Event::PhaseSet(phase), &actor);
+                let _ = reply.send(result);
+            }
+            Event::Tick => {
+                for traffic in self.traffic.values_mut() {
+                    traffic.measure.add(Traffic::reading(&traffic.cells));
+                }
+                self.renew(outlets);
+            }
+            Event::Drain { reply } => {
+                self.draining = true;
+                self.renew(outlets);
+                let _ = reply.send(());
+            }
+            Event::Shutdown => {}
+        }
+    }
+
+    async fn has_changed(&self) -> bool {
+        let (content, path) = (self.seen.clone(), self.path.clone());
+        match spawn_blocking(move || (content.again(&path), content)).await {
+            Ok((now, before)) => now != before,
+            Err(_) => false,
+        }
+    }
+
+    async fn reload(&mut self, outlets: &Outlets, cause: &Cause) -> Result<Reloaded, ControlError> {
+        if self.draining {
+            return Err(ControlError::Draining);
+        }
+        let path = self.path.clone();
+        let (content, loaded) =
+            spawn_blocking(move || load_with_content(&path)).await.map_err(|_| ControlError::Gone)?;
+        self.seen = content;
+        let result = match loaded {
+            Err(error) => Err(ControlError::Config(error)),
+            Ok(loaded) if loaded.content == self.content => Ok(self.reloaded(false, Vec::new())),
+            Ok(loaded) => self.adopt(outlets, loaded).await,
+        };
+        outlets.paths.send_replace(self.paths());
+        self.record(cause, &result);
+        result
+    }
+
+    /// Everything that can refuse a file comes first; from the listeners on nothing can fail any more.
+    async fn adopt(&mut self, outlets: &Outlets, loaded: Loaded) -> Result<Reloaded, ControlError> {
+        let Loaded { checked, warnings, content, .. } = loaded;
+        let (intents, effects) = reload::read_file(&self.intents, &checked);
+        if let Some(reshuffle) = reload::reshuffle((&self.checked, &self.intents), (&checked, &intents)) {
+            return Err(ControlError::Reshuffle(reshuffle.to_string()));
+        }
+        self.listen(outlets, addresses(&checked))
+            .await
+            .map_err(|error| ControlError::Listen(error.to_string()))?;
+        (self.checked, self.warnings, self.content) = (checked, warnings, content);
+        self.intents = intents;
+        self.last_changes.retain(|name, _| self.intents.contains_key(name));
+        self.publish();
+        Ok(self.reloaded(true, effects))
+    }
+
+    fn reloaded(&self, changed: bool, effects: Vec<String>) -> Reloaded {
+        Reloaded {
+            generation: self.generation,
+            changed,
+            effects,
+            needs_restart: self.needs_restart(),
+            warnings: self.warnings.clone(),
+        }
+    }
+
+    /// A person's percent or phase.
+    fn person_asks(
+        &mut self,
+        outlets: &Outlets,
+        name: &str,
+        event: ramp::Event,
+        actor: &Actor,
+    ) -> Result<Changed, ControlError> {
+        if self.draining {
+            return Err(ControlError::Draining);
+        }
+        let Some(intent) = self.intents.get(name) else {
+            return Err(ControlError::UnknownMigration {
+                name: name.to_owned(),
+                known: self.checked.migrations.iter().map(|migration| migration.name.clone()).collect(),
+            });
+        };
+        let (intent, effects) = apply(intent, &event);
+        self.intents.insert(name.to_owned(), intent);
+        let what = match event {
+            ramp::Event::PercentSet(percent) => format!("{percent} % asked for"),
+            ramp::Event::PhaseSet(phase) => format!("phase {phase} asked for"),
+            ramp::Event::FileRead(_) => "file read".to_owned(),
+        };
+        let (who, reason) = (change::name(actor).to_owned(), actor.reason.clone());
+        let sentences = change::sentences(name, &effects, &who);
+        if !effects.is_empty() {
+            self.publish();
+        }
+        tracing::info!(
+            migration = name,
+            who,
+            reason,
+            generation = self.generation,
+            "{name}: {what} by {who}{}: {}",
+            change::reason(reason.as_deref()),
+            if sentences.is_empty() { "nothing changes".to_owned() } else { sentences.join("; ") }
+        );
+        self.last_changes.insert(name.to_owned(), LastChange { who, reason, at: SystemTime::now(), what });
+        let status = self.renew(outlets);
+        let migration = status.migration(name).cloned().ok_or(ControlError::Gone)?;
+        Ok(Changed { generation: self.generation, effects: sentences, migration })
+    }
+
+    async fn listen(&mut self, outlets: &Outlets, wanted: Vec<SocketAddr>) -> Result<(), ListenError> {
+        let listeners = Arc::clone(&outlets.listeners);
+        let bound = match spawn_blocking(move || listeners.set(&wanted)).await {
+            Ok(result) => result?,
+            // The runtime is going down; nobody will connect any more.
+            Err(_) => return Ok(()),
+        };
+        for new in bound.iter().filter(|new| !self.bound.contains(new)) {
+            tracing::info!(listen.bound = %new.bound, listen.asked = %new.asked, "listening on {}", new.bound);
+        }
+        for gone in self.bound.iter().filter(|gone| !bound.contains(gone)) {
+            tracing::info!(listen.closed = %gone.bound, "no longer listening on {}", gone.bound);
+        }
+        self.bound = bound;
+        Ok(())
+    }
+
+    /// Makes the snapshot of what is configured and asked for, and hands it to the workers.
+    fn publish(&mut self) {
+        self.generation += 1;
+        self.follow_traffic();
+        let standing = |name: &str| {
+            let standing = self.intents.get(name).map(ramp::Intent::standing);
+            standing.map_or(
+                Standing { asked: Percent::ZERO, phase: route_plan::Phase::Preparation },
+                |standing| Standing { asked: standing.asked, phase: standing.phase },
+            )
+        };
+        self.snapshots.store(Arc::new(self.checked.snapshot(self.generation, &standing)));
+    }
+
+    /// Holds on to the counters of exactly the migrations in force, and makes those of routes known to the scrape.
+    fn follow_traffic(&mut self) {
+        let mut before = std::mem::take(&mut self.traffic);
+        let in_force: BTreeMap<_, _> = self
+            .snapshots
+            .load()
+            .migrations
+            .iter()
+            .map(|migration| (migration.name.clone(), migration.split.percent))
+            .collect();
+        for migration in &self.checked.migrations {
+            let name = &migration.name;
+            let same = self.intents.get(name).map(|intent| intent.standing().in_force())
+                == in_force.get(name).copied();
+            let traffic = before.remove(name).filter(|_| same).unwrap_or_else(|| {
+                let cells = self.telemetry.traffic(TrafficKind::Migration, name);
+                let measure = Measure::from(Traffic::reading(&cells));
+                Traffic { cells, measure }
+            });
+            self.traffic.insert(name.clone(), traffic);
+        }
+        for route in &self.checked.routes {
+            let _ = self.telemetry.traffic(TrafficKind::Route, &route.name);
+        }
+    }
+
+    /// The files to watch.
+    fn paths(&self) -> Vec<PathBuf> {
+        let named = self.seen.files.iter().chain(&self.content.files).map(|file| resolve(&self.path, file));
+        std::iter::once(self.path.clone()).chain(named).collect()
+    }
+}
+
+fn addresses(checked: &Checked) -> Vec<SocketAddr> {
+    checked.listeners.iter().map(|listener| listener.listen).collect()
+}

@@ -1,0 +1,195 @@
+//! What the controller tells of itself: status, metrics, log.
+
+use std::path::absolute;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use config_file::MigrationConfig;
+use telemetry::{ControlFacts, MigrationFacts};
+use traffic_split::{Arm, Role};
+
+use super::{Controller, Outlets};
+use crate::event::Cause;
+use crate::handle::{ControlError, Reloaded};
+use crate::source::LoadError;
+use crate::status::{ArmStatus, MigrationStatus, ReloadStatus, Status};
+use crate::{change, reload};
+
+impl Controller {
+    /// Makes the status and the metrics' facts anew and leaves them for readers.
+    pub(super) fn renew(&self, outlets: &Outlets) -> Arc<Status> {
+        let status = Arc::new(self.status());
+        outlets.status.send_replace(Arc::clone(&status));
+        self.telemetry.publish_facts(facts(&status));
+        status
+    }
+
+    pub(super) fn status(&self) -> Status {
+        let connections = (0..self.telemetry.worker_count()).map(|index| {
+            let cells = self.telemetry.worker(index);
+            let closed = cells.connections_closed.get();
+            cells.connections_accepted.get().saturating_sub(closed)
+        });
+        Status {
+            version: env!("CARGO_PKG_VERSION"),
+            started_at: self.started.0,
+            uptime: self.started.1.elapsed(),
+            generation: self.generation,
+            config_path: absolute(&self.path).as_ref().unwrap_or(&self.path).display().to_string(),
+            reload: ReloadStatus {
+                last_successful: self.reload.error.is_none(),
+                last_applied_at: self.reload.applied_at,
+                last_error: self.reload.error.clone(),
+                counts: self.reload.counts,
+                needs_restart: self.needs_restart(),
+                warnings: self.warnings.clone(),
+            },
+            listeners: self.bound.clone(),
+            workers: self.telemetry.worker_count(),
+            connections_open: connections.sum(),
+            draining: self.draining,
+            drain_timeout: Duration::from_millis(self.checked.drain_timeout_ms),
+            state_dir: self.checked.state_dir.clone(),
+            migrations: self.checked.migrations.iter().filter_map(|one| self.migration_status(one)).collect(),
+        }
+    }
+
+    fn migration_status(&self, migration: &MigrationConfig) -> Option<MigrationStatus> {
+        let name = &migration.name;
+        let intent = self.intents.get(name)?;
+        let traffic = self.traffic.get(name)?;
+        let standing = intent.standing();
+        let totals = traffic.cells.totals();
+        let upstream = |index: usize| self.checked.upstreams.get(index).map(|upstream| upstream.name.clone());
+        let arm = |arm: Arm| {
+            let roles = [Role::Served, Role::Shadow, Role::Fallback, Role::DualWrite];
+            roles.iter().map(|role| totals.leg(arm, *role)).fold(ArmStatus::default(), |sum, leg| ArmStatus {
+                requests: sum.requests + leg.requests(),
+                failures: sum.failures + leg.failed(),
+                client_aborts: sum.client_aborts + leg.client_aborts,
+            })
+        };
+        let last_change = self.last_changes.get(name);
+        Some(MigrationStatus {
+            name: name.clone(),
+            old: upstream(migration.old)?,
+            new: upstream(migration.new)?,
+            phase: standing.phase,
+            phase_from: intent.phase_from(),
+            asked: standing.asked,
+            asked_from: intent.percent_from(),
+            in_force: standing.in_force(),
+            measured: traffic.measure.percent(),
+            why: change::why(intent, last_change),
+            last_change: last_change.cloned(),
+            attempt: migration.attempt,
+            salt: migration.salt.clone(),
+            keys: migration.keys().iter().map(ToString::to_string).collect(),
+            old_arm: arm(Arm::Old),
+            new_arm: arm(Arm::New),
+            keyless: totals.no_key,
+        })
+    }
+
+    pub(super) fn needs_restart(&self) -> Vec<String> {
+        reload::needs_restart(&self.first, self.telemetry.worker_count(), &self.checked)
+    }
+
+    /// Counts and tells how a reload went.
+    pub(super) fn record(&mut self, cause: &Cause, result: &Result<Reloaded, ControlError>) {
+        let counts = &mut self.reload.counts;
+        match result {
+            Ok(reloaded) => {
+                if reloaded.changed {
+                    counts.applied += 1;
+                    self.reload.applied_at = SystemTime::now();
+                } else {
+                    counts.unchanged += 1;
+                }
+                self.reload.error = None;
+                self.tell_reload(cause, reloaded);
+            }
+            Err(error) => {
+                counts.refused += 1;
+                let details = details(error);
+                self.reload.error = Some(details.clone());
+                tracing::error!(
+                    config = %self.path.display(), generation = self.generation, details,
+                    "reload asked for by {cause} refused, generation {} runs on: {error}", self.generation
+                );
+            }
+        }
+    }
+
+    fn tell_reload(&self, cause: &Cause, reloaded: &Reloaded) {
+        if !reloaded.changed {
+            tracing::info!(
+                generation = reloaded.generation,
+                "reload asked for by {cause}: nothing has changed"
+            );
+            return;
+        }
+        tracing::info!(
+            config = %self.path.display(), generation = reloaded.generation,
+            "reload asked for by {cause} applied as generation {}", reloaded.generation
+        );
+        for effect in &reloaded.effects {
+            tracing::info!(generation = reloaded.generation, "{effect}");
+        }
+        for line in &reloaded.needs_restart {
+            tracing::warn!("only a restart brings about {line}");
+        }
+        self.tell_warnings();
+    }
+
+    fn tell_warnings(&self) {
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
+    }
+
+    /// The first words in the log.
+    pub(super) fn greet(&self) {
+        tracing::info!(
+            config = %self.path.display(), generation = self.generation,
+            "configuration {} applied: migrations {}, routes {}, upstreams {}, workers {}",
+            self.path.display(), self.checked.migrations.len(), self.checked.routes.len(),
+            self.checked.upstreams.len(), self.telemetry.worker_count()
+        );
+        tracing::warn!(
+            "state lives in memory: after a restart the file's percent and phase are in force again"
+        );
+        self.tell_warnings();
+    }
+}
+
+/// The whole story of a refusal; for a bad file all that is wrong with it.
+fn details(error: &ControlError) -> String {
+    match error {
+        ControlError::Config(LoadError::Bad(bad)) => bad.rendered.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn facts(status: &Status) -> ControlFacts {
+    let applied = status.reload.last_applied_at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    ControlFacts {
+        generation: status.generation,
+        last_reload_successful: status.reload.last_successful,
+        last_reload_success_unix_s: applied.as_secs_f64(),
+        reloads: status.reload.counts,
+        listeners: status.listeners.len(),
+        draining: status.draining,
+        migrations: status
+            .migrations
+            .iter()
+            .map(|migration| MigrationFacts {
+                name: migration.name.clone(),
+                asked: migration.asked,
+                in_force: migration.in_force,
+                measured: migration.measured,
+                phase: migration.phase,
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,60 @@
+//! Everything that can happen to the controller. The list is closed: what is not here cannot change anything.
+
+use std::fmt;
+
+use route_plan::Phase;
+use tokio::sync::oneshot;
+use traffic_split::Percent;
+
+use crate::handle::{Changed, ControlError, Reloaded};
+
+/// Who wants something, and why; told in logs and status.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Actor {
+    /// A name, such as that of the user who ran the command.
+    pub who: String,
+    /// The reason given, if any.
+    pub reason: Option<String>,
+}
+
+/// Why the file is to be read again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The process got SIGHUP.
+    Signal,
+    /// Somebody asked for it.
+    Asked(Actor),
+    /// The file's content changed.
+    FileChanged,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::Signal => f.write_str("a signal"),
+            Cause::Asked(actor) => write!(f, "{}", actor.who),
+            Cause::FileChanged => f.write_str("a changed file"),
+        }
+    }
+}
+
+/// Where an answer goes. A caller that no longer waits loses nothing but the answer.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, ControlError>>;
+
+/// One thing that happens to the controller.
+pub(crate) enum Event {
+    /// Read the file again.
+    Reload { cause: Cause, reply: Option<Reply<Reloaded>> },
+    /// The file may have changed: look, and read it if so.
+    FileTouched,
+    /// Somebody asks for a percent.
+    SetPercent { migration: String, percent: Percent, actor: Actor, reply: Reply<Changed> },
+    /// Somebody asks for a phase.
+    SetPhase { migration: String, phase: Phase, actor: Actor, reply: Reply<Changed> },
+    /// A second went by: measure the split, renew the status.
+    Tick,
+    /// The process is about to end: take no more changes, say so to probes.
+    Drain { reply: oneshot::Sender<()> },
+    /// All handles are gone.
+    Shutdown,
+}

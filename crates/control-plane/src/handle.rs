@@ -1,0 +1,209 @@
+//! What the rest of the program holds of the controller.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use route_plan::Phase;
+use telemetry::SnapshotCell;
+use tokio::sync::{mpsc, oneshot, watch};
+use traffic_split::{Arm, Percent, Reason};
+
+use crate::event::{Actor, Cause, Event, Reply};
+use crate::source::LoadError;
+use crate::status::{MigrationStatus, Status};
+
+/// How long a caller waits for a place in the controller's queue.
+const QUEUE_WAIT: Duration = Duration::from_secs(5);
+
+/// A way to ask the controller for things. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub struct ControlHandle {
+    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) status: watch::Receiver<Arc<Status>>,
+    pub(crate) snapshots: Arc<SnapshotCell>,
+}
+
+/// Why the controller did not do what it was asked.
+#[derive(Clone, Debug)]
+pub enum ControlError {
+    /// There is no migration of this name.
+    UnknownMigration {
+        /// The name asked for.
+        name: String,
+        /// The names that there are.
+        known: Vec<String>,
+    },
+    /// The file cannot be read, or has errors. What runs stays.
+    Config(LoadError),
+    /// The file would move users by accident. What runs stays.
+    Reshuffle(String),
+    /// A listener cannot be opened. What runs stays.
+    Listen(String),
+    /// The process is about to end and takes no more changes.
+    Draining,
+    /// Too much is asked for at once; try again.
+    Busy,
+    /// The controller has ended.
+    Gone,
+}
+
+impl fmt::Display for ControlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ControlError::UnknownMigration { name, known } if known.is_empty() => {
+                write!(f, "there is no migration `{name}`; none is configured")
+            }
+            ControlError::UnknownMigration { name, known } => {
+                write!(f, "there is no migration `{name}`; there are: {}", known.join(", "))
+            }
+            ControlError::Config(error) => write!(f, "{error}"),
+            ControlError::Reshuffle(sentence) | ControlError::Listen(sentence) => f.write_str(sentence),
+            ControlError::Draining => f.write_str("the process is draining and takes no more changes"),
+            ControlError::Busy => f.write_str("too many changes are waiting, try again"),
+            ControlError::Gone => f.write_str("the controller has ended"),
+        }
+    }
+}
+
+impl std::error::Error for ControlError {}
+
+/// What a reload did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reloaded {
+    /// The generation in force now.
+    pub generation: u64,
+    /// `false` when the content was that of the running configuration.
+    pub changed: bool,
+    /// What it changed for users, as sentences.
+    pub effects: Vec<String>,
+    /// What the file says and only a restart brings about: `proxy.workers: running 2, file says 4`.
+    pub needs_restart: Vec<String>,
+    /// What a person should look at in the file.
+    pub warnings: Vec<String>,
+}
+
+/// What a changed percent or phase did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Changed {
+    /// The generation in force now.
+    pub generation: u64,
+    /// What it changed, as sentences; empty when it was so before.
+    pub effects: Vec<String>,
+    /// The migration after it.
+    pub migration: MigrationStatus,
+}
+
+/// Where a key goes, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Where {
+    /// The arm.
+    pub arm: Arm,
+    /// What chose it.
+    pub reason: Reason,
+    /// The key's place, 0 up to but not including 1; `None` for an empty key.
+    pub bucket: Option<f64>,
+    /// The percent in force.
+    pub percent: Percent,
+    /// The migration's phase.
+    pub phase: Phase,
+}
+
+impl Where {
+    /// Where `key` goes in `migration`, as things stand in a snapshot.
+    #[must_use]
+    pub fn of(migration: &route_plan::Migration, key: &[u8]) -> Self {
+        let assignment = migration.split.assign_key(key);
+        Where {
+            arm: assignment.arm,
+            reason: assignment.reason,
+            bucket: assignment.bucket.map(traffic_split::Bucket::as_fraction),
+            percent: migration.split.percent,
+            phase: migration.phase,
+        }
+    }
+}
+
+impl ControlHandle {
+    /// Reads the configuration again and applies it.
+    ///
+    /// # Errors
+    /// When it was refused; then everything runs on as before.
+    pub async fn reload(&self, cause: Cause) -> Result<Reloaded, ControlError> {
+        self.ask(|reply| Event::Reload { cause, reply: Some(reply) }).await
+    }
+
+    /// Asks for a percent. It is in force when this returns, if the phase is `canary`.
+    ///
+    /// # Errors
+    /// When there is no such migration, or the process drains.
+    pub async fn set_percent(
+        &self,
+        migration: &str,
+        percent: Percent,
+        actor: Actor,
+    ) -> Result<Changed, ControlError> {
+        let migration = migration.to_owned();
+        self.ask(|reply| Event::SetPercent { migration, percent, actor, reply }).await
+    }
+
+    /// Asks for a phase. It is in force when this returns.
+    ///
+    /// # Errors
+    /// When there is no such migration, or the process drains.
+    pub async fn set_phase(
+        &self,
+        migration: &str,
+        phase: Phase,
+        actor: Actor,
+    ) -> Result<Changed, ControlError> {
+        let migration = migration.to_owned();
+        self.ask(|reply| Event::SetPhase { migration, phase, actor, reply }).await
+    }
+
+    /// The state of the process; at most a second old in its counts, never in anything else.
+    #[must_use]
+    pub fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.status.borrow())
+    }
+
+    /// Waits until the status is as wanted; `None` when the controller ends before.
+    pub async fn status_when(&self, wanted: impl Fn(&Status) -> bool) -> Option<Arc<Status>> {
+        let mut status = self.status.clone();
+        let found = status.wait_for(|status| wanted(status)).await;
+        found.ok().map(|status| Arc::clone(&status))
+    }
+
+    /// Where a key goes at this moment.
+    ///
+    /// # Errors
+    /// When there is no such migration.
+    pub fn where_key(&self, migration: &str, key: &[u8]) -> Result<Where, ControlError> {
+        let snapshot = self.snapshots.load_full();
+        match snapshot.migrations.iter().find(|known| known.name == migration) {
+            Some(migration) => Ok(Where::of(migration, key)),
+            None => Err(ControlError::UnknownMigration {
+                name: migration.to_owned(),
+                known: snapshot.migrations.iter().map(|known| known.name.clone()).collect(),
+            }),
+        }
+    }
+
+    /// Takes no more changes from here on, and makes [`Status::is_ready`] false. Returns when that is so.
+    pub async fn drain(&self) {
+        let (reply, done) = oneshot::channel();
+        if self.events.send(Event::Drain { reply }).await.is_ok() {
+            // An answer that does not come means that the controller has ended, which is as good.
+            let _ = done.await;
+        }
+    }
+
+    async fn ask<T>(&self, event: impl FnOnce(Reply<T>) -> Event) -> Result<T, ControlError> {
+        let (reply, answer) = oneshot::channel();
+        match self.events.send_timeout(event(reply), QUEUE_WAIT).await {
+            Ok(()) => answer.await.unwrap_or(Err(ControlError::Gone)),
+            Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(ControlError::Busy),
+            Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(ControlError::Gone),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The one owner of what is asked for and what is in force.
+//!
+//! One task owns the running configuration and every migration's intents. It waits for an event of a closed list,
+//! applies it to the end, and waits again; so there are no locks and no half-applied states, and two reloads never
+//! run into each other. What it decides it publishes as one immutable [`route_plan::Snapshot`] that the workers load,
+//! and as one [`Status`] that everybody may read; neither can be seen half done.
+//!
+//! A file is taken whole or refused whole: it is read, checked, compared with what runs, its listeners are opened,
+//! and only then is anything changed. See [`load`] for the first configuration, [`Controller`] for the rest.
+//!
+//! State lives in memory: a restart begins with what the file says.
+
+mod change;
+mod controller;
+mod event;
+mod handle;
+mod listeners;
+mod measure;
+mod reload;
+mod source;
+mod status;
+mod watch;
+
+pub use config_file::{Diagnostic, Severity};
+pub use controller::{Control, Controller, Settings, StartError};
+pub use event::{Actor, Cause};
+pub use handle::{Changed, ControlError, ControlHandle, Reloaded, Where};
+pub use listeners::{Bound, ListenError, Listeners};
+pub use source::{BadConfig, LoadError, Loaded, MAX_CONFIG_BYTES, MAX_KEY_FILE_BYTES, load, read, resolve};
+pub use status::{ArmStatus, LastChange, MigrationStatus, ReloadStatus, Status};

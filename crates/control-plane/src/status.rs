@@ -1,0 +1,135 @@
+//! What runs, as one value for everybody who asks.
+
+use std::time::{Duration, SystemTime};
+
+use ramp::Origin;
+use route_plan::Phase;
+use telemetry::ReloadCounts;
+use traffic_split::Percent;
+
+use crate::Bound;
+
+/// The state of the process, renewed after every event and every second.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Status {
+    /// Version of the program.
+    pub version: &'static str,
+    /// When the controller started.
+    pub started_at: SystemTime,
+    /// How long ago that was, by a clock that does not jump.
+    pub uptime: Duration,
+    /// Number of the snapshot in force, counted from 1.
+    pub generation: u64,
+    /// The configuration file.
+    pub config_path: String,
+    /// How reading it went.
+    pub reload: ReloadStatus,
+    /// The open listeners.
+    pub listeners: Vec<Bound>,
+    /// Worker threads.
+    pub workers: usize,
+    /// Client connections open now.
+    pub connections_open: u64,
+    /// Whether the process is about to end.
+    pub draining: bool,
+    /// How long requests may finish then.
+    pub drain_timeout: Duration,
+    /// The configured state directory. Nothing is stored in it yet: intents live in memory.
+    pub state_dir: Option<String>,
+    /// The migrations, in the order of the file.
+    pub migrations: Vec<MigrationStatus>,
+}
+
+impl Status {
+    /// Whether clients can be sent here: configured, listening, not about to end.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.generation > 0 && !self.listeners.is_empty() && !self.draining
+    }
+
+    /// The migration of this name.
+    #[must_use]
+    pub fn migration(&self, name: &str) -> Option<&MigrationStatus> {
+        self.migrations.iter().find(|migration| migration.name == name)
+    }
+}
+
+/// How reading the configuration went.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReloadStatus {
+    /// Whether the last reading was applied.
+    pub last_successful: bool,
+    /// When a configuration was last applied.
+    pub last_applied_at: SystemTime,
+    /// Why the last reading was refused, if it was.
+    pub last_error: Option<String>,
+    /// Readings since the start.
+    pub counts: ReloadCounts,
+    /// What the file says and only a restart brings about.
+    pub needs_restart: Vec<String>,
+    /// What a person should look at in the file that runs.
+    pub warnings: Vec<String>,
+}
+
+/// One migration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MigrationStatus {
+    /// Its name.
+    pub name: String,
+    /// The name of the upstream that is being replaced.
+    pub old: String,
+    /// The name of the upstream that replaces it.
+    pub new: String,
+    /// Its phase.
+    pub phase: Phase,
+    /// Who asked for the phase.
+    pub phase_from: Origin,
+    /// The percent asked for last.
+    pub asked: Percent,
+    /// Who asked for it.
+    pub asked_from: Origin,
+    /// The percent that the split works with.
+    pub in_force: Percent,
+    /// The share of new in per cent over the latest bucketed requests, a minute at most; `None` without any.
+    pub measured: Option<f64>,
+    /// Why this percent is in force, as a sentence.
+    pub why: String,
+    /// The last change by a person since the start.
+    pub last_change: Option<LastChange>,
+    /// The file's attempt.
+    pub attempt: u64,
+    /// The salt in use.
+    pub salt: String,
+    /// The key list in use.
+    pub keys: Vec<String>,
+    /// What old did.
+    pub old_arm: ArmStatus,
+    /// What new did.
+    pub new_arm: ArmStatus,
+    /// Requests without a key, which went to old.
+    pub keyless: u64,
+}
+
+/// Who changed something, when and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastChange {
+    /// Who.
+    pub who: String,
+    /// The reason given.
+    pub reason: Option<String>,
+    /// When.
+    pub at: SystemTime,
+    /// What, as a sentence.
+    pub what: String,
+}
+
+/// Counts of one arm since the start, all roles together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ArmStatus {
+    /// Requests.
+    pub requests: u64,
+    /// Failures of the upstream.
+    pub failures: u64,
+    /// Requests whose client went away.
+    pub client_aborts: u64,
+}

@@ -1,0 +1,248 @@
+//! The command line: what can be asked for, and which function answers.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use route_plan::Phase;
+use traffic_split::Percent;
+
+use crate::output::Exit;
+use crate::{ask, check, demo, output, place, run, status};
+
+/// Where the configuration is when nobody says.
+pub(crate) const DEFAULT_CONFIG: &str = "/etc/crossfade/crossfade.toml";
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 refused or failed, 2 usage or bad configuration, 3 admin API not reachable.";
+
+/// Moves users from an old system to a new one, a few per cent at a time, and back.
+#[derive(Debug, Parser)]
+#[command(name = "crossfade", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the proxy until SIGTERM or Ctrl-C.
+    ///
+    /// SIGHUP reads the configuration again, SIGUSR1 opens the access log anew. SIGTERM and SIGINT let requests
+    /// finish; a second one ends at once.
+    Run(RunArgs),
+    /// Show all of it at once: two small shops, users, the proxy, and a percentage that moves.
+    Demo(demo::DemoArgs),
+    /// Check a configuration and say all that is wrong with it.
+    Check(CheckArgs),
+    /// Print the JSON Schema of the configuration.
+    Schema,
+    /// Read the configuration again, in the running proxy.
+    Reload(ReloadArgs),
+    /// Show what is asked for, what is in force and what is measured.
+    Status(StatusArgs),
+    /// Set the percentage of a migration.
+    Set(SetArgs),
+    /// Set the phase of a migration.
+    Phase(PhaseArgs),
+    /// Say which system a key goes to, and why.
+    Where(WhereArgs),
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// `crossfade run`
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The configuration.
+    #[arg(short, long, value_name = "PATH", env = "CROSSFADE_CONFIG", default_value = DEFAULT_CONFIG)]
+    pub(crate) config: PathBuf,
+    /// The form of the log, instead of what the configuration says.
+    #[arg(long, value_name = "FORMAT", env = "CROSSFADE_LOG_FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
+}
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// `crossfade check`
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The configuration; goes before --config and its variable.
+    #[arg(value_name = "PATH")]
+    pub(crate) path: Option<PathBuf>,
+    /// The configuration.
+    #[arg(short, long, value_name = "PATH", env = "CROSSFADE_CONFIG", default_value = DEFAULT_CONFIG)]
+    pub(crate) config: PathBuf,
+    /// How to say what was found.
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+    pub(crate) format: CheckFormat,
+}
+
+/// How `check` says what it found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// How the running proxy is found.
+#[derive(Debug, Args)]
+pub(crate) struct AdminArgs {
+    /// The admin API.
+    #[arg(long, value_name = "URL", env = "CROSSFADE_ADMIN")]
+    pub(crate) admin: Option<String>,
+    /// The file with the admin API's token.
+    #[arg(long, value_name = "PATH", env = "CROSSFADE_TOKEN_FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The configuration whose admin table says where the API is, when --admin does not.
+    #[arg(short, long, value_name = "PATH", env = "CROSSFADE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// `crossfade reload`
+#[derive(Debug, Args)]
+pub(crate) struct ReloadArgs {
+    /// Why; goes into the log.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+}
+
+/// `crossfade status`
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// One migration in detail; all of them without it.
+    pub(crate) name: Option<String>,
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Again each second, until Ctrl-C.
+    #[arg(long)]
+    pub(crate) watch: bool,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+}
+
+/// `crossfade set`
+#[derive(Debug, Args)]
+pub(crate) struct SetArgs {
+    /// The migration.
+    pub(crate) name: String,
+    /// The share that goes to new, in per cent: 0 to 100 with up to six decimals.
+    pub(crate) percent: Percent,
+    /// Why; goes into log and status.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+}
+
+/// `crossfade phase`
+#[derive(Debug, Args)]
+pub(crate) struct PhaseArgs {
+    /// The migration.
+    pub(crate) name: String,
+    /// The phase: preparation, shadow, canary, full or cleanup.
+    pub(crate) phase: Phase,
+    /// Why; goes into log and status.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+}
+
+/// `crossfade where`
+#[derive(Debug, Args)]
+pub(crate) struct WhereArgs {
+    /// The migration.
+    pub(crate) name: String,
+    /// The key, such as a user's id.
+    pub(crate) key: OsString,
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The admin API.
+    #[arg(long, value_name = "URL", env = "CROSSFADE_ADMIN")]
+    pub(crate) admin: Option<String>,
+    /// The file with the admin API's token.
+    #[arg(long, value_name = "PATH", env = "CROSSFADE_TOKEN_FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Answer from this configuration alone: no proxy has to run, and what was set since is not known.
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Reads the arguments and does what they say.
+pub(crate) fn main() -> ExitCode {
+    // Ends with 2 and a word on usage when they say nothing that can be done.
+    let exit = match Cli::parse().command {
+        Command::Run(args) => run::run(&args),
+        Command::Demo(args) => return demo::run(args),
+        Command::Check(args) => check::check(&args),
+        Command::Schema => check::schema(),
+        Command::Reload(args) => ask::reload(&args),
+        Command::Status(args) => status::status(&args),
+        Command::Set(args) => ask::set(&args),
+        Command::Phase(args) => ask::phase(&args),
+        Command::Where(args) => place::place(&args),
+        Command::Completions { shell } => completions(shell),
+    };
+    exit.into()
+}
+
+fn completions(shell: Shell) -> Exit {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "crossfade", &mut script);
+    output::say(&String::from_utf8_lossy(&script));
+    Exit::Done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn check_takes_its_file_either_way() {
+        for args in
+            [["check", "a.toml"].as_slice(), &["check", "-c", "a.toml"], &["check", "a.toml", "-c", "b.toml"]]
+        {
+            let Command::Check(check) =
+                Cli::try_parse_from(["crossfade"].iter().chain(args)).unwrap().command
+            else {
+                panic!("{args:?}")
+            };
+            assert_eq!(check.path.unwrap_or(check.config), PathBuf::from("a.toml"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_percentage_or_phase_is_usage() {
+        for args in [["set", "shop", "101"], ["set", "shop", "many"], ["phase", "shop", "fulll"]] {
+            let refused = Cli::try_parse_from(["crossfade"].into_iter().chain(args)).unwrap_err();
+            assert_eq!(refused.exit_code(), 2, "{args:?}");
+        }
+        assert!(Cli::try_parse_from(["crossfade", "set", "shop", "37.5%"]).is_ok());
+    }
+}

@@ -1,0 +1,242 @@
+//! `crossfade demo`: a migration to watch, with nothing to prepare.
+//!
+//! Everything that a migration has is started in this one process, on ports that the kernel chooses: an old and a new
+//! shop, a few thousand users who check every answer that they get, and between them the proxy itself, from a
+//! configuration file, with its admin port. A story then moves the percentage through the same handle that
+//! `crossfade set` ends at. Nothing of it is pretended, so what the view shows is what the proxy does.
+
+mod crowd;
+mod figures;
+mod latency;
+mod ledger;
+mod shop;
+mod stage;
+mod story;
+mod terminal;
+mod text;
+mod view;
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use traffic_split::Arm;
+
+use crate::serving::{self, Serving};
+use crowd::{Crowd, Destination};
+use ledger::Tally;
+use shop::Shop;
+use stage::{Cast, Ending, Output, Stage};
+use terminal::Terminal;
+use text::grouped;
+
+/// The migration's name.
+const MIGRATION: &str = "shop";
+
+/// Shows a migration in the terminal: two small shops, a few thousand users, the proxy, and the split moving.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub(crate) struct DemoArgs {
+    /// End when the story is over; exit code 1 if a request failed or a user was on a wrong arm
+    #[arg(long)]
+    exit: bool,
+    /// Go on as soon as the split has settled, without time to read
+    #[arg(long)]
+    fast: bool,
+    /// How many users the shop has
+    #[arg(long, value_name = "N", default_value_t = 3000, value_parser = clap::value_parser!(u32).range(10..=10_000))]
+    users: u32,
+    /// Use no colours; so does the environment variable NO_COLOR
+    #[arg(long)]
+    no_color: bool,
+    /// Print the configuration that the demo runs on, and end
+    #[arg(long)]
+    print_config: bool,
+}
+
+/// Runs the demo until Ctrl-C, or to the end of its story if the arguments say so.
+pub(crate) fn run(args: DemoArgs) -> ExitCode {
+    let result = if args.print_config { print_config() } else { perform(args) };
+    match result {
+        Ok(code) => code,
+        Err(sentence) => {
+            // Without a place to complain to there is still the exit code.
+            let _ = writeln!(io::stderr(), "crossfade demo: {sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print_config() -> Result<ExitCode, String> {
+    let shop = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let text = config([shop(8081), shop(8082)]);
+    io::stdout().write_all(text.as_bytes()).map_err(|error| error.to_string())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// From the first thread to the last.
+fn perform(args: DemoArgs) -> Result<ExitCode, String> {
+    let old = Shop::open(Arm::Old).map_err(because("the old shop cannot be opened"))?;
+    let new = Shop::open(Arm::New).map_err(because("the new shop cannot be opened"))?;
+    let folder = tempfile::Builder::new().prefix("crossfade-demo-").tempdir();
+    let folder = folder.map_err(because("there is no folder for the configuration"))?;
+    let path = folder.path().join("crossfade.toml");
+    std::fs::write(&path, config([old.address, new.address]))
+        .map_err(because("the configuration cannot be written"))?;
+    let loaded = control_plane::load(&path).map_err(because("the configuration cannot be used"))?;
+    let runtime = serving::control_runtime().map_err(because("the proxy does not start"))?;
+    let interruptions = runtime.block_on(async { Interruptions::new() });
+    let interruptions = interruptions.map_err(because("signals cannot be received"))?;
+    let serving = Serving::start(loaded, &path, runtime).map_err(because("the proxy does not start"))?;
+    let shown = serving.runtime.block_on(show(args, &serving, &path, interruptions));
+    serving.stop();
+    old.close();
+    new.close();
+    shown
+}
+
+/// Puts what failed before why it did.
+fn because<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> String {
+    move |error| format!("{what}: {error}")
+}
+
+/// The configuration: what a first one of one's own looks like, but for the ports.
+fn config([old, new]: [SocketAddr; 2]) -> String {
+    format!(
+        r#"[admin]
+listen = "127.0.0.1:0"
+
+[[listener]]
+listen = "127.0.0.1:0"
+
+[upstream.shop-old]
+endpoints = ["http://{old}"]
+
+[upstream.shop-new]
+endpoints = ["http://{new}"]
+
+[migration.{MIGRATION}]
+match = [{{ path = "/*" }}]
+old = "shop-old"
+new = "shop-new"
+key = ["header:x-user-id", "request-id"]
+percent = 0
+"#
+    )
+}
+
+/// Lets the users come, tells the story, lets them go, and waits until the proxy has nothing left to do.
+async fn show(
+    args: DemoArgs,
+    serving: &Serving,
+    config: &Path,
+    mut interruptions: Interruptions,
+) -> Result<ExitCode, String> {
+    let status = serving.control.status();
+    let proxy = status.listeners.first().map(|listener| listener.bound).ok_or("nothing listens")?;
+    let destination = Destination { proxy, migration: MIGRATION, snapshots: Arc::clone(&serving.snapshots) };
+    let crowd = Crowd::arrive(&destination, args.users).map_err(because("the users cannot come"))?;
+    let colour = !args.no_color && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let output = Terminal::of_stdout(colour).map_or(Output::Lines, Output::Picture);
+    let commands = commands(proxy, serving.admin, config);
+    let ending = match introduce(&output, args.users, &commands) {
+        Err(gone) => gone.into(),
+        Ok(()) => {
+            let cast = Cast { serving, crowd: &crowd, users: args.users, commands: &commands };
+            let mut stage = Stage::new(cast, output, args.fast);
+            tokio::select! {
+                ending = stage.play(args.exit) => ending,
+                () = interruptions.next() => Ending::Over,
+            }
+        }
+    };
+    let began = Instant::now();
+    let tally = crowd.leave();
+    let drained = tokio::select! {
+        drained = Serving::drain(serving.control.clone(), Arc::clone(&serving.proxy)) => drained,
+        // Asked a second time: whatever else uses the proxy is cut off.
+        () = interruptions.next() => false,
+    };
+    conclude(&tally, drained, began.elapsed());
+    match ending {
+        Ending::Broken(sentence) => Err(sentence),
+        _ if args.exit && !(tally.is_clean() && drained) => Ok(ExitCode::FAILURE),
+        Ending::Over | Ending::Unseen => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Somebody wants the demo to end, or its terminal is gone.
+struct Interruptions([Signal; 3]);
+
+impl Interruptions {
+    fn new() -> io::Result<Self> {
+        let [interrupt, terminate, hang_up] =
+            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+        Ok(Interruptions([interrupt?, terminate?, hang_up?]))
+    }
+
+    async fn next(&mut self) {
+        let [interrupt, terminate, hang_up] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hang_up.recv() => {}
+        }
+    }
+}
+
+/// What to try in another terminal.
+fn commands(proxy: SocketAddr, admin: SocketAddr, config: &Path) -> Vec<String> {
+    let crossfade = program();
+    vec![
+        format!("curl -i -H 'x-user-id: alice' http://{proxy}/products/1"),
+        format!("{crossfade} where {MIGRATION} alice --admin http://{admin}"),
+        format!("{crossfade} set {MIGRATION} 50 --admin http://{admin}"),
+        format!("{crossfade} status --admin http://{admin}"),
+        format!("curl http://{admin}/metrics"),
+        format!("edit the percentage in {}", config.display()),
+    ]
+}
+
+/// How this program is called from where the user is, if that is short.
+fn program() -> String {
+    const LONGEST: usize = 24;
+    let path = std::env::current_exe().ok();
+    let folder = std::env::current_dir().ok();
+    let relative = path.zip(folder).and_then(|(path, folder)| {
+        let relative = path.strip_prefix(folder).ok()?.display().to_string();
+        Some(if relative.contains('/') { relative } else { format!("./{relative}") })
+    });
+    relative.filter(|relative| relative.len() <= LONGEST).unwrap_or_else(|| "crossfade".to_owned())
+}
+
+/// The first lines where there is no picture that shows the same.
+fn introduce(output: &Output, users: u32, commands: &[String]) -> io::Result<()> {
+    if matches!(output, Output::Picture(_)) {
+        return Ok(());
+    }
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "crossfade demo: two shops, one proxy, {} users", grouped(users.into()))?;
+    for command in commands {
+        writeln!(stdout, "try: {command}")?;
+    }
+    Ok(())
+}
+
+/// The last line.
+fn conclude(tally: &Tally, drained: bool, took: Duration) {
+    let how = if drained { "drained" } else { "cut off what was still under way" };
+    // Whoever closed the output does not want to know.
+    let _ = writeln!(
+        io::stdout(),
+        "ended: {} requests, {} failed, {} flapped, {} on a wrong arm; {how} in {} ms",
+        grouped(tally.requests()),
+        grouped(tally.failed()),
+        grouped(tally.flapped),
+        grouped(tally.wrong_arm),
+        took.as_millis()
+    );
+}

@@ -1,0 +1,117 @@
+//! The latest seconds in numbers: what a view shows between two looks at counters that only grow.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use traffic_split::Arm;
+
+use super::ledger::Tally;
+
+/// How far back a figure looks; as long as the usual crowd takes for a round, so that a settled split reads steady.
+const WINDOW: Duration = Duration::from_secs(2);
+/// Looks kept at most, whatever their pace.
+const MAX_SAMPLES: usize = 64;
+
+/// The counters at one moment.
+#[derive(Clone, Debug)]
+pub(super) struct Sample {
+    /// Since the demo began.
+    pub(super) at: Duration,
+    /// What users saw.
+    pub(super) tally: Tally,
+    /// Requests whose arm the bucket chose, as the proxy counts them.
+    pub(super) by_bucket: [u64; 2],
+}
+
+impl Sample {
+    /// The share of new in per cent among the requests since `before`, as the proxy counts them.
+    pub(super) fn measured_since(&self, before: &Sample) -> Option<f64> {
+        let [old, new] = [0, 1].map(|arm| self.by_bucket[arm].saturating_sub(before.by_bucket[arm]));
+        (old + new > 0).then(|| new as f64 * 100.0 / (old + new) as f64)
+    }
+
+    /// What one arm did since `before`.
+    pub(super) fn arm_since(&self, before: &Sample, arm: Arm) -> ArmFigures {
+        let at = arm.index();
+        let quantile = |quantile| self.tally.latency[at].quantile_since(&before.tally.latency[at], quantile);
+        let answers = self.tally.answers[at].saturating_sub(before.tally.answers[at]);
+        let seconds = self.at.saturating_sub(before.at).as_secs_f64();
+        ArmFigures {
+            users: self.tally.users[at],
+            requests_per_s: if seconds > 0.0 { answers as f64 / seconds } else { 0.0 },
+            p50: quantile(0.5),
+            p99: quantile(0.99),
+            failed: self.tally.failures[at],
+        }
+    }
+}
+
+/// One arm in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct ArmFigures {
+    /// Users whose last answer came from it.
+    pub(super) users: u32,
+    /// Right answers in a second.
+    pub(super) requests_per_s: f64,
+    /// Half of the answers took no longer.
+    pub(super) p50: Option<Duration>,
+    /// One in a hundred took longer.
+    pub(super) p99: Option<Duration>,
+    /// Requests that failed since the demo began.
+    pub(super) failed: u64,
+}
+
+/// The samples of the latest seconds.
+#[derive(Debug, Default)]
+pub(super) struct Window(VecDeque<Sample>);
+
+impl Window {
+    /// Adds the latest; forgets what is older than is looked back to.
+    pub(super) fn add(&mut self, sample: Sample) {
+        let keep_from = sample.at.saturating_sub(WINDOW);
+        // The last one that is too old stays: a figure looks back to it.
+        while self.0.get(1).is_some_and(|second| second.at <= keep_from) || self.0.len() >= MAX_SAMPLES {
+            self.0.pop_front();
+        }
+        self.0.push_back(sample);
+    }
+
+    /// The first and the last; `None` before there was any.
+    pub(super) fn ends(&self) -> Option<(&Sample, &Sample)> {
+        self.0.front().zip(self.0.back())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(at_ms: u64, old: u64, new: u64) -> Sample {
+        let tally = Tally { answers: [old, new], ..Tally::default() };
+        Sample { at: Duration::from_millis(at_ms), tally, by_bucket: [old, new] }
+    }
+
+    #[test]
+    fn figures_are_of_the_latest_seconds() {
+        let mut window = Window::default();
+        assert!(window.ends().is_none());
+        for tick in 0..100 {
+            window.add(sample(tick * 100, tick * 75, tick * 25));
+        }
+        let (first, last) = window.ends().unwrap();
+        assert_eq!(last.at.saturating_sub(first.at), WINDOW);
+        assert_eq!(last.measured_since(first), Some(25.0));
+        assert_eq!(last.arm_since(first, Arm::Old).requests_per_s, 750.0);
+        assert_eq!(last.arm_since(last, Arm::New), ArmFigures::default());
+        assert_eq!(last.measured_since(last), None);
+    }
+
+    #[test]
+    fn it_stays_small() {
+        let mut window = Window::default();
+        for tick in 0..1000 {
+            window.add(sample(tick, tick, 0));
+        }
+        assert!(window.0.len() <= MAX_SAMPLES);
+    }
+}

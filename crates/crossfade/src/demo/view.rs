@@ -1,0 +1,223 @@
+//! The picture in the terminal: 80 columns, at most 23 lines, the same lines in the same places all the time.
+//!
+//! Pure: a [`Scene`] in, lines of styled text out. [`super::terminal`] puts them on the screen.
+
+use traffic_split::{Arm, Percent};
+
+use super::figures::ArmFigures;
+use super::text::{grouped, milliseconds, percent};
+
+/// Columns that the picture takes.
+const WIDTH: usize = 80;
+/// Columns of a bar.
+const BAR: usize = 60;
+/// Parts of a column, from none to seven eighths.
+const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+
+/// How a piece of text is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    /// Text.
+    Plain,
+    /// What to look at first.
+    Strong,
+    /// What to look at last.
+    Faint,
+    /// Of the old shop.
+    Old,
+    /// Of the new shop.
+    New,
+    /// What should not be.
+    Bad,
+}
+
+impl Style {
+    const fn of(arm: Arm) -> Style {
+        match arm {
+            Arm::Old => Style::Old,
+            Arm::New => Style::New,
+        }
+    }
+}
+
+/// A line: pieces of text with their styles.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Line(Vec<(Style, String)>);
+
+impl Line {
+    /// A line that begins with this.
+    pub(super) fn plain(text: &str) -> Line {
+        Line::default().and(Style::Plain, text)
+    }
+
+    /// The same line with this behind it.
+    pub(super) fn and(mut self, style: Style, text: &str) -> Line {
+        self.0.push((style, text.to_owned()));
+        self
+    }
+
+    /// Its pieces, from left to right.
+    pub(super) fn parts(&self) -> &[(Style, String)] {
+        &self.0
+    }
+}
+
+/// All that the picture shows.
+#[derive(Clone, Debug)]
+pub(super) struct Scene {
+    /// How many users there are.
+    pub(super) users: u32,
+    /// Which step of how many; `None` once the split is the watcher's.
+    pub(super) place: Option<String>,
+    /// What happens.
+    pub(super) headline: String,
+    /// What that means.
+    pub(super) sentence: String,
+    /// What comes after it.
+    pub(super) next: String,
+    /// The percent asked for; `None` while the migration is not configured.
+    pub(super) asked: Option<Percent>,
+    /// The percent that the split works with.
+    pub(super) in_force: Option<Percent>,
+    /// The share of new over the latest seconds, in per cent.
+    pub(super) measured: Option<f64>,
+    /// The arms in numbers, old first.
+    pub(super) arms: [ArmFigures; 2],
+    /// Moves so far: to new, back to old, and of users who moved twice in one step.
+    pub(super) moves: [u64; 3],
+    /// Answers from an arm that the user does not belong to.
+    pub(super) wrong_arm: u64,
+    /// Commands to try.
+    pub(super) commands: Vec<String>,
+}
+
+impl Scene {
+    /// The picture.
+    pub(super) fn lines(&self) -> Vec<Line> {
+        let mut lines = vec![self.title(), Line::default(), self.chapter()];
+        lines.push(Line::plain(&format!("       {}", self.sentence)));
+        lines.push(Line::default());
+        lines.extend(Arm::ALL.map(|arm| self.bar(arm)));
+        lines.push(Line::default());
+        lines.push(self.percents());
+        lines.push(Line::default());
+        lines.push(
+            Line::default()
+                .and(Style::Faint, "              users    requests/s         p50         p99      failed"),
+        );
+        lines.extend(Arm::ALL.map(|arm| self.row(arm)));
+        lines.push(Line::default());
+        lines.push(self.movements());
+        lines.push(Line::default().and(Style::Faint, "  next ").and(Style::Plain, &self.next));
+        lines.push(Line::default());
+        for (at, command) in self.commands.iter().enumerate() {
+            let label = if at == 0 { "  try  " } else { "       " };
+            lines.push(Line::default().and(Style::Faint, label).and(Style::Plain, command));
+        }
+        lines
+    }
+
+    fn title(&self) -> Line {
+        let load: f64 = self.arms.iter().map(|arm| arm.requests_per_s).sum();
+        let (name, what) = ("  crossfade demo", "  two shops, one proxy");
+        let load = format!("{} users, {} requests/s", grouped(self.users.into()), whole(load));
+        let gap = (WIDTH - 2).saturating_sub(name.len() + what.len() + load.len());
+        Line::default()
+            .and(Style::Strong, name)
+            .and(Style::Faint, what)
+            .and(Style::Faint, &format!("{}{load}", " ".repeat(gap)))
+    }
+
+    fn chapter(&self) -> Line {
+        const END: &str = "Ctrl-C ends it";
+        let place = format!("  {:<5}", self.place.as_deref().unwrap_or_default());
+        let gap = (WIDTH - 2).saturating_sub(place.chars().count() + self.headline.chars().count());
+        Line::default()
+            .and(Style::Faint, &place)
+            .and(Style::Strong, &self.headline)
+            .and(Style::Faint, &format!("{END:>gap$}"))
+    }
+
+    fn bar(&self, arm: Arm) -> Line {
+        let share = self.measured.map(|new| match arm {
+            Arm::New => new,
+            Arm::Old => 100.0 - new,
+        });
+        let (full, rest) = filled(share.unwrap_or(0.0));
+        Line::default()
+            .and(Style::of(arm), &format!("  {arm}  "))
+            .and(Style::of(arm), &full)
+            .and(Style::Faint, &rest)
+            .and(Style::Strong, &format!("{:>9}", percent(share)))
+    }
+
+    fn percents(&self) -> Line {
+        let known =
+            |percent: Option<Percent>| percent.map_or("-".to_owned(), |percent| format!("{percent} %"));
+        let pair = |line: Line, name: &str, value: &str| {
+            line.and(Style::Faint, name).and(Style::Plain, &format!(" {value:<14}"))
+        };
+        let line = pair(Line::plain("       "), "asked", &known(self.asked));
+        let line = pair(line, "in force", &known(self.in_force));
+        pair(line, "measured", &percent(self.measured))
+    }
+
+    fn row(&self, arm: Arm) -> Line {
+        let figures = &self.arms[arm.index()];
+        let numbers = format!(
+            "{:>12}{:>14}{:>12}{:>12}",
+            grouped(figures.users.into()),
+            whole(figures.requests_per_s),
+            milliseconds(figures.p50),
+            milliseconds(figures.p99)
+        );
+        Line::default()
+            .and(Style::of(arm), &format!("  {arm}  "))
+            .and(Style::Plain, &numbers)
+            .and(good_if_zero(figures.failed), &format!("{:>12}", grouped(figures.failed)))
+    }
+
+    fn movements(&self) -> Line {
+        let [to_new, back, flapped] = self.moves;
+        Line::default()
+            .and(Style::Faint, "       moved to new ")
+            .and(Style::Plain, &grouped(to_new))
+            .and(Style::Faint, "  moved back ")
+            .and(Style::Plain, &grouped(back))
+            .and(Style::Faint, "  flapped ")
+            .and(good_if_zero(flapped), &grouped(flapped))
+            .and(Style::Faint, "  wrong arm ")
+            .and(good_if_zero(self.wrong_arm), &grouped(self.wrong_arm))
+    }
+}
+
+fn good_if_zero(count: u64) -> Style {
+    if count == 0 { Style::Plain } else { Style::Bad }
+}
+
+/// A rate without decimals.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a cast clips to the range, and a rate is far within it"
+)]
+fn whole(rate: f64) -> String {
+    grouped(rate.round() as u64)
+}
+
+/// The filled part of a bar and the rest. Whatever is not nothing shows.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a cast clips to the range, and the result is clipped to the bar"
+)]
+fn filled(percent: f64) -> (String, String) {
+    let eighths = (percent * (BAR * 8) as f64 / 100.0).round() as usize;
+    let eighths = eighths.clamp(usize::from(percent > 0.0), BAR * 8);
+    let part = EIGHTHS.get(eighths % 8).copied().unwrap_or_default();
+    let columns = eighths.div_ceil(8);
+    ("█".repeat(eighths / 8) + part, "·".repeat(BAR - columns))
+}
+
+#[cfg(test)]
+mod tests;

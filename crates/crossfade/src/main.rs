@@ -1,0 +1,18 @@
+//! The command: arguments, the order of start and stop, signals. Decisions are made in the crates below.
+
+mod api;
+mod ask;
+mod check;
+mod cli;
+mod demo;
+mod output;
+mod place;
+mod run;
+mod serving;
+mod status;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -1,0 +1,314 @@
+//! `status`: what is asked for beside what is in force and what is measured.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::api::{Api, CallError};
+use crate::cli::StatusArgs;
+use crate::output::{self, Exit};
+
+/// How often `--watch` asks.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+/// To the upper left corner, and nothing below.
+const REDRAW: &str = "\x1b[H\x1b[2J";
+
+pub(crate) fn status(args: &StatusArgs) -> Exit {
+    let api = match Api::find(&args.admin) {
+        Ok(api) => api,
+        Err(error) => return error.tell(),
+    };
+    let redraw = args.watch && !args.json && std::io::IsTerminal::is_terminal(&std::io::stdout());
+    loop {
+        let text = match shown(&api, args) {
+            Ok(text) => text,
+            Err(error) => return error.tell(),
+        };
+        output::say(&format!("{}{text}", if redraw { REDRAW } else { "" }));
+        if !args.watch {
+            return Exit::Done;
+        }
+        std::thread::park_timeout(WATCH_INTERVAL);
+    }
+}
+
+fn shown(api: &Api, args: &StatusArgs) -> Result<String, CallError> {
+    let answer = api.get("/api/v1/status")?;
+    let of_name = |answer: &Value| {
+        let migrations = answer["migrations"].as_array().into_iter().flatten();
+        let found =
+            args.name.as_ref().map(|name| migrations.clone().find(|one| one["name"] == name.as_str()));
+        match (found, &args.name) {
+            (None, _) => Ok(None),
+            (Some(Some(migration)), _) => Ok(Some(migration.clone())),
+            (Some(None), name) => {
+                let name = name.as_deref().unwrap_or_default();
+                Err(CallError::Refused(format!("there is no migration `{name}`")))
+            }
+        }
+    };
+    let one = of_name(&answer)?;
+    if args.json {
+        return Ok(format!("{:#}\n", one.unwrap_or(answer)));
+    }
+    let strange =
+        |error: serde_json::Error| CallError::Refused(format!("the answer is not understood: {error}"));
+    match one {
+        Some(migration) => Ok(details(&serde_json::from_value(migration).map_err(strange)?)),
+        None => Ok(overview(&serde_json::from_value(answer).map_err(strange)?)),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Status {
+    version: String,
+    uptime_seconds: f64,
+    ready: bool,
+    draining: bool,
+    generation: u64,
+    connections_open: u64,
+    listeners: Vec<Listener>,
+    config: Config,
+    state: State,
+    migrations: Vec<Migration>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Listener {
+    bound: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Config {
+    path: String,
+    last_reload_successful: bool,
+    last_error: Option<String>,
+    needs_restart: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct State {
+    durable: bool,
+    note: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Migration {
+    name: String,
+    old: String,
+    new: String,
+    phase: String,
+    percent: Percent,
+    why: String,
+    last_change: Option<LastChange>,
+    keys: Vec<String>,
+    salt: String,
+    arms: Arms,
+    keyless_requests: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Percent {
+    asked: f64,
+    in_force: f64,
+    measured: Option<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct LastChange {
+    at: String,
+    who: String,
+    what: String,
+    reason: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Arms {
+    old: Arm,
+    new: Arm,
+}
+
+#[derive(Debug, Deserialize)]
+struct Arm {
+    requests: u64,
+    failures: u64,
+}
+
+fn overview(status: &Status) -> String {
+    let listeners: Vec<&str> = status.listeners.iter().map(|listener| listener.bound.as_str()).collect();
+    let state = match (status.draining, status.ready) {
+        (true, _) => "draining",
+        (false, true) => "ready",
+        (false, false) => "not ready",
+    };
+    let mut text = format!(
+        "crossfade {}: {state}, up {}, generation {} of {}\n",
+        status.version,
+        duration(status.uptime_seconds),
+        status.generation,
+        status.config.path
+    );
+    text.push_str(&format!(
+        "listening on {}, {} client connections\n\n",
+        if listeners.is_empty() { "nothing".to_owned() } else { listeners.join(", ") },
+        status.connections_open
+    ));
+    text.push_str(&table(&status.migrations));
+    let mut notes = Vec::new();
+    if !status.config.last_reload_successful {
+        let error = status.config.last_error.as_deref().unwrap_or("no reason given");
+        notes
+            .push(format!("the last reload was refused, generation {} runs on:\n{error}", status.generation));
+    }
+    notes.extend(status.config.needs_restart.iter().map(|line| format!("needs a restart: {line}")));
+    if !status.state.durable {
+        notes.push(format!("state: {}", status.state.note));
+    }
+    for note in notes {
+        text.push_str(&format!("\n{}\n", note.trim_end()));
+    }
+    text
+}
+
+fn table(migrations: &[Migration]) -> String {
+    if migrations.is_empty() {
+        return "no migrations\n".to_owned();
+    }
+    let head = ["MIGRATION", "PHASE", "ASKED", "IN FORCE", "MEASURED", "OLD", "NEW", "FAILURES"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    rows.extend(migrations.iter().map(|migration| {
+        vec![
+            migration.name.clone(),
+            migration.phase.clone(),
+            share(migration.percent.asked),
+            share(migration.percent.in_force),
+            measured(migration.percent.measured),
+            migration.arms.old.requests.to_string(),
+            migration.arms.new.requests.to_string(),
+            format!("{} / {}", migration.arms.old.failures, migration.arms.new.failures),
+        ]
+    }));
+    output::table(&rows)
+}
+
+fn details(migration: &Migration) -> String {
+    let (percent, arms) = (&migration.percent, &migration.arms);
+    let arm = |upstream: &str, arm: &Arm| {
+        format!("{upstream}: {} requests, {} failures", arm.requests, arm.failures)
+    };
+    let mut rows = vec![
+        ("migration", migration.name.clone()),
+        ("phase", migration.phase.clone()),
+        ("asked", share(percent.asked)),
+        ("in force", share(percent.in_force)),
+        ("measured", format!("{} over the last minute", measured(percent.measured))),
+        ("why", migration.why.clone()),
+        ("old", arm(&migration.old, &arms.old)),
+        ("new", arm(&migration.new, &arms.new)),
+        ("keys", migration.keys.join(", ")),
+        ("salt", migration.salt.clone()),
+        ("keyless", format!("{} requests", migration.keyless_requests)),
+    ];
+    if let Some(change) = &migration.last_change {
+        let reason = change.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        rows.push(("last change", format!("{}: {} by {}{reason}", change.at, change.what, change.who)));
+    }
+    let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+    output::table(&rows)
+}
+
+fn share(percent: f64) -> String {
+    format!("{percent} %")
+}
+
+fn measured(percent: Option<f64>) -> String {
+    percent.map_or("-".to_owned(), |percent| format!("{percent:.2} %"))
+}
+
+/// The two largest units.
+fn duration(seconds: f64) -> String {
+    let whole = Duration::try_from_secs_f64(seconds).unwrap_or_default().as_secs();
+    let (days, hours, minutes) = (whole / 86_400, whole / 3_600 % 24, whole / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{whole} s"),
+        (0, 0, _) => format!("{minutes} min {} s", whole % 60),
+        (0, _, _) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn migration() -> Value {
+        json!({
+            "name": "shop", "old": "shop-old", "new": "shop-new", "phase": "canary", "phase_from": "file",
+            "percent": { "asked": 37.5, "asked_from": "person", "in_force": 37.5, "measured": 37.4321 },
+            "why": "phase canary: the percent asked for is in force",
+            "last_change": { "at": "2026-01-01T00:00:00Z", "who": "alice", "what": "37.5 % asked for", "reason": "fine" },
+            "attempt": 1, "salt": "shop", "keys": ["header:x-user-id"],
+            "arms": {
+                "old": { "requests": 625, "failures": 0, "client_aborts": 0 },
+                "new": { "requests": 375, "failures": 2, "client_aborts": 0 }
+            },
+            "keyless_requests": 3
+        })
+    }
+
+    #[test]
+    fn the_overview_shows_asked_beside_measured() {
+        let status = serde_json::from_value(json!({
+            "version": "0.1.0", "uptime_seconds": 3725.5, "ready": true, "draining": false, "generation": 4,
+            "connections_open": 12, "listeners": [{ "listen": "0.0.0.0:8080", "bound": "0.0.0.0:8080" }],
+            "config": {
+                "path": "/etc/crossfade/crossfade.toml", "last_reload_successful": false,
+                "last_error": "crossfade.toml: 1 error\n", "needs_restart": ["proxy.workers: running 2, file says 4"]
+            },
+            "state": { "durable": false, "note": "memory only" },
+            "migrations": [migration()]
+        }))
+        .unwrap();
+        assert_eq!(
+            overview(&status),
+            "\
+crossfade 0.1.0: ready, up 1 h 2 min, generation 4 of /etc/crossfade/crossfade.toml
+listening on 0.0.0.0:8080, 12 client connections
+
+MIGRATION  PHASE   ASKED   IN FORCE  MEASURED  OLD  NEW  FAILURES
+shop       canary  37.5 %  37.5 %    37.43 %   625  375  0 / 2
+
+the last reload was refused, generation 4 runs on:
+crossfade.toml: 1 error
+
+needs a restart: proxy.workers: running 2, file says 4
+
+state: memory only
+"
+        );
+    }
+
+    #[test]
+    fn the_details_say_why() {
+        let text = details(&serde_json::from_value(migration()).unwrap());
+        for line in [
+            "why          phase canary: the percent asked for is in force",
+            "new          shop-new: 375 requests, 2 failures",
+            "last change  2026-01-01T00:00:00Z: 37.5 % asked for by alice (fine)",
+        ] {
+            assert!(text.lines().any(|have| have == line), "{line}\nis not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn durations() {
+        for (seconds, expected) in
+            [(0.4, "0 s"), (61.0, "1 min 1 s"), (7_260.0, "2 h 1 min"), (90_000.0, "1 d 1 h"), (-1.0, "0 s")]
+        {
+            assert_eq!(duration(seconds), expected);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! One request on its way: sent to an upstream, its answer streamed back. The proxy's side of the glue.
+//!
+//! Everything happens on the client's own task: no channel, no second task, no lock. Both directions are moved by
+//! poll functions over the two sockets, so an answer that comes before the request has ended needs nothing special.
+
+mod answer;
+mod finish;
+mod outbound;
+mod tunnel;
+
+use migration_glue::{Exchange, Ledger, Stop};
+use route_plan::{Failure, Plan};
+use traffic_split::RequestView;
+
+use crate::buffer::Buffer;
+use crate::client::{Client, Next};
+use crate::scratch::{ScratchLease, View};
+use crate::transfer::Transfer;
+use crate::worker::Site;
+
+/// One request of one client. Moved by value along the glue's way, so what is large lives in the scratch.
+pub(crate) struct H1Exchange<'c> {
+    client: &'c mut Client,
+    site: Site,
+    scratch: ScratchLease,
+}
+
+impl<'c> H1Exchange<'c> {
+    /// `scratch` holds the request, admitted.
+    pub(crate) fn new(client: &'c mut Client, site: Site, scratch: ScratchLease) -> Self {
+        H1Exchange { client, site, scratch }
+    }
+
+    /// The deadline for everything has come, so it is this that ended the wait.
+    fn total_reached(&self) -> bool {
+        self.scratch.legs.total_at_ms.is_some_and(|at| self.client.alarm.reached(at))
+    }
+
+    /// Fires when nothing has moved for this long, or when the time for everything is over.
+    fn set_alarm(&self, after_ms: u64) {
+        self.client.alarm.set(after_ms, self.scratch.legs.total_at_ms);
+    }
+
+    /// Closes the connection to the upstream, which may not be used again.
+    fn drop_upstream(&mut self) {
+        if self.scratch.legs.upstream.take().is_some() {
+            self.site.worker.cells.upstream_closed.inc();
+        }
+    }
+
+    /// What the client sent behind the request is the start of its next one.
+    fn keep_rest(&mut self) {
+        if let Some(rest) = self.scratch.legs.request.as_mut().and_then(Transfer::take_rest) {
+            self.client.pending = Some(rest);
+        }
+    }
+}
+
+impl Exchange<Site> for H1Exchange<'_> {
+    /// The head of the answer is in the scratch, with what came behind it.
+    type Answer = ();
+    type Out = Next;
+
+    fn view(&self) -> impl RequestView {
+        let head = self.scratch.legs.head.as_ref().map(Buffer::filled).unwrap_or_default();
+        View { scratch: &self.scratch, head }
+    }
+
+    async fn forward(&mut self, plan: &Plan, ledger: &mut Ledger<Site>) -> Result<(), Stop> {
+        let total_at_ms = plan.timeouts.total_ms.map(|total_ms| self.client.alarm.deadline(total_ms));
+        self.scratch.legs.total_at_ms = total_at_ms;
+        self.site.count_keyless(plan);
+        let mut fresh_only = false;
+        loop {
+            self.lease(plan, fresh_only).await?;
+            self.begin(plan)?;
+            match self.await_answer(plan, ledger).await {
+                Err(Stop::Failed(Failure::Closed)) if self.may_repeat() => {
+                    self.site.worker.cells.upstream_stale.inc();
+                    self.drop_upstream();
+                    fresh_only = true;
+                }
+                Err(why) => return Err(why),
+                Ok(()) => return Ok(()),
+            }
+        }
+    }
+
+    async fn respond(mut self, plan: &Plan, (): (), ledger: Ledger<Site>) -> Next {
+        if self.scratch.response.status() == 101 {
+            return Box::pin(self.tunnel(plan, ledger)).await;
+        }
+        let Ok(form) = self.begin_answer(plan) else {
+            return Box::pin(self.answer_bad(plan, ledger)).await;
+        };
+        let streamed = std::future::poll_fn(|cx| self.poll_stream(cx, plan)).await;
+        self.finish(plan, form, streamed, ledger)
+    }
+
+    async fn refuse(self, plan: &Plan, why: Stop, ledger: Ledger<Site>) -> Next {
+        Box::pin(self.answer_itself(plan, why, ledger)).await
+    }
+
+    async fn unmatched(self) -> Next {
+        Box::pin(self.answer_not_found()).await
+    }
+}

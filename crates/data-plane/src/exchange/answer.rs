@@ -1,0 +1,162 @@
+//! The second half: the answer on its way to the client.
+
+use std::task::{Context, Poll};
+
+use http1_codec::{Framing, Reject, Version};
+use migration_glue::{Delivery, Ledger};
+use route_plan::{Failure, Plan};
+
+use super::H1Exchange;
+use crate::buffer::Buffer;
+use crate::client::Next;
+use crate::rewrite::{self, Added, AnswerForm};
+use crate::transfer::{Broken, Outgoing, Transfer};
+use crate::worker::Site;
+
+impl H1Exchange<'_> {
+    /// Writes the head for the client and takes in what has come of the body. Nothing is sent yet.
+    pub(super) fn begin_answer(&mut self, plan: &Plan) -> Result<AnswerForm, Reject> {
+        let form = self.form();
+        let mut buffer = self.scratch.legs.incoming.take().unwrap_or_else(|| self.site.worker.buffers.take());
+        self.write_head(plan, form, buffer.filled());
+        let framing = self.scratch.response.framing(self.scratch.request.is_head());
+        let outgoing = if form.chunked { Outgoing::Chunked } else { Outgoing::Plain };
+        buffer.consume(self.scratch.response.head_len());
+        let mut answer = Transfer::new(framing, outgoing, &self.site.view.answer_limits);
+        answer.begin(buffer, &self.scratch.answer)?;
+        self.scratch.legs.answer = Some(answer);
+        self.release_upstream();
+        self.set_alarm(plan.timeouts.idle_ms);
+        Ok(form)
+    }
+
+    /// Decides how the answer leaves.
+    fn form(&self) -> AnswerForm {
+        let (request, response) = (&self.scratch.request, &self.scratch.response);
+        let legs = &self.scratch.legs;
+        let client = request.version();
+        let (framing, chunked) = match response.framing(request.is_head()) {
+            Framing::Chunked | Framing::UntilClose if client == Version::Http11 => (Framing::Chunked, true),
+            Framing::Chunked | Framing::UntilClose => (Framing::UntilClose, false),
+            known => (known, false),
+        };
+        // An upstream that answers early and closes will not take the rest: better that the client stops.
+        let refused = !legs.request_done() && !response.keep_alive();
+        let close = !request.keep_alive()
+            || framing == Framing::UntilClose
+            || refused
+            || legs.request_given_up
+            || self.site.worker.is_draining();
+        AnswerForm { framing, chunked, close, client }
+    }
+
+    /// Writes `scratch.answer` from the upstream's head.
+    pub(super) fn write_head(&mut self, plan: &Plan, form: AnswerForm, head: &[u8]) {
+        let migrations = &self.site.view.snapshot.migrations;
+        let migration = plan.migration.and_then(|index| migrations.get(index));
+        let cookie = match (migration.and_then(|one| one.assign_cookie.as_ref()), &plan.set_cookie_key) {
+            (Some(cookie), Some(key)) => Some(cookie.render(key)),
+            _ => None,
+        };
+        let exposed = migration.and_then(|one| one.expose_arm.as_deref());
+        let added = Added {
+            set_cookie: cookie.as_deref(),
+            arm: exposed.zip(plan.arm.map(traffic_split::Arm::as_str)),
+        };
+        rewrite::response_head(&mut self.scratch, head, form, added);
+    }
+
+    /// Moves the answer on, and a request that is not through yet. Ready when the answer is.
+    pub(super) fn poll_stream(&mut self, cx: &mut Context<'_>, plan: &Plan) -> Poll<Result<(), Delivery>> {
+        let mut moved = false;
+        self.poll_late_request(cx, &mut moved);
+        let legs = &mut self.scratch.legs;
+        let Some(answer) = &mut legs.answer else { return Poll::Ready(Ok(())) };
+        let buffers = &self.site.worker.buffers;
+        let polled = match &mut legs.upstream {
+            Some(upstream) => {
+                answer.poll(cx, &mut upstream.stream, &mut self.client.stream, buffers, &mut moved)
+            }
+            None => answer.poll_send(cx, &mut self.client.stream, &mut moved),
+        };
+        let unsent = answer.has_unsent();
+        match polled {
+            Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+            Poll::Ready(Err(Broken::Sink)) => return Poll::Ready(Err(Delivery::ClientGone)),
+            Poll::Ready(Err(_)) => return Poll::Ready(Err(Delivery::Failed(Failure::Truncated))),
+            Poll::Pending => {}
+        }
+        if moved {
+            self.set_alarm(plan.timeouts.idle_ms);
+        }
+        if !self.client.alarm.expired(cx) {
+            return Poll::Pending;
+        }
+        Poll::Ready(Err(match (self.total_reached(), unsent) {
+            (true, _) => Delivery::Failed(Failure::TotalTimeout),
+            (false, true) => Delivery::ClientGone,
+            (false, false) => Delivery::Failed(Failure::IdleTimeout),
+        }))
+    }
+
+    /// Goes on with a request's body that the upstream began to answer before its end.
+    fn poll_late_request(&mut self, cx: &mut Context<'_>, moved: &mut bool) {
+        let legs = &mut self.scratch.legs;
+        if !legs.request_under_way() {
+            return;
+        }
+        if let (Some(request), Some(upstream)) = (&mut legs.request, &mut legs.upstream) {
+            let buffers = &self.site.worker.buffers;
+            match request.poll(cx, &mut self.client.stream, &mut upstream.stream, buffers, moved) {
+                Poll::Ready(Ok(())) => self.keep_rest(),
+                Poll::Ready(Err(_)) => legs.request_given_up = true,
+                Poll::Pending => {}
+            }
+        }
+    }
+
+    /// Keeps the upstream's connection for others if the exchange is over for it and left it clean.
+    fn release_upstream(&mut self) {
+        let legs = &self.scratch.legs;
+        let until_close =
+            self.scratch.response.framing(self.scratch.request.is_head()) == Framing::UntilClose;
+        let clean = legs.answer.as_ref().is_some_and(|answer| answer.is_received() && !answer.has_rest())
+            && !until_close
+            && self.scratch.response.keep_alive()
+            && legs.request_done()
+            && !legs.request_given_up;
+        if clean && let Some(upstream) = self.scratch.legs.upstream.take() {
+            upstream.release(self.site.worker.alarms.now_ms());
+        }
+    }
+
+    /// The answer is through, or will never be.
+    pub(super) fn finish(
+        mut self,
+        plan: &Plan,
+        form: AnswerForm,
+        streamed: Result<(), Delivery>,
+        ledger: Ledger<Site>,
+    ) -> Next {
+        self.release_upstream();
+        self.drop_upstream();
+        let legs = &self.scratch.legs;
+        let next = match streamed {
+            Ok(()) if !legs.request_received() => Next::Linger,
+            Ok(()) if form.close || legs.request_given_up => Next::Close,
+            Ok(()) => Next::Again,
+            // Neither a length nor a last chunk would tell this client that something is missing: a reset does.
+            Err(Delivery::Failed(_)) if form.framing == Framing::UntilClose => Next::Abort,
+            Err(_) => Next::Close,
+        };
+        let sent_bytes = legs.answer.as_ref().map_or(0, Transfer::content_bytes);
+        let observed = ledger.close(streamed.err().unwrap_or(Delivery::Complete));
+        self.log(plan, &observed, sent_bytes);
+        next
+    }
+
+    /// What came behind the answer's head, ready to be sent on.
+    pub(super) fn take_incoming(&mut self) -> Buffer {
+        self.scratch.legs.incoming.take().unwrap_or_else(|| self.site.worker.buffers.take())
+    }
+}

@@ -1,0 +1,296 @@
+//! The first half: find a connection, send the request, wait for the head of the answer.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use http1_codec::Framing;
+use migration_glue::{Ledger, Stop};
+use route_plan::{Failure, Plan};
+
+use super::H1Exchange;
+use crate::admit::Refusal;
+use crate::rewrite;
+use crate::scratch::Watch;
+use crate::transfer::{Broken, Outgoing, Transfer, poll_read};
+use crate::upstream::EndpointPool;
+use crate::worker::Site;
+
+/// How long an answer may take until its client is watched, in milliseconds. Before that it is not worth its cost.
+const WATCH_AFTER_MS: u64 = 100;
+
+impl H1Exchange<'_> {
+    /// Takes an idle connection or opens one.
+    pub(super) async fn lease(&mut self, plan: &Plan, fresh_only: bool) -> Result<(), Stop> {
+        let view = self.site.view.clone();
+        let Some(pool) = view.upstreams.get(plan.upstream) else {
+            return Err(Stop::Failed(Failure::Connect));
+        };
+        let mut failure = Failure::Connect;
+        for endpoint in pool.in_turn() {
+            let once = !self.is_repeatable();
+            if !fresh_only && let Some(connection) = self.site.idle_connection(endpoint, once) {
+                self.scratch.legs.upstream = Some(connection);
+                return Ok(());
+            }
+            match Box::pin(self.connect(plan, endpoint.clone())).await {
+                Ok(()) => return Ok(()),
+                Err(why) => failure = why,
+            }
+            if self.total_reached() {
+                return Err(Stop::Failed(Failure::TotalTimeout));
+            }
+        }
+        Err(Stop::Failed(failure))
+    }
+
+    async fn connect(&mut self, plan: &Plan, endpoint: Rc<EndpointPool>) -> Result<(), Failure> {
+        self.set_alarm(plan.timeouts.connect_ms);
+        let mut connecting = pin!(endpoint.connect());
+        let alarm = &self.client.alarm;
+        let connected = poll_fn(|cx| match connecting.as_mut().poll(cx) {
+            Poll::Pending if alarm.expired(cx) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            other => other,
+        })
+        .await;
+        match connected {
+            Ok(connection) => {
+                self.site.worker.cells.upstream_connects.inc();
+                self.scratch.legs.upstream = Some(connection);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(Failure::ConnectTimeout),
+            Err(_) => Err(Failure::Connect),
+        }
+    }
+
+    /// Makes the request ready to be sent: its new head before what has arrived of its body.
+    pub(super) fn begin(&mut self, plan: &Plan) -> Result<(), Stop> {
+        let view = self.site.view.clone();
+        let mut buffer = match self.scratch.legs.head.take() {
+            Some(received) => {
+                let authority = view.authority(plan.upstream);
+                let forcing = plan.migration.and_then(|index| view.force_header(index));
+                rewrite::request_head(&mut self.scratch, received.filled(), authority, forcing);
+                received
+            }
+            // Sent before, on a connection that turned out to be closed; it has no body.
+            None => self.site.worker.buffers.take(),
+        };
+        buffer.consume(self.scratch.request.head_len());
+        let framing = self.scratch.request.framing();
+        let outgoing = if framing == Framing::Chunked { Outgoing::Chunked } else { Outgoing::Plain };
+        let mut transfer = Transfer::new(framing, outgoing, &view.limits);
+        let begun = transfer.begin(buffer, &self.scratch.sent);
+        self.scratch.legs.request = Some(transfer);
+        self.scratch.legs.request_given_up = false;
+        if let Err(reject) = begun {
+            self.scratch.legs.refusal = Some(Refusal::Malformed(reject));
+            return Err(Stop::Client);
+        }
+        self.keep_rest();
+        Ok(())
+    }
+
+    /// Whether a connection that closed without a byte of an answer leaves the request free to be sent again: it was
+    /// an old connection, and the request is repeatable (RFC 9112 9.3.1).
+    pub(super) fn may_repeat(&self) -> bool {
+        let legs = &self.scratch.legs;
+        let reused = legs.upstream.as_ref().is_some_and(|connection| connection.reused);
+        reused && legs.incoming.is_none() && !legs.interim_seen && self.is_repeatable()
+    }
+
+    /// Whether the request does no harm when it is carried out twice (RFC 9110 9.2.2), and has no body to keep.
+    fn is_repeatable(&self) -> bool {
+        self.scratch.facts.idempotent && self.scratch.request.framing() == Framing::None
+    }
+
+    /// Sends the request and waits for the head of its final answer; interim ones are passed on.
+    pub(super) async fn await_answer(&mut self, plan: &Plan, ledger: &mut Ledger<Site>) -> Result<(), Stop> {
+        self.set_patience(plan);
+        loop {
+            poll_fn(|cx| self.poll_answer(cx, plan, ledger)).await?;
+            if !self.scratch.response.is_interim() {
+                break;
+            }
+            self.pass_interim().await?;
+        }
+        let status = self.scratch.response.status();
+        let unasked = status == 101 && !self.upgrade_was_asked();
+        if unasked {
+            return Err(Stop::Failed(Failure::BadAnswer));
+        }
+        ledger.head(status);
+        Ok(())
+    }
+
+    /// While the body is under way either side may be slow for `idle`; then the upstream has `first_byte`.
+    fn patience_ms(&self, plan: &Plan) -> u64 {
+        let request_done = self.scratch.legs.request_done();
+        if request_done { plan.timeouts.first_byte_ms } else { plan.timeouts.idle_ms }
+    }
+
+    fn set_patience(&self, plan: &Plan) {
+        let patience_ms = self.patience_ms(plan);
+        let unwatched = self.scratch.legs.watch == Watch::Later;
+        self.set_alarm(if unwatched { patience_ms.min(WATCH_AFTER_MS) } else { patience_ms });
+    }
+
+    /// The alarm went off. The first time that may be only to begin to look out for the client.
+    fn begin_to_watch(&mut self, plan: &Plan) -> bool {
+        let patience_ms = self.patience_ms(plan);
+        let begins =
+            self.scratch.legs.watch == Watch::Later && patience_ms > WATCH_AFTER_MS && !self.total_reached();
+        if begins {
+            self.scratch.legs.watch = Watch::Now;
+            self.set_alarm(patience_ms - WATCH_AFTER_MS);
+        }
+        begins
+    }
+
+    fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        plan: &Plan,
+        ledger: &mut Ledger<Site>,
+    ) -> Poll<Result<(), Stop>> {
+        if let Poll::Ready(stop) = self.poll_request(cx, plan, ledger) {
+            return Poll::Ready(Err(stop));
+        }
+        loop {
+            if self.has_answer_head()? {
+                return Poll::Ready(Ok(()));
+            }
+            let legs = &mut self.scratch.legs;
+            let Some(upstream) = &mut legs.upstream else {
+                return Poll::Ready(Err(Stop::Failed(Failure::Closed)));
+            };
+            let mut buffer = legs.incoming.take().unwrap_or_else(|| self.site.worker.buffers.take());
+            let read = poll_read(cx, &mut upstream.stream, &mut buffer);
+            if !buffer.is_empty() {
+                legs.incoming = Some(buffer);
+            }
+            match read {
+                Poll::Pending => break,
+                Poll::Ready(Ok(count)) if count > 0 => {}
+                Poll::Ready(_) => return Poll::Ready(Err(Stop::Failed(Failure::Closed))),
+            }
+        }
+        while self.client.alarm.expired(cx) {
+            if !self.begin_to_watch(plan) {
+                return Poll::Ready(Err(self.out_of_patience()));
+            }
+        }
+        if self.poll_client_gone(cx) { Poll::Ready(Err(Stop::Client)) } else { Poll::Pending }
+    }
+
+    /// Sends on what has arrived of the request. Ready only with a reason to stop.
+    fn poll_request(&mut self, cx: &mut Context<'_>, plan: &Plan, ledger: &mut Ledger<Site>) -> Poll<Stop> {
+        if !self.scratch.legs.request_under_way() {
+            return Poll::Pending;
+        }
+        let legs = &mut self.scratch.legs;
+        let (Some(request), Some(upstream)) = (&mut legs.request, &mut legs.upstream) else {
+            return Poll::Pending;
+        };
+        let was_received = request.is_received();
+        let mut moved = false;
+        let buffers = &self.site.worker.buffers;
+        match request.poll(cx, &mut self.client.stream, &mut upstream.stream, buffers, &mut moved) {
+            Poll::Ready(Ok(())) => {
+                self.keep_rest();
+                if !was_received {
+                    ledger.request_sent();
+                }
+                self.set_patience(plan);
+            }
+            Poll::Ready(Err(Broken::Sink)) => self.scratch.legs.request_given_up = true,
+            Poll::Ready(Err(Broken::Source)) => return Poll::Ready(Stop::Client),
+            Poll::Ready(Err(Broken::Malformed(reject))) => {
+                self.scratch.legs.refusal = Some(Refusal::Malformed(reject));
+                return Poll::Ready(Stop::Client);
+            }
+            Poll::Pending if moved => self.set_patience(plan),
+            Poll::Pending => {}
+        }
+        Poll::Pending
+    }
+
+    fn has_answer_head(&mut self) -> Result<bool, Stop> {
+        let scratch = &mut *self.scratch;
+        let Some(incoming) = &mut scratch.legs.incoming else { return Ok(false) };
+        let limits = &self.site.view.answer_limits;
+        match scratch.response.parse(incoming.filled(), limits) {
+            Ok(false) if incoming.space().is_empty() => Err(Stop::Failed(Failure::BadAnswer)),
+            Ok(whole) => Ok(whole),
+            Err(_) => Err(Stop::Failed(Failure::BadAnswer)),
+        }
+    }
+
+    /// Who kept us waiting for too long.
+    fn out_of_patience(&mut self) -> Stop {
+        if self.total_reached() {
+            return Stop::Failed(Failure::TotalTimeout);
+        }
+        match &self.scratch.legs.request {
+            Some(request) if request.is_done() || self.scratch.legs.request_given_up => {
+                Stop::Failed(Failure::FirstByteTimeout)
+            }
+            Some(request) if request.has_unsent() => Stop::Failed(Failure::IdleTimeout),
+            _ => {
+                self.scratch.legs.refusal = Some(Refusal::BodyTooSlow);
+                Stop::Client
+            }
+        }
+    }
+
+    /// A client that resets its connection is gone. One that only ends its half may still read (RFC 9112 9.6).
+    pub(super) fn poll_client_gone(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.scratch.legs.watch != Watch::Now || !self.scratch.legs.request_received() {
+            return false;
+        }
+        let mut byte = [0];
+        let mut look = tokio::io::ReadBuf::new(&mut byte);
+        match self.client.stream.poll_peek(cx, &mut look) {
+            Poll::Pending => false,
+            Poll::Ready(Ok(_)) => {
+                self.scratch.legs.watch = Watch::Useless;
+                false
+            }
+            Poll::Ready(Err(_)) => true,
+        }
+    }
+
+    /// Passes an interim answer on, to clients that know of them (RFC 9110 15.2).
+    async fn pass_interim(&mut self) -> Result<(), Stop> {
+        let Some(mut incoming) = self.scratch.legs.incoming.take() else { return Ok(()) };
+        let head_len = self.scratch.response.head_len();
+        let known = self.scratch.request.version() == http1_codec::Version::Http11;
+        if known {
+            rewrite::interim_head(&mut self.scratch, incoming.filled());
+        }
+        incoming.consume(head_len);
+        if !incoming.is_empty() {
+            self.scratch.legs.incoming = Some(incoming);
+        }
+        self.scratch.legs.interim_seen = true;
+        self.scratch.response.reset();
+        if known {
+            let answer = std::mem::take(&mut self.scratch.answer);
+            let sent = self.client.send(&answer).await;
+            self.scratch.answer = answer;
+            if !sent {
+                return Err(Stop::Client);
+            }
+        }
+        Ok(())
+    }
+
+    fn upgrade_was_asked(&self) -> bool {
+        // The head that was sent tells: it names an upgrade only where the client asked for one that may pass.
+        self.scratch.request.upgrade().is_some()
+            && self.scratch.sent.windows(9).any(|window| window.eq_ignore_ascii_case(b"\nUpgrade:"))
+    }
+}

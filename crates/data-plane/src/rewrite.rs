@@ -1,0 +1,324 @@
+//! Which fields pass, which go, and what is added: heads as they leave.
+//!
+//! Untouched lines are copied as bytes; a run of them is one copy. Hop-by-hop fields end here in both directions
+//! (RFC 9110 7.6.1), the codec has marked them. What a client says of the way it came (`X-Forwarded-*`,
+//! `Forwarded`) is kept only from a trusted proxy; from anybody else it is replaced by what is known.
+
+use std::io::Write;
+use std::net::IpAddr;
+
+use http1_codec::{FieldId, Framing, HeadWriter, ResponseHead, Version, reason_phrase};
+
+use crate::scratch::Scratch;
+
+/// This proxy's element of `Via` (RFC 9110 7.6.3).
+const VIA_SELF: &[u8] = b"1.1 crossfade";
+/// The same as a whole line.
+const VIA_LINE: &str = "Via: 1.1 crossfade\r\n";
+
+/// Writes `scratch.sent`: the request's head as the upstream gets it.
+pub(crate) fn request_head(scratch: &mut Scratch, head: &[u8], authority: &str, force_header: Option<&str>) {
+    let mut sent = std::mem::take(&mut scratch.sent);
+    sent.clear();
+    let mut writer = HeadWriter::new(&mut sent);
+    request_line(&mut writer, scratch, head);
+    let request = &scratch.request;
+    let host = request.host();
+    let sent_host = request.field(FieldId::Host).filter(|field| field.value == host && !host.is_empty());
+    match sent_host {
+        Some(field) => writer.copy_field(head, field),
+        None if host.is_empty() => writer.field("Host", authority.as_bytes()),
+        // The authority of an absolute-form target wins over `Host` (RFC 9112 3.2.2).
+        None => writer.field("Host", host.of(head)),
+    }
+    let upgrade = upgrade_wanted(scratch, head);
+    for field in request.fields() {
+        let dropped = field.hop
+            || match field.id {
+                FieldId::Host | FieldId::Crossfade | FieldId::ProxyAuthorization | FieldId::XRequestId => {
+                    true
+                }
+                FieldId::Via
+                | FieldId::Forwarded
+                | FieldId::XForwardedFor
+                | FieldId::XForwardedHost
+                | FieldId::XForwardedProto
+                | FieldId::XForwardedPort
+                | FieldId::XRealIp => true,
+                FieldId::Other => {
+                    force_header.is_some_and(|name| field.name.of(head).eq_ignore_ascii_case(name.as_bytes()))
+                }
+                _ => false,
+            };
+        if !dropped {
+            writer.copy_field(head, field);
+        }
+    }
+    if request.framing() == Framing::Chunked {
+        writer.lines("Transfer-Encoding: chunked\r\n");
+    }
+    match (upgrade, request.te_trailers()) {
+        (Some(protocol), _) => {
+            writer.lines("Connection: Upgrade\r\n");
+            writer.field("Upgrade", protocol);
+        }
+        (None, true) => {
+            writer.lines("Connection: TE\r\nTE: trailers\r\n");
+        }
+        (None, false) => {}
+    }
+    way_of_the_request(&mut writer, scratch, head);
+    writer.field("X-Request-Id", &scratch.request_id);
+    writer.end();
+    scratch.sent = sent;
+}
+
+/// The protocol that the client wants to change to, unless it is HTTP/2: a tunnel would let requests pass unseen.
+pub(crate) fn upgrade_wanted<'a>(scratch: &Scratch, head: &'a [u8]) -> Option<&'a [u8]> {
+    let protocol = scratch.request.upgrade()?.of(head);
+    let http = protocol.split(|&byte| byte == b',').any(|one| {
+        let one = one.trim_ascii();
+        one.eq_ignore_ascii_case(b"h2c")
+            || one.eq_ignore_ascii_case(b"h2")
+            || one.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"http/"))
+    });
+    (!http).then_some(protocol)
+}
+
+fn request_line(writer: &mut HeadWriter<'_>, scratch: &Scratch, head: &[u8]) {
+    let method = scratch.request.method().of(head);
+    let target = scratch.request.path_and_query();
+    if scratch.path.is_empty() && !scratch.facts.path.is_empty() {
+        return writer.request_line(method, target.of(head));
+    }
+    let mut rewritten = scratch.path(head).to_vec();
+    if let Some(query) = scratch.facts.query {
+        rewritten.push(b'?');
+        rewritten.extend_from_slice(query.of(head));
+    }
+    writer.request_line(method, &rewritten);
+}
+
+/// `Via`, `X-Forwarded-*` and `Forwarded` (RFC 7239).
+fn way_of_the_request(writer: &mut HeadWriter<'_>, scratch: &Scratch, head: &[u8]) {
+    let facts = &scratch.facts;
+    let mut room = [0; 48];
+    let peer = ip_text(&mut room, facts.peer_ip);
+    let host = scratch.request.host().of(head);
+    let kept = |id: FieldId| facts.peer_trusted.then(|| joined(scratch, head, id)).flatten();
+
+    match joined(scratch, head, FieldId::Via) {
+        Some(before) => writer.field_of("Via", &[&before, b", ", VIA_SELF]),
+        None => writer.lines(VIA_LINE),
+    }
+    match kept(FieldId::XForwardedFor) {
+        Some(before) => writer.field_of("X-Forwarded-For", &[&before, b", ", peer]),
+        None => writer.field("X-Forwarded-For", peer),
+    }
+    match kept(FieldId::XForwardedProto) {
+        Some(before) => writer.field("X-Forwarded-Proto", &before),
+        None => writer.lines("X-Forwarded-Proto: http\r\n"),
+    }
+    match kept(FieldId::XForwardedHost) {
+        Some(before) => writer.field("X-Forwarded-Host", &before),
+        None if host.is_empty() => {}
+        None => writer.field("X-Forwarded-Host", host),
+    }
+    for (id, name) in [(FieldId::XForwardedPort, "X-Forwarded-Port"), (FieldId::XRealIp, "X-Real-IP")] {
+        if let Some(before) = kept(id) {
+            writer.field(name, &before);
+        }
+    }
+    let [open, close]: [&[u8]; 2] =
+        if facts.peer_ip.is_ipv4() { [b"for=", b""] } else { [b"for=\"[", b"]\""] };
+    let [before_host, after_host]: [&[u8]; 2] =
+        if host.is_empty() { [b"", b""] } else { [b";host=\"", b"\""] };
+    let before = kept(FieldId::Forwarded);
+    let [before, comma]: [&[u8]; 2] = match &before {
+        Some(before) => [before, b", "],
+        None => [b"", b""],
+    };
+    let proto = b";proto=http";
+    let parts = [before, comma, open, peer, close, before_host, host, after_host, proto];
+    writer.field_of("Forwarded", &parts);
+}
+
+/// The values of all fields of one kind as one list, `None` when there is none.
+fn joined(scratch: &Scratch, head: &[u8], id: FieldId) -> Option<Vec<u8>> {
+    scratch.request.field(id)?;
+    let mut all: Option<Vec<u8>> = None;
+    for field in scratch.request.fields().iter().filter(|field| field.id == id && !field.hop) {
+        let value = field.value.of(head);
+        match &mut all {
+            None => all = Some(value.to_vec()),
+            Some(all) => {
+                all.extend_from_slice(b", ");
+                all.extend_from_slice(value);
+            }
+        }
+    }
+    all
+}
+
+/// An address as text, without an allocation.
+fn ip_text(room: &mut [u8; 48], ip: IpAddr) -> &[u8] {
+    let IpAddr::V4(v4) = ip.to_canonical() else {
+        let capacity = room.len();
+        let mut rest = &mut room[..];
+        let written = write!(rest, "{ip}");
+        let left = rest.len();
+        return if written.is_ok() { &room[..capacity - left] } else { b"unknown" };
+    };
+    // By hand, since the formatting machinery costs more than the rest of the line.
+    let mut length = 0;
+    for (at, octet) in v4.octets().into_iter().enumerate() {
+        let digits = [octet / 100, octet / 10 % 10, octet % 10].map(|digit| digit + b'0');
+        let skipped = if octet >= 100 {
+            0
+        } else if octet >= 10 {
+            1
+        } else {
+            2
+        };
+        for digit in digits.into_iter().skip(skipped).chain((at < 3).then_some(b'.')) {
+            room[length] = digit;
+            length += 1;
+        }
+    }
+    &room[..length]
+}
+
+/// How the answer's content is framed for the client, and whether the connection outlives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AnswerForm {
+    pub(crate) framing: Framing,
+    pub(crate) chunked: bool,
+    pub(crate) close: bool,
+    pub(crate) client: Version,
+}
+
+/// Fields that crossfade adds to an answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Added<'a> {
+    pub(crate) set_cookie: Option<&'a str>,
+    /// Name of the field that tells the arm, and the arm.
+    pub(crate) arm: Option<(&'a str, &'a str)>,
+}
+
+/// Writes `scratch.answer`: the head of a final answer as the client gets it.
+pub(crate) fn response_head(scratch: &mut Scratch, head: &[u8], form: AnswerForm, added: Added<'_>) {
+    let mut answer = std::mem::take(&mut scratch.answer);
+    answer.clear();
+    let mut writer = HeadWriter::new(&mut answer);
+    let response = &scratch.response;
+    status_line(&mut writer, response, head);
+    let mut has_id = false;
+    let upgraded = response.status() == 101;
+    for field in response.fields() {
+        has_id |= field.id == FieldId::XRequestId && !field.hop;
+        let dropped = field.hop
+            || matches!(field.id, FieldId::Crossfade)
+            || (field.id == FieldId::ContentLength && form.chunked)
+            || added.arm.is_some_and(|(name, _)| field.name.of(head).eq_ignore_ascii_case(name.as_bytes()));
+        if !dropped {
+            writer.copy_field(head, field);
+        }
+    }
+    if form.chunked {
+        writer.lines("Transfer-Encoding: chunked\r\n");
+    }
+    if upgraded {
+        writer.lines("Connection: Upgrade\r\n");
+        writer.field("Upgrade", response.upgrade().unwrap_or_default().of(head));
+    } else if form.close {
+        writer.lines("Connection: close\r\n");
+    } else if form.client == Version::Http10 {
+        writer.lines("Connection: keep-alive\r\n");
+    }
+    writer.lines(VIA_LINE);
+    if !has_id {
+        writer.field("X-Request-Id", &scratch.request_id);
+    }
+    if let Some(cookie) = added.set_cookie {
+        writer.field("Set-Cookie", cookie.as_bytes());
+    }
+    if let Some((name, arm)) = added.arm {
+        writer.field(name, arm.as_bytes());
+    }
+    writer.end();
+    scratch.answer = answer;
+}
+
+/// Writes `scratch.answer`: an interim answer as the client gets it (RFC 9110 15.2).
+pub(crate) fn interim_head(scratch: &mut Scratch, head: &[u8]) {
+    let mut answer = std::mem::take(&mut scratch.answer);
+    answer.clear();
+    let mut writer = HeadWriter::new(&mut answer);
+    status_line(&mut writer, &scratch.response, head);
+    for field in scratch.response.fields() {
+        if !field.hop && field.id != FieldId::Crossfade {
+            writer.copy_field(head, field);
+        }
+    }
+    writer.end();
+    scratch.answer = answer;
+}
+
+fn status_line(writer: &mut HeadWriter<'_>, response: &ResponseHead, head: &[u8]) {
+    let status = response.status();
+    let reason = response.reason().of(head);
+    writer.status_line(status, if reason.is_empty() { reason_phrase(status).as_bytes() } else { reason });
+}
+
+/// An answer of crossfade's own (RFC 9457), head and body.
+pub(crate) struct Problem<'a> {
+    pub(crate) status: u16,
+    /// A short word that programs can tell apart.
+    pub(crate) reason: &'a str,
+    /// A sentence for people.
+    pub(crate) detail: &'a str,
+    pub(crate) request_id: &'a [u8],
+    pub(crate) head_only: bool,
+    pub(crate) close: bool,
+}
+
+impl Problem<'_> {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        let title = reason_phrase(self.status);
+        let body = format!(
+            "{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{},\"reason\":\"{}\",\"detail\":\"{}\"}}\n",
+            self.status,
+            json_text(self.reason),
+            json_text(self.detail),
+        );
+        out.clear();
+        let mut writer = HeadWriter::new(out);
+        writer.status_line(self.status, title.as_bytes());
+        writer.field("Content-Type", b"application/problem+json");
+        writer.field_u64("Content-Length", body.len() as u64);
+        writer.field("Cache-Control", b"no-store");
+        if !self.request_id.is_empty() {
+            writer.field("X-Request-Id", self.request_id);
+        }
+        if self.close {
+            writer.lines("Connection: close\r\n");
+        }
+        writer.end();
+        if !self.head_only {
+            out.extend_from_slice(body.as_bytes());
+        }
+    }
+}
+
+fn json_text(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            control if control.is_control() => out.push(' '),
+            other => out.push(other),
+        }
+    }
+    out
+}

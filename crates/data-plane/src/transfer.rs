@@ -1,0 +1,202 @@
+//! One message body on its way from one connection to the other.
+
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use http1_codec::{BodyDecoder, CHUNK_END, Framing, Limits, Reject, write_chunk_head, write_last_chunk};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::buffer::{Buffer, BufferPool};
+
+/// Why a transfer ended before the message did.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    /// The sender's connection failed or ended too soon.
+    Source,
+    /// The sender's framing is wrong.
+    Malformed(Reject),
+    /// The receiver's connection failed.
+    Sink,
+}
+
+/// How the content is framed for the receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outgoing {
+    /// By a length announced in the head, or by the end of the connection.
+    Plain,
+    /// In chunks of our own.
+    Chunked,
+}
+
+/// A body in transfer. Holds at most one buffer, and reads on only when that has been sent: a receiver that does not
+/// read stops the sender.
+#[derive(Debug)]
+pub(crate) struct Transfer {
+    decoder: BodyDecoder,
+    outgoing: Outgoing,
+    /// Ready to be sent.
+    wire: Option<Buffer>,
+    /// What the sender sent behind the message.
+    rest: Option<Buffer>,
+    /// The end of the message is in `wire`, or sent.
+    ended: bool,
+    /// Content received so far, in bytes, framing not counted.
+    content_bytes: u64,
+}
+
+impl Transfer {
+    pub(crate) fn new(framing: Framing, outgoing: Outgoing, limits: &Limits) -> Transfer {
+        let decoder = BodyDecoder::new(framing, limits);
+        let ended = decoder.is_done();
+        Transfer { decoder, outgoing, wire: None, rest: None, ended, content_bytes: 0 }
+    }
+
+    /// Everything was received; some of it may still have to be sent.
+    pub(crate) fn is_received(&self) -> bool {
+        self.ended
+    }
+
+    /// Everything was received and sent.
+    pub(crate) fn is_done(&self) -> bool {
+        self.ended && self.wire.is_none()
+    }
+
+    /// Content received so far, in bytes.
+    pub(crate) fn content_bytes(&self) -> u64 {
+        self.content_bytes
+    }
+
+    /// Whether something waits for the receiver to take it.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.wire.is_some()
+    }
+
+    /// What came behind the message, if anything did.
+    pub(crate) fn take_rest(&mut self) -> Option<Buffer> {
+        self.rest.take()
+    }
+
+    /// Whether anything came behind the message.
+    pub(crate) fn has_rest(&self) -> bool {
+        self.rest.is_some()
+    }
+
+    /// Takes in bytes that came with the head and puts the receiver's `head` before them.
+    pub(crate) fn begin(&mut self, mut buffer: Buffer, head: &[u8]) -> Result<(), Reject> {
+        self.encode(&mut buffer)?;
+        buffer.prepend(head);
+        self.wire = Some(buffer);
+        Ok(())
+    }
+
+    /// Moves on as far as both connections let it. `moved` is set when a byte was received or sent.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut TcpStream,
+        to: &mut TcpStream,
+        pool: &Rc<BufferPool>,
+        moved: &mut bool,
+    ) -> Poll<Result<(), Broken>> {
+        loop {
+            ready!(self.poll_send(cx, to, moved))?;
+            if self.ended {
+                return Poll::Ready(Ok(()));
+            }
+            let mut buffer = pool.take();
+            match ready!(poll_read(cx, from, &mut buffer)) {
+                Err(_) => return Poll::Ready(Err(Broken::Source)),
+                Ok(0) => {
+                    self.decoder.eof().map_err(|_| Broken::Source)?;
+                    self.finish(&mut buffer);
+                    self.wire = Some(buffer);
+                }
+                Ok(_) => {
+                    *moved = true;
+                    self.encode(&mut buffer).map_err(Broken::Malformed)?;
+                    self.wire = Some(buffer);
+                }
+            }
+        }
+    }
+
+    /// Sends what is ready to be sent.
+    pub(crate) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut TcpStream,
+        moved: &mut bool,
+    ) -> Poll<Result<(), Broken>> {
+        while let Some(wire) = &mut self.wire {
+            if wire.is_empty() {
+                self.wire = None;
+                break;
+            }
+            match ready!(Pin::new(&mut *to).poll_write(cx, wire.filled())) {
+                Ok(sent) if sent > 0 => {
+                    *moved = true;
+                    wire.consume(sent);
+                }
+                _ => return Poll::Ready(Err(Broken::Sink)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Turns received bytes into what is to be sent, where they lie.
+    fn encode(&mut self, buffer: &mut Buffer) -> Result<(), Reject> {
+        let (mut at, mut from, mut length) = (0, None, 0);
+        while !self.decoder.is_done() && at < buffer.len() {
+            let piece = self.decoder.decode(buffer.filled().get(at..).unwrap_or_default())?;
+            if piece.consumed == 0 {
+                break;
+            }
+            if !piece.data.is_empty() {
+                let begins = *from.get_or_insert(at + piece.data.start);
+                buffer.shift(at + piece.data.start, piece.data.len(), begins + length);
+                length += piece.data.len();
+            }
+            at += piece.consumed;
+        }
+        if at < buffer.len() {
+            self.rest = Some(Buffer::kept(buffer.filled().get(at..).unwrap_or_default()));
+        }
+        buffer.keep(from.unwrap_or(0), length);
+        self.content_bytes += length as u64;
+        if self.outgoing == Outgoing::Chunked && length > 0 {
+            let mut size = Vec::with_capacity(20);
+            write_chunk_head(&mut size, length);
+            buffer.prepend(&size);
+            buffer.append(CHUNK_END);
+        }
+        if self.decoder.is_done() {
+            self.finish(buffer);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, buffer: &mut Buffer) {
+        self.ended = true;
+        if self.outgoing == Outgoing::Chunked {
+            let mut last = Vec::with_capacity(64);
+            write_last_chunk(&mut last, Some(self.decoder.trailers()));
+            buffer.append(&last);
+        }
+    }
+}
+
+/// Reads once into the free space of `buffer`. `Ok(0)` is the end of the stream.
+pub(crate) fn poll_read(
+    cx: &mut Context<'_>,
+    from: &mut TcpStream,
+    buffer: &mut Buffer,
+) -> Poll<io::Result<usize>> {
+    let mut space = ReadBuf::new(buffer.space());
+    ready!(Pin::new(from).poll_read(cx, &mut space))?;
+    let count = space.filled().len();
+    buffer.added(count);
+    Poll::Ready(Ok(count))
+}

@@ -1,0 +1,298 @@
+//! A worker: one thread with its own runtime, connections, upstream connections and counters. Workers share nothing
+//! that more than one of them writes.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::cache::Cache;
+use http1_codec::Limits;
+use migration_glue::Surroundings;
+use route_plan::{ConnectionLimits, Endpoint, Observation, Plan, Snapshot, Target};
+use telemetry::access_log::{self, AccessEntry};
+use telemetry::{SnapshotCell, Telemetry, TrafficCells, TrafficKind, WorkerCells};
+use traffic_split::Reason;
+
+use crate::alarm::{Alarms, TICK_MS};
+use crate::buffer::BufferPool;
+use crate::load::Loads;
+use crate::scratch::{Scratch, ScratchPool};
+use crate::upstream::{Connection, EndpointPool, UpstreamPool};
+
+/// Ticks between two looks for upstream connections that have been idle for too long.
+const TICKS_PER_SWEEP: u64 = 500 / TICK_MS;
+
+/// What a worker's connections share.
+pub(crate) struct Worker {
+    pub(crate) index: usize,
+    pub(crate) alarms: Rc<Alarms>,
+    pub(crate) buffers: Rc<BufferPool>,
+    pub(crate) scratches: Rc<ScratchPool>,
+    pub(crate) cells: Arc<WorkerCells>,
+    pub(crate) access_log: access_log::Handle,
+    pub(crate) loads: Arc<Loads>,
+    telemetry: Arc<Telemetry>,
+    published: RefCell<Cache<Arc<SnapshotCell>, Arc<Snapshot>>>,
+    view: RefCell<Rc<View>>,
+    pools: RefCell<HashMap<Endpoint, Rc<EndpointPool>>>,
+    patience: Cell<ConnectionLimits>,
+    random: RefCell<fastrand::Rng>,
+    draining: Cell<bool>,
+    stopping: Cell<bool>,
+}
+
+/// One snapshot as this worker sees it: with its own cells and connections beside it.
+pub(crate) struct View {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) limits: Limits,
+    pub(crate) answer_limits: Limits,
+    pub(crate) upstreams: Vec<UpstreamPool>,
+    migration_cells: Vec<Arc<TrafficCells>>,
+    route_cells: Vec<Arc<TrafficCells>>,
+}
+
+impl View {
+    /// What to send as `Host` when the client sent none.
+    pub(crate) fn authority(&self, upstream: usize) -> &str {
+        let endpoint = self.snapshot.upstreams.get(upstream).and_then(|one| one.endpoints.first());
+        endpoint.map_or("", |endpoint| endpoint.authority.as_str())
+    }
+
+    /// The header by which clients may force an arm; backends never see it.
+    pub(crate) fn force_header(&self, migration: usize) -> Option<&str> {
+        self.snapshot.migrations.get(migration)?.force.as_ref().map(|force| force.header.as_str())
+    }
+}
+
+/// Everything that a worker is started with.
+pub(crate) struct Parts {
+    pub(crate) index: usize,
+    pub(crate) snapshots: Arc<SnapshotCell>,
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) access_log: access_log::Handle,
+    pub(crate) loads: Arc<Loads>,
+}
+
+impl Worker {
+    pub(crate) fn new(parts: Parts) -> Rc<Worker> {
+        let Parts { index, snapshots, telemetry, access_log, loads } = parts;
+        let published = Cache::new(snapshots);
+        let worker = Worker {
+            index,
+            alarms: Alarms::new(),
+            buffers: Rc::default(),
+            scratches: Rc::default(),
+            cells: telemetry.worker(index),
+            access_log,
+            loads,
+            telemetry,
+            published: RefCell::new(published),
+            view: RefCell::new(Rc::new(View::empty())),
+            pools: RefCell::default(),
+            patience: Cell::default(),
+            random: RefCell::new(fastrand::Rng::new()),
+            draining: Cell::new(false),
+            stopping: Cell::new(false),
+        };
+        worker.look();
+        Rc::new(worker)
+    }
+
+    /// The snapshot in force, looked at once for each request.
+    pub(crate) fn view(&self) -> Rc<View> {
+        self.look();
+        self.view.borrow().clone()
+    }
+
+    /// How long to wait for a client, as the snapshot that was looked at last says.
+    pub(crate) fn patience(&self) -> ConnectionLimits {
+        self.patience.get()
+    }
+
+    fn look(&self) {
+        let mut published = self.published.borrow_mut();
+        let latest = published.load();
+        if !Arc::ptr_eq(latest, &self.view.borrow().snapshot) {
+            let view = self.build(latest.clone());
+            self.patience.set(view.snapshot.connection);
+            *self.view.borrow_mut() = Rc::new(view);
+        }
+    }
+
+    fn build(&self, snapshot: Arc<Snapshot>) -> View {
+        let mut pools = self.pools.borrow_mut();
+        let mut kept = HashMap::new();
+        let mut upstreams = Vec::with_capacity(snapshot.upstreams.len());
+        for upstream in &snapshot.upstreams {
+            let endpoints = upstream.endpoints.iter().map(|endpoint| {
+                let pool = kept.entry(endpoint.clone()).or_insert_with(|| {
+                    pools.remove(endpoint).unwrap_or_else(|| EndpointPool::new(endpoint.clone()))
+                });
+                pool.clone()
+            });
+            upstreams.push(UpstreamPool::new(endpoints.collect()));
+        }
+        for gone in std::mem::replace(&mut *pools, kept).into_values() {
+            self.cells.upstream_closed.add(gone.retire());
+        }
+        let cells = |kind, name: &str| self.telemetry.traffic(kind, name);
+        let connection = snapshot.connection;
+        let limits = Limits {
+            head_bytes: connection.header_bytes.min(crate::buffer::READ_BYTES),
+            fields: connection.header_count,
+            target_bytes: connection.target_bytes,
+            ..Limits::default()
+        };
+        View {
+            migration_cells: snapshot
+                .migrations
+                .iter()
+                .map(|one| cells(TrafficKind::Migration, &one.name))
+                .collect(),
+            route_cells: snapshot.upstreams.iter().map(|one| cells(TrafficKind::Route, &one.name)).collect(),
+            answer_limits: Limits { head_bytes: crate::buffer::READ_BYTES, ..Limits::default() },
+            limits,
+            upstreams,
+            snapshot,
+        }
+    }
+
+    pub(crate) fn random(&self) -> u128 {
+        self.random.borrow_mut().u128(..)
+    }
+
+    /// No further requests on a connection once the one under way is answered.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// What has not ended by now is cut off.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.get()
+    }
+
+    pub(crate) fn drain(&self) {
+        self.draining.set(true);
+        self.alarms.wake_all();
+    }
+
+    pub(crate) fn stop(&self) {
+        self.draining.set(true);
+        self.stopping.set(true);
+        self.alarms.wake_all();
+    }
+
+    /// Moves the coarse clock, for as long as the worker lives.
+    pub(crate) async fn tick(self: Rc<Self>) {
+        let mut interval = tokio::time::interval(Duration::from_millis(TICK_MS));
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut ticks: u64 = 0;
+        loop {
+            interval.tick().await;
+            self.alarms.tick();
+            ticks += 1;
+            if ticks.is_multiple_of(TICKS_PER_SWEEP) {
+                self.look();
+                let now_ms = self.alarms.now_ms();
+                let closed: u64 = self.pools.borrow().values().map(|pool| pool.sweep(now_ms)).sum();
+                self.cells.upstream_closed.add(closed);
+            }
+        }
+    }
+}
+
+impl View {
+    fn empty() -> View {
+        View {
+            snapshot: Arc::default(),
+            limits: Limits::default(),
+            answer_limits: Limits::default(),
+            upstreams: Vec::new(),
+            migration_cells: Vec::new(),
+            route_cells: Vec::new(),
+        }
+    }
+}
+
+/// One request's surroundings: the worker, and the one snapshot that the request goes by.
+#[derive(Clone)]
+pub(crate) struct Site {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) view: Rc<View>,
+}
+
+impl Site {
+    /// The idle connection used last, if one is still good; `once` for a request that cannot be sent a second time.
+    pub(crate) fn idle_connection(&self, endpoint: &EndpointPool, once: bool) -> Option<Connection> {
+        let mut stale = 0;
+        let connection = endpoint.take_idle(once, &mut stale);
+        if stale > 0 {
+            self.worker.cells.upstream_closed.add(stale);
+        }
+        if connection.is_some() {
+            self.worker.cells.upstream_reuses.inc();
+        }
+        connection
+    }
+
+    /// Counts a request that had no key, which the old arm gets.
+    pub(crate) fn count_keyless(&self, plan: &Plan) {
+        let keyless = plan.assignment.as_ref().is_some_and(|one| one.reason == Reason::NoKey);
+        if keyless && let Some(cells) = plan.migration.and_then(|index| self.view.migration_cells.get(index))
+        {
+            cells.no_key(self.worker.index);
+        }
+    }
+
+    /// Writes one line of the access log.
+    pub(crate) fn log(&self, scratch: &Scratch, plan: &Plan, observed: &Observation, body_bytes: [u64; 2]) {
+        let head = scratch.logged.as_slice();
+        let migration = plan.migration.and_then(|index| self.view.snapshot.migrations.get(index));
+        let upstream = self.view.snapshot.upstreams.get(plan.upstream);
+        self.worker.access_log.log(
+            self.worker.index,
+            &AccessEntry {
+                client: scratch.facts.client_ip,
+                method: scratch.request.method().of(head),
+                host: scratch.facts.host.of(head),
+                path: scratch.path(head),
+                status: observed.client_status,
+                duration: observed.total,
+                to_head: observed.status.map(|_| observed.to_head),
+                request_body_bytes: body_bytes[0],
+                response_body_bytes: body_bytes[1],
+                migration: migration.map(|one| one.name.as_str()),
+                route: if migration.is_none() { upstream.map(|one| one.name.as_str()) } else { None },
+                arm: plan.arm,
+                reason: plan.assignment.as_ref().map(|one| one.reason.as_str()),
+                failure: observed.failure,
+                refused: None,
+                client_aborted: observed.client_aborted,
+                request_id: &scratch.request_id,
+                user_agent: scratch.request.find(head, "user-agent", 0),
+            },
+        );
+    }
+}
+
+impl Surroundings for Site {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn random(&self) -> u128 {
+        self.worker.random()
+    }
+
+    fn observe(&self, target: Target, observation: &Observation) {
+        let cells = match target {
+            Target::Migration(index) => self.view.migration_cells.get(index),
+            Target::Upstream(index) => self.view.route_cells.get(index),
+        };
+        if let Some(cells) = cells {
+            cells.record(self.worker.index, observation);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The account of one attempt, from its start to its one observation.
+
+use std::time::Instant;
+
+use route_plan::{Failure, Observation, Plan, Target};
+use traffic_split::{Arm, Assignment, Role};
+
+use crate::{Stop, Surroundings};
+
+/// How the answer's way to the client ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The last byte was handed over.
+    Complete,
+    /// The client went away first.
+    ClientGone,
+    /// The upstream failed after its head.
+    Failed(Failure),
+}
+
+/// Gathers what is seen of one attempt, and reports it exactly once: by [`Ledger::close`], or when it is dropped,
+/// which means that whoever waited for the answer gave up.
+#[derive(Debug)]
+pub struct Ledger<S: Surroundings> {
+    surroundings: S,
+    target: Target,
+    began: Instant,
+    /// Start of the time that counts as the upstream's: moves to the end of the request's body.
+    asked: Instant,
+    answered: Option<Instant>,
+    arm: Option<Arm>,
+    role: Role,
+    by_bucket: bool,
+    status: Option<u16>,
+    client_status: Option<u16>,
+    failure: Option<Failure>,
+    client_aborted: bool,
+    open: bool,
+}
+
+impl<S: Surroundings> Ledger<S> {
+    pub(crate) fn open(plan: &Plan, surroundings: S) -> Self {
+        let now = surroundings.now();
+        Ledger {
+            surroundings,
+            target: plan.migration.map_or(Target::Upstream(plan.upstream), Target::Migration),
+            began: now,
+            asked: now,
+            answered: None,
+            arm: plan.arm,
+            role: plan.role,
+            by_bucket: plan.assignment.as_ref().is_some_and(Assignment::is_evidence),
+            status: None,
+            client_status: None,
+            failure: None,
+            client_aborted: false,
+            open: true,
+        }
+    }
+
+    /// The request's body ended only now: what came before was the client's time, not the upstream's.
+    pub fn request_sent(&mut self) {
+        if self.answered.is_none() {
+            self.asked = self.surroundings.now();
+        }
+    }
+
+    /// The head of the final answer is there.
+    pub fn head(&mut self, status: u16) {
+        self.answered = Some(self.surroundings.now());
+        self.status = Some(status);
+        self.client_status = Some(status);
+        if status >= 500 {
+            self.failure = Some(Failure::Status5xx);
+        }
+    }
+
+    /// crossfade itself answers, with this status.
+    pub fn answered_with(&mut self, status: u16) {
+        self.client_status = Some(status);
+    }
+
+    pub(crate) fn stopped(&mut self, why: Stop) {
+        self.answered.get_or_insert_with(|| self.surroundings.now());
+        match why {
+            Stop::Failed(failure) => self.failure = Some(failure),
+            Stop::Client => self.client_aborted = true,
+        }
+    }
+
+    /// Where it reports to.
+    #[must_use]
+    pub fn surroundings(&self) -> &S {
+        &self.surroundings
+    }
+
+    /// The attempt is over. Returns what was reported.
+    pub fn close(mut self, delivery: Delivery) -> Observation {
+        match delivery {
+            Delivery::Complete => {}
+            Delivery::ClientGone => self.client_aborted = true,
+            Delivery::Failed(failure) => self.failure = Some(failure),
+        }
+        self.report()
+    }
+
+    fn report(&mut self) -> Observation {
+        self.open = false;
+        let now = self.surroundings.now();
+        let observation = Observation {
+            arm: self.arm,
+            role: self.role,
+            by_bucket: self.by_bucket,
+            status: self.status,
+            client_status: self.client_status,
+            to_head: self.answered.unwrap_or(now).saturating_duration_since(self.asked),
+            total: now.saturating_duration_since(self.began),
+            failure: self.failure,
+            client_aborted: self.client_aborted,
+        };
+        self.surroundings.observe(self.target, &observation);
+        observation
+    }
+}
+
+impl<S: Surroundings> Drop for Ledger<S> {
+    fn drop(&mut self) {
+        if self.open {
+            self.client_aborted = true;
+            self.report();
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The glue as a `tower::Service` over two services.
+
+mod body;
+mod setup;
+mod view;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use http::{Request, Response};
+use route_plan::{Failure, Observation, Plan, Snapshot, Target};
+use traffic_split::{Arm, Percent, PercentError, RequestView};
+
+pub use body::Observed;
+pub use setup::{Migrated, SetupError};
+
+use crate::{Exchange, Ledger, Stop, Surroundings, carry};
+use view::HttpView;
+
+/// What is done with each observation.
+type Observer = dyn Fn(Arm, &Observation) + Send + Sync;
+
+/// One migration over an old and a new service; made by [`Migrated::over`].
+///
+/// Each request is answered by exactly one of the two. Their answers pass through unchanged, but for the cookie of
+/// `assign_cookie`.
+pub struct Service<Old, New> {
+    old: Old,
+    new: New,
+    shared: Arc<Shared>,
+}
+
+impl<Old: Clone, New: Clone> Clone for Service<Old, New> {
+    fn clone(&self) -> Self {
+        Service { old: self.old.clone(), new: self.new.clone(), shared: self.shared.clone() }
+    }
+}
+
+/// Moves the percentage of a running [`Service`], from any thread.
+#[derive(Clone)]
+pub struct Dial(Arc<Shared>);
+
+impl Dial {
+    /// Sends this share of keys to the new service from the next request on.
+    ///
+    /// # Errors
+    /// When `percent` is not a number from 0 to 100 with at most six decimals.
+    pub fn set(&self, percent: &str) -> Result<(), PercentError> {
+        let percent: Percent = percent.parse()?;
+        self.0.replace(percent);
+        Ok(())
+    }
+
+    /// The percentage in force.
+    #[must_use]
+    pub fn percent(&self) -> Percent {
+        self.0.snapshot().migrations.first().map_or(Percent::ZERO, |migration| migration.split.percent)
+    }
+}
+
+/// What all clones of one service share.
+struct Shared {
+    snapshot: Mutex<Arc<Snapshot>>,
+    build: Box<dyn Fn(Percent) -> Snapshot + Send + Sync>,
+    observer: Option<Box<Observer>>,
+}
+
+impl Shared {
+    fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn replace(&self, percent: Percent) {
+        let snapshot = Arc::new((self.build)(percent));
+        *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
+    }
+}
+
+impl Embedded {
+    /// The `Set-Cookie` value that stores this key.
+    fn cookie(&self, key: &str) -> Option<String> {
+        let snapshot = self.0.snapshot();
+        snapshot.migrations.first()?.assign_cookie.as_ref().map(|cookie| cookie.render(key))
+    }
+}
+
+/// The [`Surroundings`] of a service: the system's clock, and the embedder's observer.
+#[derive(Clone)]
+pub(crate) struct Embedded(Arc<Shared>);
+
+impl Surroundings for Embedded {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn random(&self) -> u128 {
+        fastrand::u128(..)
+    }
+
+    fn observe(&self, _target: Target, observation: &Observation) {
+        if let (Some(observer), Some(arm)) = (&self.0.observer, observation.arm) {
+            observer(arm, observation);
+        }
+    }
+}
+
+impl<Old, New, Body, Answer, E> tower_service::Service<Request<Body>> for Service<Old, New>
+where
+    Old: tower_service::Service<Request<Body>, Response = Response<Answer>, Error = E>,
+    New: tower_service::Service<Request<Body>, Response = Response<Answer>, Error = E>,
+    Old: Clone + Send + 'static,
+    New: Clone + Send + 'static,
+    Old::Future: Send,
+    New::Future: Send,
+    Body: Send + 'static,
+    Answer: http_body::Body + Send + 'static,
+    E: Send + 'static,
+{
+    type Response = Response<Observed<Answer>>;
+    type Error = E;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, E>> + Send>>;
+
+    /// Always ready: which of the two must be ready is known only when the request is.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), E>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let surroundings = Embedded(self.shared.clone());
+        let snapshot = self.shared.snapshot();
+        let view = HttpView::new(&request, surroundings.random());
+        let exchange =
+            Call { old: self.old.clone(), new: self.new.clone(), request: Some(request), view, error: None };
+        Box::pin(async move { carry(&snapshot, &surroundings, exchange).await })
+    }
+}
+
+/// One request on its way through one of two services.
+struct Call<Old, New, Body, E> {
+    old: Old,
+    new: New,
+    request: Option<Request<Body>>,
+    view: HttpView,
+    error: Option<E>,
+}
+
+impl<Old, New, Body, Answer, E> Exchange<Embedded> for Call<Old, New, Body, E>
+where
+    Old: tower_service::Service<Request<Body>, Response = Response<Answer>, Error = E>,
+    New: tower_service::Service<Request<Body>, Response = Response<Answer>, Error = E>,
+    Answer: http_body::Body,
+{
+    type Answer = Response<Answer>;
+    type Out = Result<Response<Observed<Answer>>, E>;
+
+    fn view(&self) -> impl RequestView {
+        &self.view
+    }
+
+    async fn forward(&mut self, plan: &Plan, ledger: &mut Ledger<Embedded>) -> Result<Self::Answer, Stop> {
+        let request = self.request.take().ok_or(Stop::Client)?;
+        let answered = match plan.arm {
+            Some(Arm::New) => ask(&mut self.new, request).await,
+            _ => ask(&mut self.old, request).await,
+        };
+        match answered {
+            Ok(response) => {
+                ledger.head(response.status().as_u16());
+                Ok(response)
+            }
+            Err(error) => {
+                self.error = Some(error);
+                Err(Stop::Failed(Failure::Closed))
+            }
+        }
+    }
+
+    async fn respond(self, plan: &Plan, mut answer: Self::Answer, ledger: Ledger<Embedded>) -> Self::Out {
+        self.view.add_cookie(plan, &ledger, answer.headers_mut());
+        Ok(answer.map(|body| Observed::new(body, ledger)))
+    }
+
+    async fn refuse(self, plan: &Plan, why: Stop, ledger: Ledger<Embedded>) -> Self::Out {
+        drop((plan, why, ledger));
+        Err(self.error.expect("a service that gave no answer gave an error"))
+    }
+
+    async fn unmatched(self) -> Self::Out {
+        unreachable!("the one migration of a service matches every request")
+    }
+}
+
+async fn ask<S, Request>(service: &mut S, request: Request) -> Result<S::Response, S::Error>
+where
+    S: tower_service::Service<Request>,
+{
+    std::future::poll_fn(|cx| service.poll_ready(cx)).await?;
+    service.call(request).await
+}

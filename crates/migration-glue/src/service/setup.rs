@@ -1,0 +1,159 @@
+//! How a service over two services is described.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use route_plan::{
+    AssignCookie, Match, Migration, Observation, PathPattern, Phase, RouteEntry, RouteTable, SameSite,
+    Snapshot, Target, Timeouts, Upstream, key_list,
+};
+use traffic_split::{Arm, KeySource, KeySourceError, Overrides, Percent, PercentError, Split};
+
+use super::{Dial, Observer, Service, Shared};
+
+/// Describes a migration between two services; [`Migrated::over`] makes it.
+pub struct Migrated {
+    name: String,
+    keys: Vec<String>,
+    percent: String,
+    salt: Option<String>,
+    cookie: Option<String>,
+    observer: Option<Box<Observer>>,
+}
+
+/// What is wrong with the description of a migration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetupError {
+    /// A key source is not one.
+    Key(KeySourceError),
+    /// The percentage is not one.
+    Percent(PercentError),
+}
+
+impl fmt::Display for SetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SetupError::Key(error) => write!(f, "key: {error}"),
+            SetupError::Percent(error) => write!(f, "percent: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for SetupError {}
+
+impl Migrated {
+    /// A migration of this name, which is its salt too: renaming it moves users, unless [`Migrated::salt`] keeps the
+    /// old name. All requests go to the old service until [`Migrated::percent`] or a [`Dial`] says otherwise.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Migrated {
+            name: name.to_owned(),
+            keys: Vec::new(),
+            percent: "0".to_owned(),
+            salt: None,
+            cookie: None,
+            observer: None,
+        }
+    }
+
+    /// Adds a source of the key, as in the configuration file: `header:x-user-id`, `cookie:session`, `path:2`. The
+    /// first that is present decides. Without any: `header:x-user-id`, then `request-id`.
+    #[must_use]
+    pub fn key(mut self, source: &str) -> Self {
+        self.keys.push(source.to_owned());
+        self
+    }
+
+    /// The share of keys that the new service gets at first, in per cent.
+    #[must_use]
+    pub fn percent(mut self, percent: &str) -> Self {
+        percent.clone_into(&mut self.percent);
+        self
+    }
+
+    /// Splits by this salt instead of the name.
+    #[must_use]
+    pub fn salt(mut self, salt: &str) -> Self {
+        self.salt = Some(salt.to_owned());
+        self
+    }
+
+    /// Gives anonymous users a random key in a cookie of this name, for a year.
+    #[must_use]
+    pub fn assign_cookie(mut self, name: &str) -> Self {
+        self.cookie = Some(name.to_owned());
+        self
+    }
+
+    /// Calls `observer` with the outcome of each request, once its answer has ended.
+    #[must_use]
+    pub fn observe(mut self, observer: impl Fn(Arm, &Observation) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// Makes the service over `old` and `new`, and the dial that moves its percentage.
+    ///
+    /// # Errors
+    /// When a key source or the percentage cannot be read.
+    pub fn over<Old, New>(self, old: Old, new: New) -> Result<(Service<Old, New>, Dial), SetupError> {
+        let mut keys = Vec::new();
+        let defaults = ["header:x-user-id".to_owned(), "request-id".to_owned()];
+        for source in if self.keys.is_empty() { &defaults[..] } else { &self.keys } {
+            keys.push(source.parse::<KeySource>().map_err(SetupError::Key)?);
+        }
+        let percent: Percent = self.percent.parse().map_err(SetupError::Percent)?;
+        let cookie = self.cookie.map(|name| AssignCookie {
+            name,
+            max_age_s: 365 * 24 * 3600,
+            domain: None,
+            path: "/".to_owned(),
+            secure: false,
+            same_site: SameSite::Lax,
+        });
+        let split = Split {
+            salt: self.salt.unwrap_or_else(|| self.name.clone()).into_bytes().into(),
+            keys: key_list(keys, cookie.as_ref()),
+            percent,
+            overrides: Overrides::default(),
+        };
+        let name = self.name;
+        let build = move |percent| snapshot(&name, &split, cookie.as_ref(), percent);
+        let shared = Arc::new(Shared {
+            snapshot: Mutex::new(Arc::new(build(percent))),
+            build: Box::new(build),
+            observer: self.observer,
+        });
+        Ok((Service { old, new, shared: shared.clone() }, Dial(shared)))
+    }
+}
+
+/// One migration that every request matches.
+fn snapshot(name: &str, split: &Split, cookie: Option<&AssignCookie>, percent: Percent) -> Snapshot {
+    let every = Match {
+        host: None,
+        path: PathPattern::Any,
+        methods: Vec::new(),
+        headers: Vec::new(),
+        query: Vec::new(),
+    };
+    let entry = RouteEntry { label: name.to_owned(), rule: every, target: Target::Migration(0) };
+    let upstream = |arm: Arm| Upstream { name: arm.to_string(), endpoints: Vec::new() };
+    Snapshot {
+        table: RouteTable::build(vec![entry]).unwrap_or_default(),
+        migrations: vec![Migration {
+            name: name.to_owned(),
+            old: 0,
+            new: 1,
+            phase: Phase::Canary,
+            split: Split { percent, ..split.clone() },
+            asked: percent,
+            force: None,
+            assign_cookie: cookie.cloned(),
+            timeouts: Timeouts::default(),
+            expose_arm: None,
+        }],
+        upstreams: vec![upstream(Arm::Old), upstream(Arm::New)],
+        ..Snapshot::default()
+    }
+}

@@ -1,0 +1,31 @@
+//! The route table and the pure decision what happens to one request.
+//!
+//! A configuration that has been checked becomes one [`Snapshot`]: immutable, complete, ready to run. For each request
+//! the proxy loads it once and asks [`plan()`], which finds the most specific rule in the [`RouteTable`], assigns an arm
+//! and returns a [`Plan`]. A plan is a value: everything that is to happen to the request, decided before the first
+//! byte goes anywhere, and fit to be printed and compared. After it nothing reads configuration.
+//!
+//! No clock, no randomness, no files, no sockets: the one random number that a plan may need is an argument.
+
+pub mod client;
+pub mod matching;
+pub mod outcome;
+pub mod path;
+pub mod pattern;
+pub mod plan;
+pub mod snapshot;
+
+pub use client::client_ip;
+pub use matching::{Match, RouteEntry, RouteTable, Target, Tie, ValueMatch};
+pub use outcome::{Failure, Observation};
+pub use path::{PathError, normalise_path};
+pub use pattern::{HostPattern, HostPatternError, PathPattern, PathPatternError, Segment};
+pub use plan::{Plan, plan};
+pub use snapshot::{
+    AssignCookie, ConnectionLimits, Endpoint, ForceHeader, Migration, Phase, PhaseError, RequestIdTrust,
+    SameSite, Snapshot, Timeouts, Upstream, key_list,
+};
+
+#[cfg(test)]
+#[path = "../tests/view/mod.rs"]
+mod view;

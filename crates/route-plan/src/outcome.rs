@@ -1,0 +1,119 @@
+//! What became of one attempt: the vocabulary that the glue reports in, the metrics count in and the guard judges by.
+
+use std::time::Duration;
+
+use traffic_split::{Arm, Role};
+
+/// Why an attempt at an upstream failed. Each is a failure of that upstream, never of the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// No connection could be made: refused, unreachable, name not found.
+    Connect,
+    /// No connection within `timeouts.connect`.
+    ConnectTimeout,
+    /// No head of an answer within `timeouts.first_byte`.
+    FirstByteTimeout,
+    /// Neither side moved a byte for `timeouts.idle`, and it was the upstream's turn.
+    IdleTimeout,
+    /// Not done within `timeouts.total`.
+    TotalTimeout,
+    /// The connection ended before the answer's head was whole.
+    Closed,
+    /// The answer was cut short after its head.
+    Truncated,
+    /// The answer is not HTTP/1.1 as RFC 9112 has it.
+    BadAnswer,
+    /// A whole answer with a 5xx status.
+    Status5xx,
+}
+
+impl Failure {
+    /// Every reason, in the order of [`Failure::index`].
+    pub const ALL: [Failure; 9] = [
+        Failure::Connect,
+        Failure::ConnectTimeout,
+        Failure::FirstByteTimeout,
+        Failure::IdleTimeout,
+        Failure::TotalTimeout,
+        Failure::Closed,
+        Failure::Truncated,
+        Failure::BadAnswer,
+        Failure::Status5xx,
+    ];
+
+    /// Position in [`Failure::ALL`], for tables of counters.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The value of the `reason` label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Failure::Connect => "connect",
+            Failure::ConnectTimeout => "connect-timeout",
+            Failure::FirstByteTimeout => "first-byte-timeout",
+            Failure::IdleTimeout => "idle-timeout",
+            Failure::TotalTimeout => "total-timeout",
+            Failure::Closed => "closed",
+            Failure::Truncated => "truncated",
+            Failure::BadAnswer => "bad-answer",
+            Failure::Status5xx => "status-5xx",
+        }
+    }
+
+    /// What a client is told when nothing of the answer has reached it: 504 for what took too long, else 502
+    /// (RFC 9110 15.6.3, 15.6.5).
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Failure::ConnectTimeout
+            | Failure::FirstByteTimeout
+            | Failure::IdleTimeout
+            | Failure::TotalTimeout => 504,
+            _ => 502,
+        }
+    }
+}
+
+/// One attempt, as it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// The arm asked; `None` on a route that is no migration.
+    pub arm: Option<Arm>,
+    /// What the attempt was for.
+    pub role: Role,
+    /// Whether the bucket chose the arm: only then is it evidence for the guard.
+    pub by_bucket: bool,
+    /// Status of the answer that came from the upstream, if its head came.
+    pub status: Option<u16>,
+    /// Status that the client was given; differs from `status` when crossfade answered itself.
+    pub client_status: Option<u16>,
+    /// From the start of the attempt, or from the last byte of the request's body if that came later, to the
+    /// head of the answer, or to the failure.
+    pub to_head: Duration,
+    /// From the first byte of the request to the last byte of the answer handed to the kernel.
+    pub total: Duration,
+    /// Why the upstream failed, if it did.
+    pub failure: Option<Failure>,
+    /// Whether the client went away before its answer was complete.
+    pub client_aborted: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Failure;
+
+    #[test]
+    fn labels_are_distinct_and_in_order() {
+        for (at, failure) in Failure::ALL.iter().enumerate() {
+            assert_eq!(failure.index(), at);
+            assert!(matches!(failure.status(), 502 | 504));
+        }
+        let mut labels: Vec<_> = Failure::ALL.iter().map(|f| f.as_str()).collect();
+        labels.sort_unstable();
+        labels.dedup();
+        assert_eq!(labels.len(), Failure::ALL.len());
+    }
+}

@@ -1,0 +1,273 @@
+//! From cells to Prometheus' text format.
+//!
+//! The families are put together anew for each scrape from the sums over workers; the `prometheus` crate's types and
+//! encoder write them, so that escaping and number format are the ones every scraper knows. Label sets that can
+//! occur are there from the start with a zero, so that a rate over the first failure is not lost.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use prometheus::proto;
+use route_plan::Phase;
+use route_plan::outcome::Failure;
+use traffic_split::{Arm, Role};
+
+use crate::names::{self, Kind, Metric};
+use crate::process::ProcessFacts;
+use crate::registry::Named;
+use crate::traffic::{CODE_CLASSES, DURATION_BOUNDS_S, Durations, Leg};
+use crate::{ControlFacts, Counter, Totals, TrafficKind, WorkerCells, access_log};
+
+/// Everything that a scrape is made of.
+pub(crate) struct Sources<'a> {
+    pub(crate) traffic: &'a [Named],
+    pub(crate) names_overflowed: u64,
+    pub(crate) workers: &'a [Arc<WorkerCells>],
+    pub(crate) facts: &'a ControlFacts,
+    pub(crate) access_log: Option<&'a access_log::Handle>,
+    pub(crate) event_log_dropped: u64,
+    pub(crate) process: ProcessFacts,
+}
+
+/// All metrics as text, families in alphabetical order.
+pub(crate) fn text(sources: &Sources<'_>) -> String {
+    let mut sheet = Sheet::default();
+    for (kind, name, cells) in sources.traffic {
+        match kind {
+            TrafficKind::Migration => migration(&mut sheet, name, &cells.totals()),
+            TrafficKind::Route => route(&mut sheet, name, &cells.totals().route()),
+        }
+    }
+    sheet.count(&names::TRAFFIC_NAMES_OVERFLOWED, &[], sources.names_overflowed);
+    workers(&mut sheet, sources.workers);
+    control(&mut sheet, sources.facts);
+    logs(&mut sheet, sources);
+    process(&mut sheet, &sources.process);
+    let build = [env!("CARGO_PKG_VERSION"), env!("CARGO_PKG_RUST_VERSION")];
+    sheet.gauge(&names::BUILD_INFO, &build, 1.0);
+    sheet.encode()
+}
+
+fn migration(sheet: &mut Sheet, name: &str, totals: &Totals) {
+    for arm in Arm::ALL {
+        let labels = [name, arm.as_str()];
+        let mut failures = [0; Failure::ALL.len()];
+        let mut aborts = 0;
+        for role in [Role::Served, Role::Shadow, Role::Fallback, Role::DualWrite] {
+            let leg = totals.leg(arm, role);
+            // Every migration serves; the other roles appear once they are used.
+            if role == Role::Served || leg.requests() > 0 {
+                requests(sheet, [name, arm.as_str(), role.as_str()], &leg);
+            }
+            aborts += leg.client_aborts;
+            for (sum, count) in failures.iter_mut().zip(leg.failures) {
+                *sum += count;
+            }
+        }
+        for (failure, count) in Failure::ALL.iter().zip(failures) {
+            sheet.count(&names::FAILURES, &[name, arm.as_str(), failure.as_str()], count);
+        }
+        sheet.count(&names::CLIENT_ABORTS, &labels, aborts);
+        sheet.count(&names::BUCKETED_REQUESTS, &labels, totals.by_bucket(arm));
+    }
+    sheet.count(&names::KEYLESS_REQUESTS, &[name], totals.no_key);
+}
+
+fn requests(sheet: &mut Sheet, [name, arm, role]: [&str; 3], leg: &Leg) {
+    for (class, count) in CODE_CLASSES.iter().zip(leg.by_class) {
+        sheet.count(&names::REQUESTS, &[name, arm, role, class], count);
+    }
+    sheet.histogram(&names::REQUEST_DURATION, &[name, arm, role], &leg.durations);
+}
+
+fn route(sheet: &mut Sheet, name: &str, leg: &Leg) {
+    for (class, count) in CODE_CLASSES.iter().zip(leg.by_class) {
+        sheet.count(&names::ROUTE_REQUESTS, &[name, class], count);
+    }
+    for (failure, count) in Failure::ALL.iter().zip(leg.failures) {
+        sheet.count(&names::ROUTE_FAILURES, &[name, failure.as_str()], count);
+    }
+    sheet.histogram(&names::ROUTE_REQUEST_DURATION, &[name], &leg.durations);
+    sheet.count(&names::ROUTE_CLIENT_ABORTS, &[name], leg.client_aborts);
+}
+
+fn workers(sheet: &mut Sheet, workers: &[Arc<WorkerCells>]) {
+    let sum = |cell: fn(&WorkerCells) -> &Counter| workers.iter().map(|cells| cell(cells).get()).sum::<u64>();
+    let counters = [
+        (&names::REQUESTS_STARTED, sum(|cells| &cells.requests_started)),
+        (&names::REQUESTS_UNMATCHED, sum(|cells| &cells.unmatched)),
+        (&names::CONNECTIONS_ACCEPTED, sum(|cells| &cells.connections_accepted)),
+        (&names::CONNECTIONS_TURNED_AWAY, sum(|cells| &cells.connections_turned_away)),
+        (&names::CONNECTIONS_HANDED_OVER, sum(|cells| &cells.handed_over)),
+        (&names::TUNNELS_OPENED, sum(|cells| &cells.tunnels_opened)),
+        (&names::CLIENT_RECEIVED_BYTES, sum(|cells| &cells.bytes_in)),
+        (&names::CLIENT_SENT_BYTES, sum(|cells| &cells.bytes_out)),
+        (&names::UPSTREAM_CONNECTS, sum(|cells| &cells.upstream_connects)),
+        (&names::UPSTREAM_REUSES, sum(|cells| &cells.upstream_reuses)),
+        (&names::UPSTREAM_STALE, sum(|cells| &cells.upstream_stale)),
+    ];
+    for (metric, count) in counters {
+        sheet.count(metric, &[], count);
+    }
+    // What ended is read before what began, so that a difference is never negative; saturating all the same.
+    let closed = sum(|cells| &cells.connections_closed);
+    let open = sum(|cells| &cells.connections_accepted).saturating_sub(closed);
+    sheet.gauge(&names::CONNECTIONS_OPEN, &[], open as f64);
+    let closed = sum(|cells| &cells.tunnels_closed);
+    let open = sum(|cells| &cells.tunnels_opened).saturating_sub(closed);
+    sheet.gauge(&names::TUNNELS_OPEN, &[], open as f64);
+    let closed = sum(|cells| &cells.upstream_closed);
+    let open = sum(|cells| &cells.upstream_connects).saturating_sub(closed);
+    sheet.gauge(&names::UPSTREAM_CONNECTIONS_OPEN, &[], open as f64);
+    sheet.gauge(&names::WORKERS, &[], workers.len() as f64);
+    let mut refused = BTreeMap::new();
+    for (reason, count) in workers.iter().flat_map(|cells| cells.refusals()) {
+        *refused.entry(reason).or_insert(0) += count;
+    }
+    for (reason, count) in refused {
+        sheet.count(&names::REQUESTS_REFUSED, &[reason], count);
+    }
+}
+
+fn control(sheet: &mut Sheet, facts: &ControlFacts) {
+    for migration in &facts.migrations {
+        let name = migration.name.as_str();
+        sheet.gauge(&names::PERCENT, &[name, "asked"], migration.asked.as_f64());
+        sheet.gauge(&names::PERCENT, &[name, "in_force"], migration.in_force.as_f64());
+        // Without traffic there is nothing measured; NaN is how the format says so.
+        sheet.gauge(&names::PERCENT, &[name, "measured"], migration.measured.unwrap_or(f64::NAN));
+        for phase in Phase::ALL {
+            sheet.gauge(&names::PHASE, &[name, phase.as_str()], flag(phase == migration.phase));
+        }
+    }
+    sheet.gauge(&names::LISTENERS, &[], facts.listeners as f64);
+    sheet.gauge(&names::DRAINING, &[], flag(facts.draining));
+    sheet.gauge(&names::CONFIG_GENERATION, &[], facts.generation as f64);
+    sheet.gauge(&names::CONFIG_LAST_RELOAD_SUCCESSFUL, &[], flag(facts.last_reload_successful));
+    sheet.gauge(&names::CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP, &[], facts.last_reload_success_unix_s);
+    let reloads = facts.reloads;
+    for (result, count) in
+        [("applied", reloads.applied), ("refused", reloads.refused), ("unchanged", reloads.unchanged)]
+    {
+        sheet.count(&names::CONFIG_RELOADS, &[result], count);
+    }
+}
+
+fn logs(sheet: &mut Sheet, sources: &Sources<'_>) {
+    let (written, dropped) = sources.access_log.map_or((0, 0), |log| (log.accepted(), log.dropped()));
+    sheet.count(&names::ACCESS_LOG_LINES, &[], written);
+    sheet.count(&names::ACCESS_LOG_DROPPED, &[], dropped);
+    sheet.count(&names::LOG_DROPPED, &[], sources.event_log_dropped);
+}
+
+fn process(sheet: &mut Sheet, facts: &ProcessFacts) {
+    if let Some(cpu_s) = facts.cpu_s {
+        sheet.add(&names::PROCESS_CPU, &[], Value::Number(cpu_s));
+    }
+    let whole = |count: Option<u64>| count.map(|count| count as f64);
+    for (metric, value) in [
+        (&names::PROCESS_RESIDENT_MEMORY, whole(facts.resident_bytes)),
+        (&names::PROCESS_VIRTUAL_MEMORY, whole(facts.virtual_bytes)),
+        (&names::PROCESS_OPEN_FDS, whole(facts.open_fds)),
+        (&names::PROCESS_MAX_FDS, whole(facts.max_fds)),
+        (&names::PROCESS_THREADS, whole(facts.threads)),
+        (&names::PROCESS_START_TIME, facts.start_unix_s),
+    ] {
+        if let Some(value) = value {
+            sheet.gauge(metric, &[], value);
+        }
+    }
+}
+
+fn flag(set: bool) -> f64 {
+    if set { 1.0 } else { 0.0 }
+}
+
+enum Value<'a> {
+    Number(f64),
+    Durations(&'a Durations),
+}
+
+/// Metric families under construction.
+#[derive(Default)]
+struct Sheet {
+    families: BTreeMap<&'static str, (Metric, Vec<proto::Metric>)>,
+}
+
+impl Sheet {
+    fn count(&mut self, metric: &Metric, labels: &[&str], count: u64) {
+        self.add(metric, labels, Value::Number(count as f64));
+    }
+
+    fn gauge(&mut self, metric: &Metric, labels: &[&str], value: f64) {
+        self.add(metric, labels, Value::Number(value));
+    }
+
+    fn histogram(&mut self, metric: &Metric, labels: &[&str], durations: &Durations) {
+        self.add(metric, labels, Value::Durations(durations));
+    }
+
+    fn add(&mut self, metric: &Metric, labels: &[&str], value: Value<'_>) {
+        debug_assert_eq!(metric.labels.len(), labels.len(), "{}", metric.name);
+        let pairs = metric.labels.iter().zip(labels).map(|(name, value)| {
+            let mut pair = proto::LabelPair::default();
+            pair.set_name((*name).to_owned());
+            pair.set_value((*value).to_owned());
+            pair
+        });
+        let mut sample = proto::Metric::from_label(pairs.collect());
+        match (value, metric.kind) {
+            (Value::Number(number), Kind::Counter) => {
+                let mut counter = proto::Counter::default();
+                counter.set_value(number);
+                sample.set_counter(counter);
+            }
+            (Value::Number(number), _) => {
+                let mut gauge = proto::Gauge::default();
+                gauge.set_value(number);
+                sample.set_gauge(gauge);
+            }
+            (Value::Durations(durations), _) => sample.set_histogram(histogram_of(durations)),
+        }
+        self.families.entry(metric.name).or_insert_with(|| (*metric, Vec::new())).1.push(sample);
+    }
+
+    fn encode(self) -> String {
+        let families: Vec<_> =
+            self.families.into_values().map(|(metric, samples)| family(&metric, samples)).collect();
+        // The encoder fails only on families without a name or without samples; there are none by construction.
+        prometheus::TextEncoder::new().encode_to_string(&families).unwrap_or_default()
+    }
+}
+
+fn family(metric: &Metric, samples: Vec<proto::Metric>) -> proto::MetricFamily {
+    let mut family = proto::MetricFamily::default();
+    family.set_name(metric.name.to_owned());
+    family.set_help(metric.help.to_owned());
+    family.set_field_type(match metric.kind {
+        Kind::Counter => proto::MetricType::COUNTER,
+        Kind::Gauge => proto::MetricType::GAUGE,
+        Kind::Histogram => proto::MetricType::HISTOGRAM,
+    });
+    family.set_metric(samples);
+    family
+}
+
+fn histogram_of(durations: &Durations) -> proto::Histogram {
+    let mut histogram = proto::Histogram::default();
+    let mut sum = 0;
+    let buckets = DURATION_BOUNDS_S.iter().zip(durations.counts).map(|(bound, count)| {
+        sum += count;
+        let mut bucket = proto::Bucket::default();
+        bucket.set_upper_bound(*bound);
+        bucket.set_cumulative_count(sum);
+        bucket
+    });
+    histogram.set_bucket(buckets.collect());
+    histogram.set_sample_count(durations.count());
+    histogram.set_sample_sum(durations.sum_s);
+    histogram
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use route_plan::outcome::Observation;
+use traffic_split::Percent;
+
+use super::*;
+use crate::{MigrationFacts, Telemetry};
+
+fn busy() -> Arc<Telemetry> {
+    let telemetry = Telemetry::new(2);
+    let migration = telemetry.traffic(TrafficKind::Migration, "shop");
+    let route = telemetry.traffic(TrafficKind::Route, "default");
+    let observation = Observation {
+        arm: Some(Arm::New),
+        role: Role::Served,
+        by_bucket: true,
+        status: None,
+        client_status: Some(502),
+        to_head: Duration::from_millis(4),
+        total: Duration::from_millis(5),
+        failure: Some(Failure::Connect),
+        client_aborted: false,
+    };
+    migration.record(0, &observation);
+    migration.record(1, &observation);
+    migration.no_key(1);
+    route.record(0, &Observation { arm: None, ..observation });
+    telemetry.worker(0).refused("bad-request");
+    telemetry.worker(1).refused("bad-request");
+    telemetry.worker(1).connections_accepted.add(3);
+    telemetry.worker(1).connections_closed.inc();
+    telemetry.publish_facts(ControlFacts {
+        generation: 3,
+        last_reload_successful: true,
+        last_reload_success_unix_s: 1_700_000_000.5,
+        migrations: vec![MigrationFacts {
+            name: "shop".into(),
+            asked: "37.5".parse::<Percent>().unwrap(),
+            in_force: Percent::ZERO,
+            measured: None,
+            phase: Phase::Shadow,
+        }],
+        ..ControlFacts::default()
+    });
+    telemetry
+}
+
+#[test]
+fn the_scrape_says_what_was_counted() {
+    let text = busy().scrape();
+    for line in [
+        r#"crossfade_requests_total{migration="shop",arm="new",role="served",code_class="5xx"} 2"#,
+        r#"crossfade_requests_total{migration="shop",arm="old",role="served",code_class="2xx"} 0"#,
+        r#"crossfade_request_duration_seconds_bucket{migration="shop",arm="new",role="served",le="0.0025"} 0"#,
+        r#"crossfade_request_duration_seconds_bucket{migration="shop",arm="new",role="served",le="0.005"} 2"#,
+        r#"crossfade_request_duration_seconds_bucket{migration="shop",arm="new",role="served",le="+Inf"} 2"#,
+        r#"crossfade_request_duration_seconds_sum{migration="shop",arm="new",role="served"} 0.008"#,
+        r#"crossfade_request_duration_seconds_count{migration="shop",arm="new",role="served"} 2"#,
+        r#"crossfade_failures_total{migration="shop",arm="new",reason="connect"} 2"#,
+        r#"crossfade_failures_total{migration="shop",arm="old",reason="truncated"} 0"#,
+        r#"crossfade_bucketed_requests_total{migration="shop",arm="new"} 2"#,
+        r#"crossfade_keyless_requests_total{migration="shop"} 1"#,
+        r#"crossfade_route_requests_total{route="default",code_class="5xx"} 1"#,
+        r#"crossfade_percent{migration="shop",kind="asked"} 37.5"#,
+        r#"crossfade_percent{migration="shop",kind="in_force"} 0"#,
+        r#"crossfade_percent{migration="shop",kind="measured"} NaN"#,
+        r#"crossfade_phase{migration="shop",phase="shadow"} 1"#,
+        r#"crossfade_phase{migration="shop",phase="canary"} 0"#,
+        r#"crossfade_requests_refused_total{reason="bad-request"} 2"#,
+        "crossfade_connections_open 2",
+        "crossfade_config_generation 3",
+        "crossfade_config_last_reload_successful 1",
+        "crossfade_config_last_reload_success_timestamp_seconds 1700000000.5",
+        r#"crossfade_config_reloads_total{result="refused"} 0"#,
+    ] {
+        assert!(text.lines().any(|have| have == line), "{line}\nis not in\n{text}");
+    }
+    assert!(!text.contains(r#"role="shadow""#), "an unused role is not exposed");
+}
+
+#[test]
+fn every_declared_metric_is_exposed_and_no_other() {
+    let text = busy().scrape();
+    let exposed: std::collections::BTreeSet<_> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let declared: std::collections::BTreeSet<_> = names::ALL.iter().map(|metric| metric.name).collect();
+    assert_eq!(exposed, declared);
+}
+
+#[test]
+fn promtool_has_no_complaint() {
+    let promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut promtool) = promtool else {
+        println!("promtool is not installed (Debian: prometheus): not checked");
+        return;
+    };
+    promtool.stdin.take().unwrap().write_all(busy().scrape().as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.trim().is_empty(), "{said}");
+}

@@ -1,0 +1,49 @@
+//! What the controller leaves for the next scrape: facts that change seldom, as one value.
+
+use route_plan::Phase;
+use traffic_split::Percent;
+
+/// The controller's state as far as it is exposed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ControlFacts {
+    /// The generation of the configuration in force; 0 before the first.
+    pub generation: u64,
+    /// Whether the last attempt to read the configuration was applied.
+    pub last_reload_successful: bool,
+    /// When a configuration was last applied, in seconds since 1970.
+    pub last_reload_success_unix_s: f64,
+    /// Attempts to read the configuration since the start.
+    pub reloads: ReloadCounts,
+    /// How many addresses are listened on.
+    pub listeners: usize,
+    /// Whether the process is draining.
+    pub draining: bool,
+    /// The migrations in force, in the order of the file.
+    pub migrations: Vec<MigrationFacts>,
+}
+
+/// Attempts to read the configuration, by how they ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReloadCounts {
+    /// Applied.
+    pub applied: u64,
+    /// Refused as a whole; the running configuration stayed.
+    pub refused: u64,
+    /// The content was that of the running configuration.
+    pub unchanged: u64,
+}
+
+/// One migration's intent and effect.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MigrationFacts {
+    /// The migration's name.
+    pub name: String,
+    /// The percent asked for last.
+    pub asked: Percent,
+    /// The percent that the split works with.
+    pub in_force: Percent,
+    /// The share of `new` in per cent among the latest requests that the bucket decided; `None` without such.
+    pub measured: Option<f64>,
+    /// Its phase.
+    pub phase: Phase,
+}

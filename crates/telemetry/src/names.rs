@@ -1,0 +1,151 @@
+//! Every metric that crossfade exposes: name, type, labels, meaning. Nothing is exposed that is not declared here.
+//!
+//! Names follow <https://prometheus.io/docs/practices/naming/>: one prefix, base units, `_total` for counters. Label
+//! values come from the configuration or from lists fixed in the program, never from a request.
+
+/// The type of a metric, as the exposition format has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows, from zero at the start of the process.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts by upper bound, with their sum.
+    Histogram,
+}
+
+/// The declaration of one metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// The name as it is exposed.
+    pub name: &'static str,
+    /// Its type.
+    pub kind: Kind,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+    /// What it says, in one sentence.
+    pub help: &'static str,
+}
+
+macro_rules! metrics {
+    ($($id:ident: $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub const $id: Metric =
+                Metric { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help };
+        )*
+        /// All metrics, in the order of their declaration.
+        pub const ALL: &[Metric] = &[$($id),*];
+    };
+}
+
+metrics! {
+    REQUESTS: Counter "crossfade_requests_total" ["migration", "arm", "role", "code_class"]
+        "Requests of migrations by the class of the status that the client was given.";
+    REQUEST_DURATION: Histogram "crossfade_request_duration_seconds" ["migration", "arm", "role"]
+        "Time from the start of the attempt, or from the end of the request's body if later, to the head of the answer or to the failure.";
+    FAILURES: Counter "crossfade_failures_total" ["migration", "arm", "reason"]
+        "Attempts that failed on the upstream's side.";
+    CLIENT_ABORTS: Counter "crossfade_client_aborts_total" ["migration", "arm"]
+        "Requests whose client went away before its answer was complete.";
+    BUCKETED_REQUESTS: Counter "crossfade_bucketed_requests_total" ["migration", "arm"]
+        "Requests whose arm was chosen by the bucket of their key.";
+    KEYLESS_REQUESTS: Counter "crossfade_keyless_requests_total" ["migration"]
+        "Requests that had none of the migration's keys and went to old.";
+    PERCENT: Gauge "crossfade_percent" ["migration", "kind"]
+        "Share of new in per cent: as asked for, in force, and measured over the latest bucketed requests.";
+    PHASE: Gauge "crossfade_phase" ["migration", "phase"]
+        "1 for the phase that the migration is in, else 0.";
+    ROUTE_REQUESTS: Counter "crossfade_route_requests_total" ["route", "code_class"]
+        "Requests of plain routes by the class of the status that the client was given.";
+    ROUTE_REQUEST_DURATION: Histogram "crossfade_route_request_duration_seconds" ["route"]
+        "Time to the head of the answer or to the failure on plain routes, measured as crossfade_request_duration_seconds.";
+    ROUTE_FAILURES: Counter "crossfade_route_failures_total" ["route", "reason"]
+        "Attempts on plain routes that failed on the upstream's side.";
+    ROUTE_CLIENT_ABORTS: Counter "crossfade_route_client_aborts_total" ["route"]
+        "Requests of plain routes whose client went away before its answer was complete.";
+    TRAFFIC_NAMES_OVERFLOWED: Counter "crossfade_traffic_names_overflowed_total" []
+        "Migrations and routes that share the overflow counters because too many names were seen.";
+    REQUESTS_STARTED: Counter "crossfade_requests_started_total" []
+        "Requests whose head was complete and valid, on all routes and none.";
+    REQUESTS_UNMATCHED: Counter "crossfade_requests_unmatched_total" []
+        "Requests that no migration and no route matches, answered with 404.";
+    REQUESTS_REFUSED: Counter "crossfade_requests_refused_total" ["reason"]
+        "Requests that crossfade refused itself, such as malformed ones.";
+    CONNECTIONS_ACCEPTED: Counter "crossfade_connections_accepted_total" []
+        "Client connections accepted and served.";
+    CONNECTIONS_TURNED_AWAY: Counter "crossfade_connections_turned_away_total" []
+        "Client connections closed at once because a limit was reached.";
+    CONNECTIONS_HANDED_OVER: Counter "crossfade_connections_handed_over_total" []
+        "Accepted connections handed to a less loaded worker.";
+    CONNECTIONS_OPEN: Gauge "crossfade_connections_open" []
+        "Client connections open now.";
+    TUNNELS_OPENED: Counter "crossfade_tunnels_opened_total" []
+        "Upgraded connections (WebSocket and the like) that began.";
+    TUNNELS_OPEN: Gauge "crossfade_tunnels_open" []
+        "Upgraded connections open now.";
+    CLIENT_RECEIVED_BYTES: Counter "crossfade_client_received_bytes_total" []
+        "Bytes received from clients, heads and framing included.";
+    CLIENT_SENT_BYTES: Counter "crossfade_client_sent_bytes_total" []
+        "Bytes sent to clients, heads and framing included.";
+    UPSTREAM_CONNECTS: Counter "crossfade_upstream_connects_total" []
+        "Connections opened to upstreams.";
+    UPSTREAM_REUSES: Counter "crossfade_upstream_reuses_total" []
+        "Attempts that reused an idle connection to their upstream.";
+    UPSTREAM_STALE: Counter "crossfade_upstream_stale_total" []
+        "Reused connections that the upstream turned out to have closed.";
+    UPSTREAM_CONNECTIONS_OPEN: Gauge "crossfade_upstream_connections_open" []
+        "Connections to upstreams open now.";
+    WORKERS: Gauge "crossfade_workers" []
+        "Worker threads.";
+    LISTENERS: Gauge "crossfade_listeners" []
+        "Addresses listened on for clients.";
+    DRAINING: Gauge "crossfade_draining" []
+        "1 while the process drains, else 0.";
+    CONFIG_GENERATION: Gauge "crossfade_config_generation" []
+        "Number of the snapshot in force: 1 at the start, one more with each applied reload and each change by a person.";
+    CONFIG_LAST_RELOAD_SUCCESSFUL: Gauge "crossfade_config_last_reload_successful" []
+        "1 when the last attempt to read the configuration was applied, else 0.";
+    CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP: Gauge "crossfade_config_last_reload_success_timestamp_seconds" []
+        "When a configuration was last applied, in seconds since 1970.";
+    CONFIG_RELOADS: Counter "crossfade_config_reloads_total" ["result"]
+        "Attempts to read the configuration by how they ended.";
+    ACCESS_LOG_LINES: Counter "crossfade_access_log_lines_total" []
+        "Lines handed to the access log's writer.";
+    ACCESS_LOG_DROPPED: Counter "crossfade_access_log_dropped_total" []
+        "Access log lines dropped because the writer did not keep up or failed.";
+    LOG_DROPPED: Counter "crossfade_log_dropped_total" []
+        "Event log lines dropped because the writer did not keep up.";
+    BUILD_INFO: Gauge "crossfade_build_info" ["version", "rust_version"]
+        "Always 1; the labels say what is running.";
+    PROCESS_CPU: Counter "process_cpu_seconds_total" []
+        "User and system time of the process in seconds.";
+    PROCESS_RESIDENT_MEMORY: Gauge "process_resident_memory_bytes" []
+        "Resident memory in bytes.";
+    PROCESS_VIRTUAL_MEMORY: Gauge "process_virtual_memory_bytes" []
+        "Virtual memory in bytes.";
+    PROCESS_OPEN_FDS: Gauge "process_open_fds" []
+        "Open file descriptors.";
+    PROCESS_MAX_FDS: Gauge "process_max_fds" []
+        "Limit of open file descriptors.";
+    PROCESS_THREADS: Gauge "process_threads" []
+        "Threads of the process.";
+    PROCESS_START_TIME: Gauge "process_start_time_seconds" []
+        "When the process started, in seconds since 1970.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_conventions() {
+        let mut seen = std::collections::HashSet::new();
+        for metric in ALL {
+            assert!(seen.insert(metric.name), "{} is declared twice", metric.name);
+            assert!(metric.name.starts_with("crossfade_") || metric.name.starts_with("process_"));
+            assert_eq!(metric.name.ends_with("_total"), metric.kind == Kind::Counter, "{}", metric.name);
+            assert!(metric.help.ends_with('.'), "{}", metric.name);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The one place where all cells hang, so that a scrape finds them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use tracing_appender::non_blocking::ErrorCounter;
+
+use crate::process::ProcessFacts;
+use crate::{ControlFacts, TrafficCells, TrafficKind, WorkerCells, access_log, exposition};
+
+/// How many migrations and routes have counters of their own in the life of a process. Names come from the
+/// configuration, so this is reached only by thousands of reloads that each rename something.
+pub const MAX_TRAFFIC_NAMES: usize = 4096;
+
+/// All cells of the process.
+#[derive(Debug)]
+pub struct Telemetry {
+    workers: Box<[Arc<WorkerCells>]>,
+    directory: Mutex<Directory>,
+    facts: Mutex<Arc<ControlFacts>>,
+    access_log: OnceLock<access_log::Handle>,
+    event_log: OnceLock<ErrorCounter>,
+}
+
+impl Telemetry {
+    /// Cells for `workers` workers, at least one.
+    #[must_use]
+    pub fn new(workers: usize) -> Arc<Self> {
+        Arc::new(Telemetry {
+            workers: (0..workers.max(1)).map(|_| Arc::default()).collect(),
+            directory: Mutex::default(),
+            facts: Mutex::default(),
+            access_log: OnceLock::new(),
+            event_log: OnceLock::new(),
+        })
+    }
+
+    /// The counters of one migration or route: for one name always the same ones, as long as the process lives, so
+    /// that counts survive every reload. Takes a lock: to be called when a configuration is adopted, not for each
+    /// request.
+    ///
+    /// Beyond [`MAX_TRAFFIC_NAMES`] names all further ones share one set that is labelled `_overflow`.
+    #[must_use]
+    pub fn traffic(&self, kind: TrafficKind, name: &str) -> Arc<TrafficCells> {
+        let workers = self.workers.len();
+        lock(&self.directory).cells(kind, name, workers)
+    }
+
+    /// The cells of worker `index`, counted from 0; an index beyond the last wraps around.
+    #[must_use]
+    pub fn worker(&self, index: usize) -> Arc<WorkerCells> {
+        let at = index % self.workers.len();
+        self.workers.get(at).map(Arc::clone).unwrap_or_default()
+    }
+
+    /// How many workers there are cells for.
+    #[must_use]
+    pub fn worker_count(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Leaves the controller's facts for the next scrape.
+    pub fn publish_facts(&self, facts: ControlFacts) {
+        *lock(&self.facts) = Arc::new(facts);
+    }
+
+    /// The facts that the controller left last.
+    #[must_use]
+    pub fn facts(&self) -> Arc<ControlFacts> {
+        Arc::clone(&lock(&self.facts))
+    }
+
+    /// Makes the access log's own counters part of every scrape. Only the first call has an effect.
+    pub fn watch_access_log(&self, handle: access_log::Handle) {
+        let _ = self.access_log.set(handle);
+    }
+
+    /// Makes the count of dropped event log lines part of every scrape. Only the first call has an effect.
+    pub fn watch_event_log(&self, dropped: ErrorCounter) {
+        let _ = self.event_log.set(dropped);
+    }
+
+    /// All metrics in Prometheus' text format 0.0.4 ([`Telemetry::CONTENT_TYPE`]).
+    #[must_use]
+    pub fn scrape(&self) -> String {
+        let (traffic, overflowed) = lock(&self.directory).list();
+        exposition::text(&exposition::Sources {
+            traffic: &traffic,
+            names_overflowed: overflowed,
+            workers: &self.workers,
+            facts: &self.facts(),
+            access_log: self.access_log.get(),
+            event_log_dropped: self.event_log.get().map_or(0, |dropped| dropped.dropped_lines() as u64),
+            process: ProcessFacts::read(),
+        })
+    }
+
+    /// The media type of [`Telemetry::scrape`].
+    pub const CONTENT_TYPE: &'static str = prometheus::TEXT_FORMAT;
+}
+
+/// A migration or route with its counters.
+pub(crate) type Named = (TrafficKind, Arc<str>, Arc<TrafficCells>);
+
+#[derive(Debug, Default)]
+struct Directory {
+    cells: BTreeMap<(TrafficKind, Arc<str>), Arc<TrafficCells>>,
+    /// Names that found the directory full; counted once for each lookup.
+    overflowed: u64,
+}
+
+impl Directory {
+    fn cells(&mut self, kind: TrafficKind, name: &str, workers: usize) -> Arc<TrafficCells> {
+        let mut key = (kind, Arc::from(name));
+        if !self.cells.contains_key(&key) && self.cells.len() >= MAX_TRAFFIC_NAMES {
+            self.overflowed += 1;
+            key.1 = Arc::from("_overflow");
+        }
+        Arc::clone(self.cells.entry(key).or_insert_with(|| Arc::new(TrafficCells::new(kind, workers))))
+    }
+
+    fn list(&self) -> (Vec<Named>, u64) {
+        let cells = self.cells.iter();
+        (
+            cells.map(|((kind, name), cells)| (*kind, Arc::clone(name), Arc::clone(cells))).collect(),
+            self.overflowed,
+        )
+    }
+}
+
+/// A poisoned lock guards nothing here that could be half written, so it is used as it is.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_name_one_set_of_cells() {
+        let telemetry = Telemetry::new(2);
+        let first = telemetry.traffic(TrafficKind::Migration, "shop");
+        assert!(Arc::ptr_eq(&first, &telemetry.traffic(TrafficKind::Migration, "shop")));
+        assert!(!Arc::ptr_eq(&first, &telemetry.traffic(TrafficKind::Route, "shop")));
+    }
+
+    #[test]
+    fn names_are_bounded() {
+        let telemetry = Telemetry::new(1);
+        for number in 0..MAX_TRAFFIC_NAMES {
+            let _ = telemetry.traffic(TrafficKind::Route, &format!("r{number}"));
+        }
+        let over = telemetry.traffic(TrafficKind::Route, "one-too-many");
+        assert!(Arc::ptr_eq(&over, &telemetry.traffic(TrafficKind::Route, "another")));
+        let known = telemetry.traffic(TrafficKind::Route, "r7");
+        assert!(!Arc::ptr_eq(&over, &known));
+        let scrape = telemetry.scrape();
+        assert!(scrape.contains("crossfade_traffic_names_overflowed_total 2\n"));
+        assert!(scrape.contains("route=\"_overflow\""));
+    }
+
+    #[test]
+    fn workers_wrap_around() {
+        let telemetry = Telemetry::new(0);
+        assert_eq!(telemetry.worker_count(), 1);
+        telemetry.worker(5).requests_started.inc();
+        assert_eq!(telemetry.worker(0).requests_started.get(), 1);
+    }
+}

@@ -1,0 +1,57 @@
+//! Scripted upstreams and a whole-proxy harness for tests.
+//!
+//! A test holds both ends of the proxy in its own hands, in one thread: a [`Wire`] to the proxy as the client, and
+//! a [`Scripted`] upstream whose connections are [`Wire`]s too. What happens when is then simply the order of the
+//! test's lines; nothing sleeps, and a step that never comes fails after [`DEADLINE`] with the proxy's log.
+//!
+//! * [`Wire`] sends any bytes, records those that come, and reads messages with an own small and strict reader
+//!   that shares no code with the proxy.
+//! * [`Scripted`] is an upstream that a test drives by hand, or by a closure for every connection.
+//! * [`Origin`] is a well-behaved upstream on hyper, for traffic in numbers; [`pattern`] makes and checks streams
+//!   of any length without holding them.
+//! * [`Proxy`] is the real binary with a configuration of its own, on ports that the kernel picks.
+//! * [`Config`] writes the configuration; [`Metrics`] reads `/metrics`.
+//! * [`Peer`] starts other people's programs (nginx) as upstreams.
+//!
+//! Everything here fails by panicking, since its only callers are tests.
+
+#![allow(clippy::panic, reason = "a failed expectation ends the test that had it")]
+
+mod binary;
+mod config;
+mod metrics;
+mod origin;
+pub mod pattern;
+mod peer;
+mod proxy;
+mod reading;
+pub mod request;
+mod scripted;
+mod wire;
+
+use std::time::{Duration, Instant};
+
+pub use binary::crossfade_binary;
+pub use config::Config;
+pub use metrics::Metrics;
+pub use origin::Origin;
+pub use peer::{Peer, free_port, installed};
+pub use proxy::{Outcome, Proxy};
+pub use reading::{Broken, Fields, Framing, Request, Response};
+pub use scripted::{Deaf, Scripted, Serving, refusing_address};
+pub use wire::Wire;
+
+/// How long anything that must happen may take: long enough for a busy machine, short enough to be waited for.
+pub const DEADLINE: Duration = Duration::from_secs(15);
+
+/// Waits until `holds` does, looking every few milliseconds.
+///
+/// # Panics
+/// When it does not within [`DEADLINE`]; `what` says what was waited for.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < DEADLINE, "waited {DEADLINE:?} in vain until {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,8 @@
+//! Whole-proxy tests: the real binary between real sockets, held to what it promises.
+//!
+//! * `tests/proxy`: one module for each promise, in seconds. Every test starts a proxy of its own on ports that the
+//!   kernel picks.
+//! * `tests/budgets.rs`: the sizes, habits and arrows of the source itself.
+//! * `tests/figures.rs`: the promises in large numbers, in minutes; run by hand.
+//!
+//! Run all but the last with `tests/run`.

@@ -1,0 +1,64 @@
+//! The promises, each in a module.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation ends the test that had it")]
+
+mod aborts;
+mod admin;
+mod answers;
+mod bodies;
+mod command;
+mod drain;
+mod fields;
+mod http10;
+mod interim;
+mod keep_alive;
+mod malformed;
+mod matching;
+mod paths;
+mod reload;
+mod split;
+mod split_keys;
+mod streaming;
+mod timeouts;
+mod upgrade;
+mod upstream_faults;
+mod upstreams;
+
+use test_kit::{Config, Proxy, Response, Scripted, Wire};
+
+/// A proxy, the one upstream behind it and a client in front of it, all in the test's hands.
+fn rig() -> (Proxy, Scripted, Wire) {
+    rig_with(|config| config)
+}
+
+/// The same, with more in the configuration.
+fn rig_with(adapt: impl FnOnce(Config) -> Config) -> (Proxy, Scripted, Wire) {
+    let upstream = Scripted::bind();
+    let proxy = Proxy::start(&adapt(Config::single(upstream.addr())));
+    let client = proxy.connect();
+    (proxy, upstream, client)
+}
+
+/// Who answered, as the origins of the test kit say it.
+fn origin(answer: &Response) -> &str {
+    answer.fields.get("x-origin").unwrap_or("nobody")
+}
+
+/// Expects an answer that crossfade made itself: this status, told as problem+json (RFC 9457). Answers it.
+#[track_caller]
+fn expect_problem(answer: &Response, status: u16) -> serde_json::Value {
+    assert_eq!(answer.status, status, "{}", answer.text());
+    let kind = answer.fields.get("content-type").unwrap_or_default();
+    assert!(kind.starts_with("application/problem+json"), "content-type {kind:?}: {}", answer.text());
+    let problem = answer.json();
+    assert_eq!(problem["status"], status, "{problem}");
+    assert!(problem["title"].as_str().is_some_and(|title| !title.is_empty()), "{problem}");
+    problem
+}
+
+/// Whether one of the texts in a problem's members is `word`, or has it.
+fn says(problem: &serde_json::Value, word: &str) -> bool {
+    problem.as_object().is_some_and(|members| {
+        members.values().any(|value| value.as_str().is_some_and(|text| text.contains(word)))
+    })
+}
