@@ -75,7 +75,7 @@ impl Serving {
         let controller = Controller::new(loaded, Arc::clone(&telemetry));
         let options = Options { workers, access_log: handle };
         let snapshots = controller.snapshots();
-        let proxy = Proxy::start(options, Arc::clone(&snapshots), Arc::clone(&telemetry))
+        let proxy = Proxy::start(&options, &snapshots, &telemetry)
             .map_err(|error| StartError(format!("the workers cannot be started: {error}")))?;
         let proxy = Arc::new(proxy);
         let listeners = Arc::new(ProxyListeners(Arc::clone(&proxy)));

@@ -16,8 +16,9 @@ fn text(bytes: &[u8]) -> String {
 /// The number before each of these words.
 fn number(line: &str, after: &str) -> u32 {
     let before = line.split(after).next().and_then(|before| before.split_whitespace().last());
-    let digits = before.unwrap_or_else(|| panic!("no number before {after:?} in {line:?}")).replace(',', "");
-    digits.parse().unwrap_or_else(|_| panic!("no number before {after:?} in {line:?}"))
+    let number = before.and_then(|digits| digits.replace(',', "").parse().ok());
+    assert!(number.is_some(), "no number before {after:?} in {line:?}");
+    number.unwrap_or_default()
 }
 
 #[test]

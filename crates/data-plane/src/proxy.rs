@@ -96,16 +96,16 @@ impl Proxy {
     /// # Errors
     /// When a thread or its runtime cannot be made.
     pub fn start(
-        options: Options,
-        snapshots: Arc<SnapshotCell>,
-        telemetry: Arc<Telemetry>,
+        options: &Options,
+        snapshots: &Arc<SnapshotCell>,
+        telemetry: &Arc<Telemetry>,
     ) -> io::Result<Proxy> {
         let count = worker_count(options.workers);
         let loads = Arc::new(Loads::new(count));
         let ended = Arc::new(AtomicBool::new(false));
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(COMMANDS)).unzip();
         let mut workers = Vec::with_capacity(count);
-        for (index, commands) in receivers.into_iter().enumerate() {
+        for (index, (queue, commands)) in senders.iter().zip(receivers).enumerate() {
             let parts = Parts {
                 index,
                 snapshots: snapshots.clone(),
@@ -113,26 +113,8 @@ impl Proxy {
                 access_log: options.access_log.clone(),
                 loads: loads.clone(),
             };
-            let others = senders.clone();
-            let flag = Ended(ended.clone());
-            let runtime = accept::runtime;
-            let (ready, started) = std::sync::mpsc::sync_channel(1);
-            let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-                let _flag = flag;
-                match runtime() {
-                    Ok(runtime) => {
-                        // Whoever started us waits for this; if it is gone there is nobody to tell.
-                        let _ = ready.send(Ok(()));
-                        runtime.block_on(accept::run(parts, commands, others));
-                    }
-                    Err(error) => {
-                        let _ = ready.send(Err(error));
-                    }
-                }
-            })?;
-            started.recv().map_err(|_| io::Error::other("a worker ended while it started"))??;
-            let commands = senders.get(index).ok_or(io::ErrorKind::InvalidInput)?.clone();
-            workers.push(WorkerThread { commands, thread });
+            let thread = start_worker(parts, commands, senders.clone(), Ended(ended.clone()))?;
+            workers.push(WorkerThread { commands: queue.clone(), thread });
         }
         Ok(Proxy { workers, listeners: Mutex::default(), loads, ended })
     }
@@ -219,6 +201,29 @@ impl Proxy {
     pub fn workers(&self) -> usize {
         self.workers.len()
     }
+}
+
+/// Starts one worker's thread and waits until its runtime is there.
+fn start_worker(
+    parts: Parts,
+    commands: mpsc::Receiver<Command>,
+    others: Vec<mpsc::Sender<Command>>,
+    ended: Ended,
+) -> io::Result<JoinHandle<()>> {
+    let (ready, started) = std::sync::mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new().name(format!("worker-{}", parts.index)).spawn(move || {
+        let _ended = ended;
+        let runtime = accept::runtime();
+        let told =
+            runtime.as_ref().map(|_| ()).map_err(|error| io::Error::new(error.kind(), error.to_string()));
+        // Whoever started us waits for this; if it is gone there is nobody to tell.
+        let _ = ready.send(told);
+        if let Ok(runtime) = runtime {
+            runtime.block_on(accept::run(parts, commands, others));
+        }
+    })?;
+    started.recv().map_err(|_| io::Error::other("a worker ended while it started"))??;
+    Ok(thread)
 }
 
 impl WorkerThread {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::reading::{Broken, Fields, Framing, Request, Response, chunk_size, malformed, parse_fields};
-use crate::{DEADLINE, pattern};
+use crate::{DEADLINE, eventually, pattern};
 
 /// So much of what came is kept word for word.
 const RECORDED_BYTES: usize = 1 << 20;
@@ -334,6 +334,22 @@ impl Wire {
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("a socket takes SO_LINGER");
     }
 
+    /// Ends the connection, by a reset or in good order, and waits until the other end's kernel knows it, which loopback
+    /// on a busy machine does not do at once.
+    ///
+    /// # Panics
+    /// When it never learns it.
+    pub fn end_and_arrive(self, by_reset: bool) {
+        let (here, there) =
+            (self.local_addr(), self.stream.peer_addr().expect("a connected socket has a peer"));
+        if by_reset {
+            self.reset();
+        } else {
+            drop(self);
+        }
+        eventually("the other end has learnt of the close", || !is_established(there, here));
+    }
+
     /// Lets this end's kernel hold only about so many bytes that are sent and not yet taken.
     ///
     /// # Panics
@@ -420,6 +436,16 @@ impl Wire {
     fn give_up(&self, why: &Broken) -> ! {
         panic!("{why}; unread: {:?}", String::from_utf8_lossy(&self.pending))
     }
+}
+
+/// Whether this machine has a socket from `local` to `remote` in the state ESTABLISHED, by `/proc/net/tcp`; IPv4 only.
+fn is_established(local: SocketAddr, remote: SocketAddr) -> bool {
+    let written = |addr: SocketAddr| match addr {
+        SocketAddr::V4(addr) => format!("{:08X}:{:04X}", u32::from_ne_bytes(addr.ip().octets()), addr.port()),
+        SocketAddr::V6(_) => String::new(),
+    };
+    let wanted = format!(" {} {} 01 ", written(local), written(remote));
+    std::fs::read_to_string("/proc/net/tcp").is_ok_and(|table| table.contains(&wanted))
 }
 
 fn is_timeout(e: &io::Error) -> bool {

@@ -231,14 +231,17 @@ fn malformed_chunks_never_look_like_a_whole_request() {
 
 #[test]
 fn endless_framing_is_refused_long_before_its_end() {
-    for (name, start, piece) in
-        [("a chunk line", "5;", "x"), ("trailers", "0\r\n", "x-a: b\r\n"), ("zeros", "", "0")]
-    {
+    for (name, start, piece, status) in [
+        ("a chunk line", "5;", "x", 400),
+        ("trailers", "0\r\n", "x-a: b\r\n", 431),
+        ("a trailer", "0\r\nx-a: ", "b", 431),
+        ("zeros", "", "0", 400),
+    ] {
         let (proxy, upstream, mut client) = rig();
         client.send(request::with("POST", "/", &[("transfer-encoding", "chunked")], start.as_bytes()));
         client.send(piece.repeat(8 << 10));
         let answer = client.response();
-        assert_eq!(answer.status, 400, "{name}: {}", answer.text());
+        assert_eq!(answer.status, status, "{name}: {}", answer.text());
         assert!(answer.says_close(), "{name}");
         drop(client.try_send(piece.repeat(4 << 20)));
         if let Some(mut wire) = upstream.accept_within(std::time::Duration::from_millis(100)) {

@@ -197,9 +197,8 @@ fn a_stale_pooled_connection_never_fails_a_request() {
         let mut failed = Vec::new();
         for n in 0..300 {
             // Closed in good order, or by a reset, while it lay idle: before the request was sent.
-            match pooled.take() {
-                Some(stale) if n % 2 == 0 => stale.reset(),
-                stale => drop(stale),
+            if let Some(stale) = pooled.take() {
+                stale.end_and_arrive(n % 2 == 0);
             }
             client.send(if n % 4 == 0 { request::get("/") } else { request::post("/", b"body") });
             if let Some(mut fresh) = upstream.accept_within(Duration::from_secs(1)) {

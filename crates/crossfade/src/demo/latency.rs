@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 /// Steps between a power of two and the next; a quantile is right to within 1/16.
-const STEPS: u64 = 16;
+const STEPS: u64 = 1 << STEP_BITS;
+const STEP_BITS: u32 = 4;
 /// Powers of two of a microsecond above the first steps: up to a minute.
 const POWERS: usize = 23;
-const CELLS: usize = (POWERS + 1) * STEPS as usize;
+const CELLS: usize = (POWERS + 1) << STEP_BITS;
 
 /// Counts of durations, by size.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +47,7 @@ impl Latency {
 
 /// The cell of a duration: below `STEPS` one for each microsecond, then `STEPS` for each power of two.
 fn cell(us: u64) -> usize {
-    let power = us.checked_ilog2().unwrap_or(0).saturating_sub(STEPS.ilog2());
+    let power = us.checked_ilog2().unwrap_or(0).saturating_sub(STEP_BITS);
     let step = us >> power;
     usize::try_from(u64::from(power) * STEPS + step).unwrap_or(usize::MAX)
 }

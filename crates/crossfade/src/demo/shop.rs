@@ -31,7 +31,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// The largest cart that is read.
 const MAX_CART_BYTES: usize = 16 * 1024;
 
-const GOODS: [(&str, u32); 12] = [
+/// How many products there are; their ids count from 1.
+pub(super) const PRODUCTS: u32 = 12;
+/// Names, and prices in cents.
+const GOODS: [(&str, u32); PRODUCTS as usize] = [
     ("blue kettle", 1250),
     ("garden chair", 4900),
     ("reading lamp", 3490),
@@ -45,9 +48,6 @@ const GOODS: [(&str, u32); 12] = [
     ("walnut bowl", 2700),
     ("umbrella", 1995),
 ];
-
-/// How many products there are; their ids count from 1.
-pub(super) const PRODUCTS: u32 = GOODS.len() as u32;
 
 /// What one product costs, in cents; `None` for an id that there is not.
 pub(super) fn price_cents(id: u32) -> Option<u32> {
