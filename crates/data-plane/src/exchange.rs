@@ -93,8 +93,15 @@ impl Exchange<Site> for H1Exchange<'_> {
         let Ok(form) = self.begin_answer(plan) else {
             return Box::pin(self.answer_bad(plan, ledger)).await;
         };
-        let streamed = std::future::poll_fn(|cx| self.poll_stream(cx, plan)).await;
-        self.finish(plan, form, streamed, ledger)
+        let mut at_once = true;
+        let streamed = std::future::poll_fn(|cx| {
+            let polled = self.poll_stream(cx, plan);
+            at_once &= polled.is_ready();
+            polled
+        })
+        .await;
+        let closed = |delivery| if at_once { ledger.close_at_head(delivery) } else { ledger.close(delivery) };
+        self.finish(plan, form, streamed, closed)
     }
 
     async fn refuse(self, plan: &Plan, why: Stop, ledger: Ledger<Site>) -> Next {

@@ -72,6 +72,17 @@ pub(crate) enum Watch {
 }
 
 impl Legs {
+    /// Field by field: what holds nothing is not written, and there is much of it.
+    fn clear(&mut self) {
+        let Legs { head, request, upstream, incoming, answer, .. } = self;
+        (*head, *request, *upstream, *incoming, *answer) = (None, None, None, None, None);
+        self.request_given_up = false;
+        self.interim_seen = false;
+        self.total_at_ms = None;
+        self.refusal = None;
+        self.watch = Watch::Later;
+    }
+
     /// Whether the whole request has been received from the client.
     pub(crate) fn request_received(&self) -> bool {
         self.request.as_ref().is_some_and(Transfer::is_received)
@@ -128,7 +139,7 @@ impl Scratch {
             bytes.clear();
         }
         self.facts = Facts::default();
-        self.legs = Legs::default();
+        self.legs.clear();
     }
 
     /// The path that is matched and forwarded.

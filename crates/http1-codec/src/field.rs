@@ -66,13 +66,13 @@ pub enum FieldId {
 }
 
 impl FieldId {
-    /// The field called `name`, in any case.
+    /// The field called `name`, a token in any case.
     #[must_use]
     pub fn of(name: &[u8]) -> Self {
         let Some(first) = name.first() else { return Self::Other };
         let first = first.to_ascii_lowercase();
         for &(candidate, id) in candidates(name.len()) {
-            if candidate.first() == Some(&first) && candidate.eq_ignore_ascii_case(name) {
+            if candidate.first() == Some(&first) && is_name(candidate, name) {
                 return id;
             }
         }
@@ -106,6 +106,17 @@ impl FieldId {
 }
 
 const PREFIX: &[u8] = b"crossfade";
+
+/// Whether `name` is `candidate` in any case; both have the same length. Eight bytes at a time, since this runs for
+/// every field. Setting the bit that makes letters small is harmless in `-`, which has it; what else becomes a letter
+/// or `-` by it is no token character.
+#[inline]
+fn is_name(candidate: &[u8], name: &[u8]) -> bool {
+    let ((wide, rest), (name_wide, name_rest)) = (candidate.as_chunks::<8>(), name.as_chunks::<8>());
+    let small = |eight: &[u8; 8]| u64::from_ne_bytes(*eight) | 0x2020_2020_2020_2020;
+    wide.iter().zip(name_wide).all(|(ours, theirs)| u64::from_ne_bytes(*ours) == small(theirs))
+        && rest.eq_ignore_ascii_case(name_rest)
+}
 
 /// The names of one length, in lower case.
 #[inline]

@@ -28,6 +28,7 @@ pub struct Ledger<S: Surroundings> {
     /// Start of the time that counts as the upstream's: moves to the end of the request's body.
     asked: Instant,
     answered: Option<Instant>,
+    closed: Option<Instant>,
     arm: Option<Arm>,
     role: Role,
     by_bucket: bool,
@@ -47,6 +48,7 @@ impl<S: Surroundings> Ledger<S> {
             began: now,
             asked: now,
             answered: None,
+            closed: None,
             arm: plan.arm,
             role: plan.role,
             by_bucket: plan.assignment.as_ref().is_some_and(Assignment::is_evidence),
@@ -94,6 +96,13 @@ impl<S: Surroundings> Ledger<S> {
         &self.surroundings
     }
 
+    /// The attempt is over, and was so as soon as the head was there: as [`Ledger::close`], without asking for the
+    /// time again. For answers that were handed over in one go, which are most.
+    pub fn close_at_head(mut self, delivery: Delivery) -> Observation {
+        self.closed = self.answered;
+        self.close(delivery)
+    }
+
     /// The attempt is over. Returns what was reported.
     pub fn close(mut self, delivery: Delivery) -> Observation {
         match delivery {
@@ -106,7 +115,7 @@ impl<S: Surroundings> Ledger<S> {
 
     fn report(&mut self) -> Observation {
         self.open = false;
-        let now = self.surroundings.now();
+        let now = self.closed.unwrap_or_else(|| self.surroundings.now());
         let observation = Observation {
             arm: self.arm,
             role: self.role,

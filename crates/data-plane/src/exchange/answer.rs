@@ -3,15 +3,14 @@
 use std::task::{Context, Poll};
 
 use http1_codec::{Framing, Reject, Version};
-use migration_glue::{Delivery, Ledger};
-use route_plan::{Failure, Plan};
+use migration_glue::Delivery;
+use route_plan::{Failure, Observation, Plan};
 
 use super::H1Exchange;
 use crate::buffer::Buffer;
 use crate::client::Next;
 use crate::rewrite::{self, Added, AnswerForm};
 use crate::transfer::{Broken, Outgoing, Transfer};
-use crate::worker::Site;
 
 impl H1Exchange<'_> {
     /// Writes the head for the client and takes in what has come of the body. Nothing is sent yet.
@@ -136,7 +135,7 @@ impl H1Exchange<'_> {
         plan: &Plan,
         form: AnswerForm,
         streamed: Result<(), Delivery>,
-        ledger: Ledger<Site>,
+        close: impl FnOnce(Delivery) -> Observation,
     ) -> Next {
         self.release_upstream();
         self.drop_upstream();
@@ -150,7 +149,7 @@ impl H1Exchange<'_> {
             Err(_) => Next::Close,
         };
         let sent_bytes = legs.answer.as_ref().map_or(0, Transfer::content_bytes);
-        let observed = ledger.close(streamed.err().unwrap_or(Delivery::Complete));
+        let observed = close(streamed.err().unwrap_or(Delivery::Complete));
         self.log(plan, &observed, sent_bytes);
         next
     }
