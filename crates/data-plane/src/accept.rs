@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::task::JoinHandle;
 
 use crate::client;
 use crate::proxy::Command;
@@ -40,25 +41,32 @@ pub(crate) async fn run(
 ) {
     let worker = Worker::new(parts);
     let others: Rc<[mpsc::Sender<Command>]> = others.into();
-    let mut accepting: HashMap<SocketAddr, Rc<Notify>> = HashMap::new();
+    let mut accepting: HashMap<SocketAddr, Accepting> = HashMap::new();
     tokio::task::spawn_local(worker.clone().tick());
     while let Some(command) = commands.recv().await {
         match command {
             Command::Listen(address, socket) => {
                 let closing = Rc::new(Notify::new());
-                accepting.insert(address, closing.clone());
-                let acceptor = Acceptor { worker: worker.clone(), others: others.clone(), closing };
-                tokio::task::spawn_local(acceptor.run(socket));
+                let acceptor =
+                    Acceptor { worker: worker.clone(), others: others.clone(), closing: closing.clone() };
+                let task = tokio::task::spawn_local(acceptor.run(socket));
+                accepting.insert(address, Accepting { closing, task });
             }
             Command::Unlisten(address) => {
-                if let Some(closing) = accepting.remove(&address) {
-                    closing.notify_one();
+                if let Some(acceptor) = accepting.remove(&address) {
+                    acceptor.closing.notify_one();
                 }
             }
             Command::Serve(stream, peer) => spawn(&worker, stream, peer),
-            Command::Drain => {
-                accepting.drain().for_each(|(_, closing)| closing.notify_one());
+            Command::Drain(handled) => {
+                for (_, acceptor) in accepting.drain() {
+                    acceptor.closing.notify_one();
+                    // It ends by itself; a failure would be its panic, which ends the process.
+                    let _ = acceptor.task.await;
+                }
                 worker.drain();
+                // Whoever asked may have given up waiting.
+                let _ = handled.try_send(());
             }
             Command::Stop => {
                 worker.stop();
@@ -66,6 +74,12 @@ pub(crate) async fn run(
             }
         }
     }
+}
+
+/// An acceptor that runs, and how to end it.
+struct Accepting {
+    closing: Rc<Notify>,
+    task: JoinHandle<()>,
 }
 
 /// Where a worker accepts connections.

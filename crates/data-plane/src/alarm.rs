@@ -2,7 +2,8 @@
 //!
 //! Every connection has one [`Alarm`], a number in a cell. Moving a deadline, which happens several times a request,
 //! is a store. One tick for the whole worker looks at all of them and wakes those whose time has come; whoever is
-//! woken finds out from [`Alarm::expired`]. A deadline fires at most [`TICK_MS`] late and never early.
+//! woken finds out from [`Alarm::expired`]. A deadline fires at most two [`TICK_MS`] late and never early: when the
+//! worker itself was held up, that time does not count.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -56,8 +57,11 @@ impl Alarms {
     /// Moves the clock and wakes whose time has come.
     pub(crate) fn tick(&self) {
         let now_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(NEVER - 1);
+        let held_up_ms = (now_ms - self.now_ms.get()).saturating_sub(2 * TICK_MS);
         self.now_ms.set(now_ms);
         for state in self.set.borrow().iter() {
+            // What was set meanwhile was reckoned from a clock that stood.
+            state.deadline_ms.set(state.deadline_ms.get().saturating_add(held_up_ms));
             if state.deadline_ms.get() <= now_ms
                 && let Some(waker) = state.waker.borrow_mut().take()
             {
@@ -88,6 +92,18 @@ impl Alarm {
     pub(crate) fn set(&self, after_ms: u64, limit_ms: Option<u64>) {
         let deadline_ms = self.deadline(after_ms);
         self.state.deadline_ms.set(deadline_ms.min(limit_ms.unwrap_or(NEVER)));
+    }
+
+    /// As [`Alarm::set`]; returns the deadline that it had, for [`Alarm::restore`].
+    pub(crate) fn swap(&self, after_ms: u64, limit_ms: Option<u64>) -> u64 {
+        let before_ms = self.state.deadline_ms.get();
+        self.set(after_ms, limit_ms);
+        before_ms
+    }
+
+    /// Back to a deadline that [`Alarm::swap`] returned.
+    pub(crate) fn restore(&self, deadline_ms: u64) {
+        self.state.deadline_ms.set(deadline_ms);
     }
 
     /// The moment `after_ms` from now on the worker's clock. The clock may be one tick behind: that is added.

@@ -53,6 +53,8 @@ pub(crate) struct Client {
     /// What was received behind the last request.
     pub(crate) pending: Option<Buffer>,
     peer: IpAddr,
+    /// It has been read from, or been given the time to send something: while draining it may go.
+    served: bool,
 }
 
 /// A request whose head is complete and valid.
@@ -65,7 +67,8 @@ struct Arrived {
 /// Serves one client until either side ends the connection.
 pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
     let alarm = worker.alarms.alarm();
-    let mut client = Client { stream, alarm, worker, pending: None, peer: peer.ip().to_canonical() };
+    let mut client =
+        Client { stream, alarm, worker, pending: None, peer: peer.ip().to_canonical(), served: false };
     let next = loop {
         let next = match client.next_request().await {
             Ok(Some(arrived)) => client.carry(arrived).await,
@@ -116,9 +119,6 @@ impl Client {
             if self.alarm.expired(cx) {
                 return Poll::Ready(if *started { Err(Refusal::HeadTooSlow) } else { Ok(None) });
             }
-            if self.worker.is_draining() && !*started {
-                return Poll::Ready(Ok(None));
-            }
             let mut buffer = match self.pending.take() {
                 None => self.worker.buffers.take(),
                 Some(part) if part.is_pooled() => Buffer::kept(part.filled()),
@@ -129,8 +129,25 @@ impl Client {
             if !buffer.is_empty() {
                 self.pending = Some(buffer);
             }
-            match ready!(read) {
+            let read = match read {
+                Poll::Pending if self.worker.is_draining() && !*started => {
+                    if self.served {
+                        return Poll::Ready(Ok(None));
+                    }
+                    // It was accepted a moment ago: what it has sent may not have been told to us yet.
+                    self.served = true;
+                    self.alarm.set(0, None);
+                    if self.alarm.expired(cx) {
+                        return Poll::Ready(Ok(None));
+                    }
+                    return Poll::Pending;
+                }
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(read) => read,
+            };
+            match read {
                 Ok(count) if count > 0 => {
+                    self.served = true;
                     self.worker.cells.bytes_in.add(count as u64);
                     if !*started {
                         *started = true;
@@ -164,6 +181,7 @@ impl Client {
     /// Answers a request that is not carried at all, and ends the connection: what follows cannot be trusted.
     async fn refuse(&mut self, refusal: Refusal) -> Next {
         self.worker.cells.refused(refusal.reason());
+        self.worker.log_refused(self.peer, refusal.status(), refusal.reason());
         self.pending = None;
         let detail = refusal.detail();
         let mut out = Vec::new();
@@ -190,11 +208,13 @@ impl Client {
                     return Poll::Ready(false);
                 }
                 match ready!(Pin::new(&mut self.stream).poll_write(cx, rest)) {
-                    Ok(count) if count > 0 => sent += count,
+                    Ok(count) if count > 0 => {
+                        sent += count;
+                        self.worker.cells.bytes_out.add(count as u64);
+                    }
                     _ => return Poll::Ready(false),
                 }
             }
-            self.worker.cells.bytes_out.add(sent as u64);
             Poll::Ready(true)
         })
         .await

@@ -69,8 +69,8 @@ pub(crate) enum Command {
     Unlisten(SocketAddr),
     /// Serve this client, that another worker accepted.
     Serve(TcpStream, SocketAddr),
-    /// Close all listeners, end keep-alive.
-    Drain,
+    /// Close all listeners, end keep-alive, and say when that is done.
+    Drain(std::sync::mpsc::SyncSender<()>),
     /// End now.
     Stop,
 }
@@ -126,16 +126,18 @@ impl Proxy {
     /// When an address is in use, not ours, or not permitted.
     pub fn set_listeners(&self, wanted: &[SocketAddr]) -> Result<Vec<Bound>, ListenError> {
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        let closed: Vec<Bound> =
+            listeners.iter().copied().filter(|open| !wanted.contains(&open.asked)).collect();
         let mut opened = Vec::new();
         for &asked in wanted {
             if !listeners.iter().any(|open| open.asked == asked) {
-                let sockets =
-                    open(asked, self.workers.len()).map_err(|source| ListenError { addr: asked, source })?;
+                // A listener that is about to go may hold the port: 127.0.0.1:80 on its way to 0.0.0.0:80.
+                let ours = closed.iter().any(|gone| gone.bound.port() == asked.port());
+                let sockets = open(asked, self.workers.len(), ours)
+                    .map_err(|source| ListenError { addr: asked, source })?;
                 opened.push((asked, sockets));
             }
         }
-        let closed: Vec<Bound> =
-            listeners.iter().copied().filter(|open| !wanted.contains(&open.asked)).collect();
         for (asked, sockets) in opened {
             let Some(bound) = sockets.first().and_then(|socket| socket.local_addr().ok()) else { continue };
             for (worker, socket) in self.workers.iter().zip(sockets) {
@@ -169,8 +171,15 @@ impl Proxy {
     #[must_use]
     pub fn drain(&self, deadline: Duration) -> bool {
         let until = Instant::now() + deadline;
+        let (handled, told) = std::sync::mpsc::sync_channel(self.workers.len());
         for worker in &self.workers {
-            worker.tell(Command::Drain);
+            worker.tell(Command::Drain(handled.clone()));
+        }
+        // Not before each has taken what the kernel had completed for it: until then the count means nothing.
+        for _ in &self.workers {
+            if told.recv_timeout(until.saturating_duration_since(Instant::now())).is_err() {
+                break;
+            }
         }
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner).clear();
         while self.connections() > 0 && Instant::now() < until {
@@ -248,10 +257,11 @@ pub fn worker_count(asked: usize) -> usize {
     if asked > 0 { asked } else { std::thread::available_parallelism().map_or(1, usize::from) }
 }
 
-/// One socket for each worker at one address; the kernel spreads connections over them.
-fn open(address: SocketAddr, workers: usize) -> io::Result<Vec<TcpListener>> {
+/// One socket for each worker at one address; the kernel spreads connections over them. `ours`: the port is held by
+/// another listener of this process.
+fn open(address: SocketAddr, workers: usize, ours: bool) -> io::Result<Vec<TcpListener>> {
     // Without SO_REUSEPORT first: a second crossfade would otherwise silently get part of the traffic.
-    let probe = socket(address, false)?;
+    let probe = socket(address, ours)?;
     let address = SocketAddr::new(address.ip(), local_port(&probe)?);
     drop(probe);
     (0..workers)

@@ -17,7 +17,7 @@ const VIA_SELF: &[u8] = b"1.1 crossfade";
 const VIA_LINE: &str = "Via: 1.1 crossfade\r\n";
 
 /// Writes `scratch.sent`: the request's head as the upstream gets it.
-pub(crate) fn request_head(scratch: &mut Scratch, head: &[u8], authority: &str, force_header: Option<&str>) {
+pub(crate) fn request_head(scratch: &mut Scratch, head: &[u8], authority: &str, forcing: &[String]) {
     let mut sent = std::mem::take(&mut scratch.sent);
     sent.clear();
     let mut writer = HeadWriter::new(&mut sent);
@@ -45,9 +45,7 @@ pub(crate) fn request_head(scratch: &mut Scratch, head: &[u8], authority: &str, 
                 | FieldId::XForwardedProto
                 | FieldId::XForwardedPort
                 | FieldId::XRealIp => true,
-                FieldId::Other => {
-                    force_header.is_some_and(|name| field.name.of(head).eq_ignore_ascii_case(name.as_bytes()))
-                }
+                FieldId::Other => speaks_for_us(field.name.of(head), forcing, scratch.facts.peer_trusted),
                 _ => false,
             };
         if !dropped {
@@ -71,6 +69,24 @@ pub(crate) fn request_head(scratch: &mut Scratch, head: &[u8], authority: &str, 
     writer.field("X-Request-Id", &scratch.request_id);
     writer.end();
     scratch.sent = sent;
+}
+
+/// Whether a field that the codec does not know would all the same be taken for one that only a proxy may set: another
+/// `X-Forwarded-` field from a peer that is not trusted, a forcing header, or one of those or of the known ones spelt
+/// with `_`, which many application servers cannot tell from `-`.
+fn speaks_for_us(name: &[u8], forcing: &[String], peer_trusted: bool) -> bool {
+    const FORWARDED: &[u8] = b"x-forwarded-";
+    let is_reserved = |name: &[u8]| {
+        let forwarded =
+            name.get(..FORWARDED.len()).is_some_and(|start| start.eq_ignore_ascii_case(FORWARDED));
+        (forwarded && !peer_trusted)
+            || forcing.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+    };
+    if !name.contains(&b'_') {
+        return is_reserved(name);
+    }
+    let dashed: Vec<u8> = name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect();
+    FieldId::of(&dashed) != FieldId::Other || is_reserved(&dashed)
 }
 
 /// The protocol that the client wants to change to, unless it is HTTP/2: a tunnel would let requests pass unseen.

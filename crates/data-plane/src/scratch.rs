@@ -50,6 +50,8 @@ pub(crate) struct Legs {
     pub(crate) incoming: Option<Buffer>,
     /// The answer's body. `None` until its head is written.
     pub(crate) answer: Option<Transfer>,
+    /// The client's connection ended, or its body turned out to be malformed, while the answer was on its way.
+    pub(crate) client_broke: bool,
     /// An interim answer has been passed on.
     pub(crate) interim_seen: bool,
     /// On the worker's clock.
@@ -71,12 +73,22 @@ pub(crate) enum Watch {
     Useless,
 }
 
+impl Watch {
+    /// From now on, unless it is useless.
+    pub(crate) fn begin(&mut self) {
+        if *self == Watch::Later {
+            *self = Watch::Now;
+        }
+    }
+}
+
 impl Legs {
     /// Field by field: what holds nothing is not written, and there is much of it.
     fn clear(&mut self) {
         let Legs { head, request, upstream, incoming, answer, .. } = self;
         (*head, *request, *upstream, *incoming, *answer) = (None, None, None, None, None);
         self.request_given_up = false;
+        self.client_broke = false;
         self.interim_seen = false;
         self.total_at_ms = None;
         self.refusal = None;

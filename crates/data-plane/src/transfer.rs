@@ -31,6 +31,19 @@ pub(crate) enum Outgoing {
     Chunked,
 }
 
+/// What one poll moved, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Moved {
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+}
+
+impl Moved {
+    pub(crate) fn any(self) -> bool {
+        self.received > 0 || self.sent > 0
+    }
+}
+
 /// A body in transfer. Holds at most one buffer, and reads on only when that has been sent: a receiver that does not
 /// read stops the sender.
 #[derive(Debug)]
@@ -92,14 +105,14 @@ impl Transfer {
         Ok(())
     }
 
-    /// Moves on as far as both connections let it. `moved` is set when a byte was received or sent.
+    /// Moves on as far as both connections let it, and adds up what it `moved`.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut TcpStream,
         to: &mut TcpStream,
         pool: &Rc<BufferPool>,
-        moved: &mut bool,
+        moved: &mut Moved,
     ) -> Poll<Result<(), Broken>> {
         loop {
             ready!(self.poll_send(cx, to, moved))?;
@@ -114,8 +127,8 @@ impl Transfer {
                     self.finish(&mut buffer);
                     self.wire = Some(buffer);
                 }
-                Ok(_) => {
-                    *moved = true;
+                Ok(count) => {
+                    moved.received += count as u64;
                     self.encode(&mut buffer).map_err(Broken::Malformed)?;
                     self.wire = Some(buffer);
                 }
@@ -128,7 +141,7 @@ impl Transfer {
         &mut self,
         cx: &mut Context<'_>,
         to: &mut TcpStream,
-        moved: &mut bool,
+        moved: &mut Moved,
     ) -> Poll<Result<(), Broken>> {
         while let Some(wire) = &mut self.wire {
             if wire.is_empty() {
@@ -137,7 +150,7 @@ impl Transfer {
             }
             match ready!(Pin::new(&mut *to).poll_write(cx, wire.filled())) {
                 Ok(sent) if sent > 0 => {
-                    *moved = true;
+                    moved.sent += sent as u64;
                     wire.consume(sent);
                 }
                 _ => return Poll::Ready(Err(Broken::Sink)),

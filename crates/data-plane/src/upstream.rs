@@ -9,6 +9,8 @@ use route_plan::Endpoint;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
+use crate::resolve::Resolver;
+
 /// How long an idle connection is kept, in milliseconds: below what common servers keep theirs (Node.js: 5 s), so
 /// that the upstream seldom closes first.
 const IDLE_MS: u64 = 4_000;
@@ -26,15 +28,18 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Keeps it for another request. Its last answer must be whole, and nothing may have come behind it.
-    pub(crate) fn release(mut self, now_ms: u64) {
+    /// Keeps it for another request. Its last answer must be whole, and nothing may have come behind it. `false`: it
+    /// was closed, since there are enough or the endpoint has gone from the configuration.
+    pub(crate) fn release(mut self, now_ms: u64) -> bool {
         self.reused = true;
         self.idle_since_ms = now_ms;
         let home = self.home.clone();
         let mut idle = home.idle.borrow_mut();
-        if !home.retired.get() && idle.len() < IDLE_CONNECTIONS {
+        let kept = !home.retired.get() && idle.len() < IDLE_CONNECTIONS;
+        if kept {
             idle.push(self);
         }
+        kept
     }
 
     /// Whether the endpoint has neither closed it nor sent anything that nobody asked for, as far as the runtime has
@@ -56,6 +61,7 @@ impl Connection {
 #[derive(Debug)]
 pub(crate) struct EndpointPool {
     pub(crate) endpoint: Endpoint,
+    resolver: Rc<Resolver>,
     idle: RefCell<Vec<Connection>>,
     /// No longer in the configuration: what comes back is closed.
     retired: Cell<bool>,
@@ -63,7 +69,8 @@ pub(crate) struct EndpointPool {
 
 impl EndpointPool {
     pub(crate) fn new(endpoint: Endpoint) -> Rc<EndpointPool> {
-        Rc::new(EndpointPool { endpoint, idle: RefCell::default(), retired: Cell::new(false) })
+        let resolver = Resolver::new(&endpoint.host, endpoint.port);
+        Rc::new(EndpointPool { endpoint, resolver, idle: RefCell::default(), retired: Cell::new(false) })
     }
 
     /// The idle connection used last that is still good. `stale` counts those that were not. A request that can be
@@ -82,7 +89,7 @@ impl EndpointPool {
     pub(crate) async fn connect(self: Rc<Self>) -> io::Result<Connection> {
         let stream = match self.endpoint.addr {
             Some(address) => TcpStream::connect(address).await?,
-            None => TcpStream::connect((self.endpoint.host.as_str(), self.endpoint.port)).await?,
+            None => TcpStream::connect(&self.resolver.addresses().await?[..]).await?,
         };
         stream.set_nodelay(true)?;
         Ok(Connection { stream, reused: false, home: self, idle_since_ms: 0 })

@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,6 +50,9 @@ pub(crate) struct View {
     pub(crate) limits: Limits,
     pub(crate) answer_limits: Limits,
     pub(crate) upstreams: Vec<UpstreamPool>,
+    /// The headers by which clients may force an arm, of all migrations: no backend sees any of them, since the value
+    /// may be a secret.
+    pub(crate) force_headers: Vec<String>,
     migration_cells: Vec<Arc<TrafficCells>>,
     route_cells: Vec<Arc<TrafficCells>>,
 }
@@ -58,11 +62,6 @@ impl View {
     pub(crate) fn authority(&self, upstream: usize) -> &str {
         let endpoint = self.snapshot.upstreams.get(upstream).and_then(|one| one.endpoints.first());
         endpoint.map_or("", |endpoint| endpoint.authority.as_str())
-    }
-
-    /// The header by which clients may force an arm; backends never see it.
-    pub(crate) fn force_header(&self, migration: usize) -> Option<&str> {
-        self.snapshot.migrations.get(migration)?.force.as_ref().map(|force| force.header.as_str())
     }
 }
 
@@ -153,6 +152,7 @@ impl Worker {
                 .collect(),
             route_cells: snapshot.upstreams.iter().map(|one| cells(TrafficKind::Route, &one.name)).collect(),
             answer_limits: Limits { head_bytes: crate::buffer::READ_BYTES, ..Limits::default() },
+            force_headers: force_headers(&snapshot),
             limits,
             upstreams,
             snapshot,
@@ -184,6 +184,15 @@ impl Worker {
         self.alarms.wake_all();
     }
 
+    /// Writes the access log's line for a request that was refused before it could be read as a whole.
+    pub(crate) fn log_refused(&self, client: IpAddr, status: u16, reason: &'static str) {
+        if self.access_log.enabled() {
+            let entry =
+                AccessEntry { client, status: Some(status), refused: Some(reason), ..AccessEntry::EMPTY };
+            self.access_log.log(self.index, &entry);
+        }
+    }
+
     /// Moves the coarse clock, for as long as the worker lives.
     pub(crate) async fn tick(self: Rc<Self>) {
         let mut interval = tokio::time::interval(Duration::from_millis(TICK_MS));
@@ -210,10 +219,21 @@ impl View {
             limits: Limits::default(),
             answer_limits: Limits::default(),
             upstreams: Vec::new(),
+            force_headers: Vec::new(),
             migration_cells: Vec::new(),
             route_cells: Vec::new(),
         }
     }
+}
+
+/// Each once. Those that begin with `crossfade-` are removed anyway.
+fn force_headers(snapshot: &Snapshot) -> Vec<String> {
+    let forcing = snapshot.migrations.iter().filter_map(|migration| migration.force.as_ref());
+    let mut names: Vec<String> = forcing.map(|force| force.header.clone()).collect();
+    names.retain(|name| !name.starts_with("crossfade-"));
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// One request's surroundings: the worker, and the one snapshot that the request goes by.
@@ -244,6 +264,23 @@ impl Site {
         {
             cells.no_key(self.worker.index);
         }
+    }
+
+    /// Writes the access log's line for a request that nothing matches.
+    pub(crate) fn log_unmatched(&self, scratch: &Scratch) {
+        let head = scratch.logged.as_slice();
+        let entry = AccessEntry {
+            client: scratch.facts.client_ip,
+            method: scratch.request.method().of(head),
+            host: scratch.facts.host.of(head),
+            path: scratch.path(head),
+            status: Some(404),
+            refused: Some("no-route"),
+            request_id: &scratch.request_id,
+            user_agent: scratch.request.find(head, "user-agent", 0),
+            ..AccessEntry::EMPTY
+        };
+        self.worker.access_log.log(self.worker.index, &entry);
     }
 
     /// Writes one line of the access log.

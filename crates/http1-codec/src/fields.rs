@@ -166,7 +166,11 @@ impl Fields {
                 continue;
             };
             let options = connection.value.of(buf);
-            for option in elements(options).filter(|option| !option.is_empty()) {
+            // The fields of known options are marked already. What is left is bounded by `NAMED_FIELDS_MAX`.
+            let unknown = |option: &&[u8]| {
+                !option.is_empty() && !FieldId::of(option).is_hop() && !option.eq_ignore_ascii_case(b"close")
+            };
+            for option in elements(options).filter(unknown) {
                 for field in &mut self.list {
                     field.hop |= field.name.of(buf).eq_ignore_ascii_case(option);
                 }

@@ -137,6 +137,11 @@ impl Section {
 /// content: framing, routing, request modifiers, authentication, response controls and what says how to read
 /// the content (RFC 9110 section 6.5.1), nor those that a proxy vouches for.
 pub(crate) fn may_be_trailer(name: &[u8]) -> bool {
+    // Many application servers cannot tell `_` from `-`.
+    if name.contains(&b'_') {
+        let dashed: Vec<u8> = name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect();
+        return may_be_trailer(&dashed);
+    }
     const FORBIDDEN: &[&[u8]] = &[
         b"age",
         b"cache-control",

@@ -180,7 +180,9 @@ where
 
     async fn respond(self, plan: &Plan, mut answer: Self::Answer, ledger: Ledger<Embedded>) -> Self::Out {
         self.view.add_cookie(plan, &ledger, answer.headers_mut());
-        Ok(answer.map(|body| Observed::new(body, ledger)))
+        // No body will be asked for, whatever the service made (RFC 9110 9.3.2, 15.3.5, 15.4.5).
+        let bodiless = self.view.is_head() || matches!(answer.status().as_u16(), 204 | 304);
+        Ok(answer.map(|body| Observed::new(body, ledger, bodiless)))
     }
 
     async fn refuse(self, plan: &Plan, why: Stop, ledger: Ledger<Embedded>) -> Self::Out {

@@ -93,7 +93,7 @@ pub struct Observation {
     /// From the start of the attempt, or from the last byte of the request's body if that came later, to the
     /// head of the answer, or to the failure.
     pub to_head: Duration,
-    /// From the first byte of the request to the last byte of the answer handed to the kernel.
+    /// From when the request's head was complete to the last byte of the answer handed to the kernel.
     pub total: Duration,
     /// Why the upstream failed, if it did.
     pub failure: Option<Failure>,

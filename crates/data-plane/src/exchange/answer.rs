@@ -10,7 +10,7 @@ use super::H1Exchange;
 use crate::buffer::Buffer;
 use crate::client::Next;
 use crate::rewrite::{self, Added, AnswerForm};
-use crate::transfer::{Broken, Outgoing, Transfer};
+use crate::transfer::{Broken, Moved, Outgoing, Transfer};
 
 impl H1Exchange<'_> {
     /// Writes the head for the client and takes in what has come of the body. Nothing is sent yet.
@@ -67,7 +67,7 @@ impl H1Exchange<'_> {
 
     /// Moves the answer on, and a request that is not through yet. Ready when the answer is.
     pub(super) fn poll_stream(&mut self, cx: &mut Context<'_>, plan: &Plan) -> Poll<Result<(), Delivery>> {
-        let mut moved = false;
+        let mut moved = Moved::default();
         self.poll_late_request(cx, &mut moved);
         let legs = &mut self.scratch.legs;
         let Some(answer) = &mut legs.answer else { return Poll::Ready(Ok(())) };
@@ -79,39 +79,54 @@ impl H1Exchange<'_> {
             None => answer.poll_send(cx, &mut self.client.stream, &mut moved),
         };
         let unsent = answer.has_unsent();
-        match polled {
+        self.site.worker.cells.bytes_out.add(moved.sent);
+        let failed = match polled {
             Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
             Poll::Ready(Err(Broken::Sink)) => return Poll::Ready(Err(Delivery::ClientGone)),
-            Poll::Ready(Err(_)) => return Poll::Ready(Err(Delivery::Failed(Failure::Truncated))),
-            Poll::Pending => {}
-        }
-        if moved {
-            self.set_alarm(plan.timeouts.idle_ms);
-        }
-        if !self.client.alarm.expired(cx) {
-            return Poll::Pending;
-        }
-        Poll::Ready(Err(match (self.total_reached(), unsent) {
-            (true, _) => Delivery::Failed(Failure::TotalTimeout),
-            (false, true) => Delivery::ClientGone,
-            (false, false) => Delivery::Failed(Failure::IdleTimeout),
-        }))
+            Poll::Ready(Err(_)) => Failure::Truncated,
+            Poll::Pending => {
+                if moved.any() {
+                    self.set_alarm(plan.timeouts.idle_ms);
+                }
+                if !unsent {
+                    self.scratch.legs.watch.begin();
+                    if self.poll_client_gone(cx) {
+                        return Poll::Ready(Err(Delivery::ClientGone));
+                    }
+                }
+                if !self.client.alarm.expired(cx) {
+                    return Poll::Pending;
+                }
+                if self.total_reached() { Failure::TotalTimeout } else { Failure::IdleTimeout }
+            }
+        };
+        // Whose turn was it? A client that does not read, or does not go on with its body, keeps everybody waiting.
+        let legs = &self.scratch.legs;
+        let body_awaited = legs.request.as_ref().is_some_and(|request| !request.has_unsent());
+        let by_client = legs.client_broke
+            || (failed == Failure::IdleTimeout && (unsent || (legs.request_under_way() && body_awaited)));
+        Poll::Ready(Err(if by_client { Delivery::ClientGone } else { Delivery::Failed(failed) }))
     }
 
     /// Goes on with a request's body that the upstream began to answer before its end.
-    fn poll_late_request(&mut self, cx: &mut Context<'_>, moved: &mut bool) {
+    fn poll_late_request(&mut self, cx: &mut Context<'_>, moved: &mut Moved) {
         let legs = &mut self.scratch.legs;
         if !legs.request_under_way() {
             return;
         }
-        if let (Some(request), Some(upstream)) = (&mut legs.request, &mut legs.upstream) {
-            let buffers = &self.site.worker.buffers;
-            match request.poll(cx, &mut self.client.stream, &mut upstream.stream, buffers, moved) {
-                Poll::Ready(Ok(())) => self.keep_rest(),
-                Poll::Ready(Err(_)) => legs.request_given_up = true,
-                Poll::Pending => {}
+        let (Some(request), Some(upstream)) = (&mut legs.request, &mut legs.upstream) else { return };
+        let buffers = &self.site.worker.buffers;
+        let polled = request.poll(cx, &mut self.client.stream, &mut upstream.stream, buffers, moved);
+        self.site.worker.cells.bytes_in.add(std::mem::take(&mut moved.received));
+        match polled {
+            Poll::Ready(Ok(())) => self.keep_rest(),
+            Poll::Ready(Err(broken)) => {
+                legs.request_given_up = true;
+                legs.client_broke = !matches!(broken, Broken::Sink);
             }
+            Poll::Pending => {}
         }
+        moved.sent = 0;
     }
 
     /// Keeps the upstream's connection for others if the exchange is over for it and left it clean.
@@ -124,8 +139,11 @@ impl H1Exchange<'_> {
             && self.scratch.response.keep_alive()
             && legs.request_done()
             && !legs.request_given_up;
-        if clean && let Some(upstream) = self.scratch.legs.upstream.take() {
-            upstream.release(self.site.worker.alarms.now_ms());
+        if clean
+            && let Some(upstream) = self.scratch.legs.upstream.take()
+            && !upstream.release(self.site.worker.alarms.now_ms())
+        {
+            self.site.worker.cells.upstream_closed.inc();
         }
     }
 
@@ -139,6 +157,7 @@ impl H1Exchange<'_> {
     ) -> Next {
         self.release_upstream();
         self.drop_upstream();
+        self.keep_rest();
         let legs = &self.scratch.legs;
         let next = match streamed {
             Ok(()) if !legs.request_received() => Next::Linger,

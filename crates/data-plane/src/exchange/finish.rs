@@ -54,6 +54,9 @@ impl H1Exchange<'_> {
     /// No migration and no route matches.
     pub(super) async fn answer_not_found(mut self) -> Next {
         self.site.worker.cells.unmatched.inc();
+        if !self.scratch.logged.is_empty() {
+            self.site.log_unmatched(&self.scratch);
+        }
         self.send_problem(404, "no-route", "no migration and no route matches this request").await.1
     }
 
@@ -82,6 +85,7 @@ impl H1Exchange<'_> {
             Some(request) => request.is_received(),
             None => self.scratch.request.framing() == Framing::None,
         };
+        self.keep_rest();
         if let Some(mut received) = self.scratch.legs.head.take()
             && whole
         {

@@ -14,7 +14,7 @@ use super::H1Exchange;
 use crate::admit::Refusal;
 use crate::rewrite;
 use crate::scratch::Watch;
-use crate::transfer::{Broken, Outgoing, Transfer, poll_read};
+use crate::transfer::{Broken, Moved, Outgoing, Transfer, poll_read};
 use crate::upstream::EndpointPool;
 use crate::worker::Site;
 
@@ -72,8 +72,7 @@ impl H1Exchange<'_> {
         let mut buffer = match self.scratch.legs.head.take() {
             Some(received) => {
                 let authority = view.authority(plan.upstream);
-                let forcing = plan.migration.and_then(|index| view.force_header(index));
-                rewrite::request_head(&mut self.scratch, received.filled(), authority, forcing);
+                rewrite::request_head(&mut self.scratch, received.filled(), authority, &view.force_headers);
                 received
             }
             // Sent before, on a connection that turned out to be closed; it has no body.
@@ -115,7 +114,7 @@ impl H1Exchange<'_> {
             if !self.scratch.response.is_interim() {
                 break;
             }
-            self.pass_interim().await?;
+            self.pass_interim(plan).await?;
         }
         let status = self.scratch.response.status();
         let unasked = status == 101 && !self.upgrade_was_asked();
@@ -128,8 +127,15 @@ impl H1Exchange<'_> {
 
     /// While the body is under way either side may be slow for `idle`; then the upstream has `first_byte`.
     fn patience_ms(&self, plan: &Plan) -> u64 {
-        let request_done = self.scratch.legs.request_done();
-        if request_done { plan.timeouts.first_byte_ms } else { plan.timeouts.idle_ms }
+        if self.awaits_upstream() { plan.timeouts.first_byte_ms } else { plan.timeouts.idle_ms }
+    }
+
+    /// It is the upstream's turn: the request is through, or its body waits for a `100 Continue` (RFC 9110 10.1.1).
+    fn awaits_upstream(&self) -> bool {
+        let legs = &self.scratch.legs;
+        let nothing_sent = legs.request.as_ref().is_some_and(|request| request.content_bytes() == 0);
+        let invited = !self.scratch.request.expects_continue() || legs.interim_seen;
+        legs.request_done() || legs.request_given_up || (!invited && nothing_sent)
     }
 
     fn set_patience(&self, plan: &Plan) {
@@ -158,6 +164,10 @@ impl H1Exchange<'_> {
     ) -> Poll<Result<(), Stop>> {
         if let Poll::Ready(stop) = self.poll_request(cx, plan, ledger) {
             return Poll::Ready(Err(stop));
+        }
+        // A stream of interim answers must not hide that the final one does not come.
+        if self.scratch.legs.interim_seen && self.client.alarm.expired(cx) && !self.begin_to_watch(plan) {
+            return Poll::Ready(Err(self.out_of_patience()));
         }
         loop {
             if self.has_answer_head()? {
@@ -196,14 +206,16 @@ impl H1Exchange<'_> {
             return Poll::Pending;
         };
         let was_received = request.is_received();
-        let mut moved = false;
+        let mut moved = Moved::default();
         let buffers = &self.site.worker.buffers;
-        match request.poll(cx, &mut self.client.stream, &mut upstream.stream, buffers, &mut moved) {
+        let polled = request.poll(cx, &mut self.client.stream, &mut upstream.stream, buffers, &mut moved);
+        self.site.worker.cells.bytes_in.add(moved.received);
+        if !was_received && request.is_received() {
+            ledger.request_sent();
+        }
+        match polled {
             Poll::Ready(Ok(())) => {
                 self.keep_rest();
-                if !was_received {
-                    ledger.request_sent();
-                }
                 self.set_patience(plan);
             }
             Poll::Ready(Err(Broken::Sink)) => self.scratch.legs.request_given_up = true,
@@ -212,7 +224,7 @@ impl H1Exchange<'_> {
                 self.scratch.legs.refusal = Some(Refusal::Malformed(reject));
                 return Poll::Ready(Stop::Client);
             }
-            Poll::Pending if moved => self.set_patience(plan),
+            Poll::Pending if moved.any() => self.set_patience(plan),
             Poll::Pending => {}
         }
         Poll::Pending
@@ -235,9 +247,7 @@ impl H1Exchange<'_> {
             return Stop::Failed(Failure::TotalTimeout);
         }
         match &self.scratch.legs.request {
-            Some(request) if request.is_done() || self.scratch.legs.request_given_up => {
-                Stop::Failed(Failure::FirstByteTimeout)
-            }
+            _ if self.awaits_upstream() => Stop::Failed(Failure::FirstByteTimeout),
             Some(request) if request.has_unsent() => Stop::Failed(Failure::IdleTimeout),
             _ => {
                 self.scratch.legs.refusal = Some(Refusal::BodyTooSlow);
@@ -264,7 +274,7 @@ impl H1Exchange<'_> {
     }
 
     /// Passes an interim answer on, to clients that know of them (RFC 9110 15.2).
-    async fn pass_interim(&mut self) -> Result<(), Stop> {
+    async fn pass_interim(&mut self, plan: &Plan) -> Result<(), Stop> {
         let Some(mut incoming) = self.scratch.legs.incoming.take() else { return Ok(()) };
         let head_len = self.scratch.response.head_len();
         let known = self.scratch.request.version() == http1_codec::Version::Http11;
@@ -273,13 +283,19 @@ impl H1Exchange<'_> {
         }
         incoming.consume(head_len);
         if !incoming.is_empty() {
-            self.scratch.legs.incoming = Some(incoming);
+            // To the front of another buffer: the next head may need all the room.
+            let mut rest = self.site.worker.buffers.take();
+            rest.append(incoming.filled());
+            self.scratch.legs.incoming = Some(rest);
         }
         self.scratch.legs.interim_seen = true;
         self.scratch.response.reset();
         if known {
             let answer = std::mem::take(&mut self.scratch.answer);
+            // The client's time to read this is its own, not what is left of the upstream's.
+            let patience = self.client.alarm.swap(plan.timeouts.idle_ms, self.scratch.legs.total_at_ms);
             let sent = self.client.send(&answer).await;
+            self.client.alarm.restore(patience);
             self.scratch.answer = answer;
             if !sent {
                 return Err(Stop::Client);

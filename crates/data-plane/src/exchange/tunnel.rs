@@ -12,7 +12,7 @@ use tokio::io::AsyncWrite;
 use super::H1Exchange;
 use crate::client::Next;
 use crate::rewrite::AnswerForm;
-use crate::transfer::{Broken, Outgoing, Transfer};
+use crate::transfer::{Broken, Moved, Outgoing, Transfer};
 use crate::worker::Site;
 
 /// How long an upgraded connection may carry nothing, in milliseconds: WebSocket applications often ping twice a
@@ -57,23 +57,27 @@ impl H1Exchange<'_> {
         let Some(upstream) = &mut self.scratch.legs.upstream else { return Poll::Ready(()) };
         let (client, upstream) = (&mut self.client.stream, &mut upstream.stream);
         let buffers = &self.site.worker.buffers;
-        let mut moved = false;
+        let mut moved = Moved::default();
         let up = tunnel.up.poll(cx, client, upstream, buffers, &mut moved);
         if up.is_ready() && !tunnel.up_ended {
             tunnel.up_ended = true;
             // If the other end is gone already, the next read tells.
             let _ = Pin::new(&mut *upstream).poll_shutdown(cx);
         }
+        let cells = &self.site.worker.cells;
+        cells.bytes_in.add(moved.received);
+        let upwards = std::mem::take(&mut moved);
         let down = tunnel.down.poll(cx, upstream, client, buffers, &mut moved);
         if down.is_ready() && !tunnel.down_ended {
             tunnel.down_ended = true;
             let _ = Pin::new(client).poll_shutdown(cx);
         }
+        cells.bytes_out.add(moved.sent);
         let broken = |polled: &Poll<Result<(), Broken>>| matches!(polled, Poll::Ready(Err(_)));
         if broken(&up) || broken(&down) || (up.is_ready() && down.is_ready()) {
             return Poll::Ready(());
         }
-        if moved {
+        if moved.any() || upwards.any() {
             self.client.alarm.set(TUNNEL_IDLE_MS, None);
         }
         if self.client.alarm.expired(cx) || self.site.worker.is_stopping() {

@@ -20,8 +20,8 @@ pin_project! {
 }
 
 impl<B: Body> Observed<B> {
-    pub(super) fn new(body: B, ledger: Ledger<Embedded>) -> Self {
-        if body.is_end_stream() {
+    pub(super) fn new(body: B, ledger: Ledger<Embedded>, bodiless: bool) -> Self {
+        if bodiless || body.is_end_stream() {
             ledger.close(Delivery::Complete);
             return Observed { body, ledger: None };
         }

@@ -45,6 +45,11 @@ impl HttpView {
         }
     }
 
+    /// Whether the answer's body will not be sent.
+    pub(super) fn is_head(&self) -> bool {
+        self.method == http::Method::HEAD
+    }
+
     /// Adds the cookie that holds a newly assigned key.
     pub(super) fn add_cookie(&self, plan: &Plan, ledger: &Ledger<Embedded>, headers: &mut HeaderMap) {
         let Some(key) = &plan.set_cookie_key else { return };

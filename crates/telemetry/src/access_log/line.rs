@@ -56,6 +56,28 @@ pub struct AccessEntry<'a> {
 }
 
 impl AccessEntry<'_> {
+    /// An entry that says nothing, to fill in.
+    pub const EMPTY: AccessEntry<'static> = AccessEntry {
+        client: IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+        method: b"",
+        host: b"",
+        path: b"",
+        status: None,
+        duration: Duration::ZERO,
+        to_head: None,
+        request_body_bytes: 0,
+        response_body_bytes: 0,
+        migration: None,
+        route: None,
+        arm: None,
+        reason: None,
+        failure: None,
+        refused: None,
+        client_aborted: false,
+        request_id: b"",
+        user_agent: None,
+    };
+
     /// Appends the line with its line feed; at most [`MAX_BYTES`].
     pub(super) fn write(&self, now: jiff::Timestamp, out: &mut Vec<u8>) {
         let start = out.len();
