@@ -5,6 +5,7 @@
 mod aborts;
 mod admin;
 mod answers;
+mod blame;
 mod bodies;
 mod command;
 mod drain;

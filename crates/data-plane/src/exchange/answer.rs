@@ -84,6 +84,7 @@ impl H1Exchange<'_> {
             Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
             Poll::Ready(Err(Broken::Sink)) => return Poll::Ready(Err(Delivery::ClientGone)),
             Poll::Ready(Err(_)) => Failure::Truncated,
+            Poll::Pending if self.scratch.legs.client_broke => return Poll::Ready(Err(Delivery::ClientGone)),
             Poll::Pending => {
                 if moved.any() {
                     self.set_alarm(plan.timeouts.idle_ms);
