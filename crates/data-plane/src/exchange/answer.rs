@@ -67,8 +67,8 @@ impl H1Exchange<'_> {
 
     /// Moves the answer on, and a request that is not through yet. Ready when the answer is.
     pub(super) fn poll_stream(&mut self, cx: &mut Context<'_>, plan: &Plan) -> Poll<Result<(), Delivery>> {
+        let late = self.poll_late_request(cx);
         let mut moved = Moved::default();
-        self.poll_late_request(cx, &mut moved);
         let legs = &mut self.scratch.legs;
         let Some(answer) = &mut legs.answer else { return Poll::Ready(Ok(())) };
         let buffers = &self.site.worker.buffers;
@@ -86,7 +86,7 @@ impl H1Exchange<'_> {
             Poll::Ready(Err(_)) => Failure::Truncated,
             Poll::Pending if self.scratch.legs.client_broke => return Poll::Ready(Err(Delivery::ClientGone)),
             Poll::Pending => {
-                if moved.any() {
+                if moved.any() || late.any() {
                     self.set_alarm(plan.timeouts.idle_ms);
                 }
                 if !unsent {
@@ -110,15 +110,16 @@ impl H1Exchange<'_> {
     }
 
     /// Goes on with a request's body that the upstream began to answer before its end.
-    fn poll_late_request(&mut self, cx: &mut Context<'_>, moved: &mut Moved) {
+    fn poll_late_request(&mut self, cx: &mut Context<'_>) -> Moved {
+        let mut moved = Moved::default();
         let legs = &mut self.scratch.legs;
         if !legs.request_under_way() {
-            return;
+            return moved;
         }
-        let (Some(request), Some(upstream)) = (&mut legs.request, &mut legs.upstream) else { return };
+        let (Some(request), Some(upstream)) = (&mut legs.request, &mut legs.upstream) else { return moved };
         let buffers = &self.site.worker.buffers;
-        let polled = request.poll(cx, &mut self.client.stream, &mut upstream.stream, buffers, moved);
-        self.site.worker.cells.bytes_in.add(std::mem::take(&mut moved.received));
+        let polled = request.poll(cx, &mut self.client.stream, &mut upstream.stream, buffers, &mut moved);
+        self.site.worker.cells.bytes_in.add(moved.received);
         match polled {
             Poll::Ready(Ok(())) => self.keep_rest(),
             Poll::Ready(Err(broken)) => {
@@ -127,7 +128,7 @@ impl H1Exchange<'_> {
             }
             Poll::Pending => {}
         }
-        moved.sent = 0;
+        moved
     }
 
     /// Keeps the upstream's connection for others if the exchange is over for it and left it clean.
