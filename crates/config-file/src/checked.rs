@@ -63,6 +63,8 @@ pub struct Admin {
     pub listen: SocketAddr,
     /// The file with the bearer token that clients must show.
     pub token_file: Option<String>,
+    /// What that file held when the configuration was read.
+    pub token: Option<Secret>,
     /// Where metrics and health are answered without a token.
     pub probe_listen: Option<SocketAddr>,
 }
@@ -107,6 +109,22 @@ pub struct PlainRoute {
     pub name: String,
     /// Index of the upstream.
     pub upstream: usize,
+}
+
+/// A text that no message shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Box<str>);
+
+impl Secret {
+    pub(crate) fn new(text: &str) -> Self {
+        Secret(text.into())
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(hidden)")
+    }
 }
 
 /// Where a line for each request goes.
@@ -163,6 +181,8 @@ impl LogLevel {
 /// How a line of the log looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
     /// For people.
     Text,
     /// One JSON object a line.

@@ -50,7 +50,8 @@ mod words;
 mod written;
 
 pub use checked::{
-    AccessLog, Admin, Checked, Listener, Log, LogFormat, LogLevel, MigrationConfig, PlainRoute, Standing,
+    AccessLog, Admin, Checked, Listener, Log, LogFormat, LogLevel, MigrationConfig, PlainRoute, Secret,
+    Standing,
 };
 pub use diagnostic::{Diagnostic, Severity};
 pub use outcome::Outcome;

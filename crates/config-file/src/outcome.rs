@@ -8,6 +8,9 @@ use crate::checked::Checked;
 use crate::diagnostic::{Diagnostic, Lines, Severity};
 use crate::render;
 
+/// How many diagnostics a person is shown.
+const MAX_SHOWN: usize = 50;
+
 /// What came of reading a configuration.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -43,13 +46,21 @@ impl Outcome {
 
     /// All of it for a person, in the manner of `rustc`, with a summary as its last line.
     ///
-    /// `colour` adds ANSI escapes. Characters of the file that would steer a terminal are shown, not sent.
+    /// At most 50 are shown, errors first where there are more; `colour` adds ANSI escapes. Characters of the file that would steer a terminal are shown, not sent.
     #[must_use]
     pub fn render(&self, colour: bool) -> String {
         let mut out = String::new();
-        for diagnostic in &self.diagnostics {
+        let most = self.diagnostics.len() > MAX_SHOWN;
+        // Where not all fit, what keeps the file from running goes before what does not.
+        let is_error = |diagnostic: &&Diagnostic| diagnostic.severity == Severity::Error;
+        let (errors, warnings): (Vec<_>, Vec<_>) =
+            self.diagnostics.iter().partition(|diagnostic| !most || is_error(diagnostic));
+        for diagnostic in errors.into_iter().chain(warnings).take(MAX_SHOWN) {
             out.push_str(&render::draw(diagnostic, &self.file_name, &self.text, colour));
             out.push_str("\n\n");
+        }
+        if most {
+            out.push_str(&format!("and {} more\n\n", self.diagnostics.len() - MAX_SHOWN));
         }
         out.push_str(&self.summary());
         out.push('\n');

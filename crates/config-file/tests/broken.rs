@@ -16,6 +16,7 @@ impl Files for Keys {
     fn read(&self, path: &str) -> Result<String, String> {
         match path {
             "keys.txt" => Ok("# testers\r\n1004\n\n  1001  \n1005\n".to_owned()),
+            "short-token" => Ok("hunter2\n".to_owned()),
             _ => Err("no such file".to_owned()),
         }
     }

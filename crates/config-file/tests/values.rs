@@ -34,6 +34,7 @@ impl Files for Keys {
     fn read(&self, path: &str) -> Result<String, String> {
         match path {
             "old.txt" => Ok("# stay\r\n17\n\n  with space  \r\n#18\n".to_owned()),
+            "token" => Ok("correct-horse-battery\n".to_owned()),
             _ => Err("no such file".to_owned()),
         }
     }
@@ -67,7 +68,7 @@ fn what_is_left_out_has_its_default() {
         (0, 20_000, 30_000)
     );
     assert_eq!((checked.access_log, checked.request_id_trust), (None, RequestIdTrust::Everyone));
-    assert_eq!((checked.log.level, checked.log.format), (LogLevel::Info, LogFormat::Text));
+    assert_eq!((checked.log.level, checked.log.format), (LogLevel::Info, LogFormat::Auto));
     assert!(checked.trusted_proxies.is_empty());
     assert_eq!(checked.listeners[0].name, "0.0.0.0:8080");
 
@@ -229,6 +230,7 @@ fn process_wide_fields() {
     assert_eq!((checked.workers, checked.request_id_trust), (2, RequestIdTrust::Nobody));
     assert_eq!(checked.access_log, Some(AccessLog::File("/var/log/crossfade.log".to_owned())));
     assert_eq!((checked.log.level, checked.log.format), (LogLevel::Debug, LogFormat::Json));
+    assert_eq!(with("[log]\nformat = \"text\"").log.format, LogFormat::Text);
     assert_eq!(checked.state_dir.as_deref(), Some("state"));
     assert_eq!(checked.admin.token_file.as_deref(), Some("token"));
     assert_eq!(checked.admin.probe_listen.unwrap().port(), 9901);
@@ -308,4 +310,16 @@ impl RequestView for Get {
     fn request_id(&self) -> &[u8] {
         b"1"
     }
+}
+
+#[test]
+fn only_so_many_problems_are_drawn() {
+    let text: String = (0..60).map(|number| format!("unknown-{number} = 1\n")).collect();
+    let outcome = outcome(&text);
+    let all = outcome.diagnostics.len();
+    assert!(all >= 60);
+    let shown = outcome.render(false);
+    assert_eq!(shown.matches("error[").count(), 50);
+    assert!(shown.contains(&format!("\nand {} more\n", all - 50)), "{shown}");
+    assert_eq!(outcome.to_json()["diagnostics"].as_array().unwrap().len(), all);
 }

@@ -29,8 +29,22 @@ fn sentence(migration: &str, effect: &Effect, author: &str) -> String {
     }
 }
 
+/// The last words of people about one migration: each names only what it was about.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LastChanges {
+    pub(crate) percent: Option<LastChange>,
+    pub(crate) phase: Option<LastChange>,
+}
+
+impl LastChanges {
+    /// The later of the two.
+    pub(crate) fn latest(&self) -> Option<&LastChange> {
+        [&self.percent, &self.phase].into_iter().flatten().max_by_key(|change| change.at)
+    }
+}
+
 /// Why the percent in force is what it is.
-pub(crate) fn why(intent: &Intent, last: Option<&LastChange>) -> String {
+pub(crate) fn why(intent: &Intent, last: &LastChanges) -> String {
     let standing = intent.standing();
     let phase = match standing.phase {
         Phase::Preparation => "phase preparation: all users get old".to_owned(),
@@ -39,14 +53,16 @@ pub(crate) fn why(intent: &Intent, last: Option<&LastChange>) -> String {
         Phase::Cleanup => "phase cleanup: all users get new".to_owned(),
         Phase::Canary => "phase canary: the percent asked for is in force".to_owned(),
     };
-    let phase_from = match (intent.phase_is_implied(), intent.phase_from()) {
-        (true, _) => ", following the percent".to_owned(),
-        (false, from) => format!(", from {}", author(from)),
-    };
-    let asked_from = match (intent.percent_from(), last) {
+    let from = |origin: Origin, last: &Option<LastChange>| match (origin, last) {
         (Origin::Person, Some(last)) => format!("{}{}", last.who, reason(last.reason.as_deref())),
         (origin, _) => author(origin).to_owned(),
     };
+    let phase_from = if intent.phase_is_implied() {
+        ", following the percent".to_owned()
+    } else {
+        format!(", from {}", from(intent.phase_from(), &last.phase))
+    };
+    let asked_from = from(intent.percent_from(), &last.percent);
     format!("{phase}{phase_from}; {} % was asked for by {asked_from}", standing.asked)
 }
 

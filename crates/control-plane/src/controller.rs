@@ -1,5 +1,6 @@
 //! The owner: wait for an event, apply it, publish.
 
+mod reading;
 mod report;
 
 use std::collections::BTreeMap;
@@ -17,12 +18,15 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval};
 use traffic_split::{Arm, Percent};
 
+use crate::change::LastChanges;
+use crate::controller::reading::{Found, Reader, Wish};
+use crate::departed::{self, Departed};
 use crate::event::{Actor, Cause, Event};
 use crate::handle::{Changed, ControlError, ControlHandle, Reloaded};
 use crate::listeners::{Bound, ListenError, Listeners};
 use crate::measure::{Measure, Reading};
-use crate::reload::{self, Intents};
-use crate::source::{Content, Loaded, load_with_content, resolve};
+use crate::reload::{self, Intents, Outlook};
+use crate::source::{Content, Loaded, resolve};
 use crate::status::{LastChange, Status};
 use crate::{change, watch as files};
 
@@ -68,9 +72,11 @@ pub struct Controller {
     content: Content,
     /// The content that was looked at last, good or bad.
     seen: Content,
+    reader: Reader,
     warnings: Vec<String>,
     intents: Intents,
-    last_changes: BTreeMap<String, LastChange>,
+    last_changes: BTreeMap<String, LastChanges>,
+    departed: Departed,
     traffic: BTreeMap<String, Traffic>,
     generation: u64,
     draining: bool,
@@ -112,17 +118,19 @@ impl Controller {
     #[must_use]
     pub fn new(first: Loaded, telemetry: Arc<Telemetry>) -> Self {
         let Loaded { checked, warnings, path, content } = first;
-        let (intents, _) = reload::read_file(&Intents::new(), &checked);
+        let intents = reload::first(&checked);
         let now = SystemTime::now();
         let mut controller = Controller {
             path,
             first: checked.clone(),
             checked,
             seen: content.clone(),
+            reader: Reader::new(),
             content,
             warnings,
             intents,
             last_changes: BTreeMap::new(),
+            departed: Departed::default(),
             traffic: BTreeMap::new(),
             generation: 0,
             draining: false,
@@ -169,37 +177,39 @@ impl Controller {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            self.reader.begin(&self.path, &self.seen);
             let event = tokio::select! {
                 event = queue.recv() => event.unwrap_or(Event::Shutdown),
+                (found, wishes) = self.reader.next() => {
+                    self.files_read(&outlets, found, wishes).await;
+                    continue;
+                }
                 _ = tick.tick() => Event::Tick,
             };
             if matches!(event, Event::Shutdown) {
                 return;
             }
-            self.apply(&outlets, event).await;
+            self.apply(&outlets, event);
         }
     }
 
     /// One event, to its end. The status is renewed before the answer goes out, so that whoever reads it after an
     /// answer sees what was answered.
-    async fn apply(&mut self, outlets: &Outlets, event: Event) {
+    fn apply(&mut self, outlets: &Outlets, event: Event) {
         match event {
-            Event::Reload { cause, reply } => {
-                let result = self.reload(outlets, &cause).await;
-                self.renew(outlets);
-                if let Some(reply) = reply {
-                    // A caller that has gone away needs no answer; so in all cases below.
-                    let _ = reply.send(result);
-                }
+            Event::Reload { reply, .. } if self.draining => {
+                // A caller that has gone away needs no answer; so in all cases below.
+                let _ = reply.map(|reply| reply.send(Err(ControlError::Draining)));
             }
-            Event::FileTouched => {
+            Event::Reload { cause, reply } => self.reader.wish(Wish { cause, reply }),
+            Event::FileTouched { settle } => {
                 outlets.paths.send_replace(self.paths());
-                if !self.draining && self.has_changed().await {
-                    // Told in the log and the metrics; nobody waits for it.
-                    let _ = self.reload(outlets, &Cause::FileChanged).await;
-                    self.renew(outlets);
+                if !self.draining {
+                    self.reader.look(settle);
                 }
             }
+            // Whoever asked was told that it took too long, and may have asked for something else since.
+            Event::SetPercent { reply, .. } | Event::SetPhase { reply, .. } if reply.is_closed() => {}
             Event::SetPercent { migration, percent, actor, reply } => {
                 let result = self.person_asks(outlets, &migration, ramp::Event::PercentSet(percent), &actor);
                 let _ = reply.send(result);
@@ -212,10 +222,14 @@ impl Controller {
                 for traffic in self.traffic.values_mut() {
                     traffic.measure.add(Traffic::reading(&traffic.cells));
                 }
+                self.reader.tell_stuck(&self.path);
                 self.renew(outlets);
             }
             Event::Drain { reply } => {
                 self.draining = true;
+                for reply in self.reader.give_up().into_iter().filter_map(|wish| wish.reply) {
+                    let _ = reply.send(Err(ControlError::Draining));
+                }
                 self.renew(outlets);
                 let _ = reply.send(());
             }
@@ -223,21 +237,9 @@ impl Controller {
         }
     }
 
-    async fn has_changed(&self) -> bool {
-        let (content, path) = (self.seen.clone(), self.path.clone());
-        match spawn_blocking(move || (content.again(&path), content)).await {
-            Ok((now, before)) => now != before,
-            Err(_) => false,
-        }
-    }
-
-    async fn reload(&mut self, outlets: &Outlets, cause: &Cause) -> Result<Reloaded, ControlError> {
-        if self.draining {
-            return Err(ControlError::Draining);
-        }
-        let path = self.path.clone();
-        let (content, loaded) =
-            spawn_blocking(move || load_with_content(&path)).await.map_err(|_| ControlError::Gone)?;
+    /// What a reading found, for all who asked for it; none of them when the files were seen to change.
+    async fn files_read(&mut self, outlets: &Outlets, found: Option<Found>, wishes: Vec<Wish>) {
+        let Some((content, loaded)) = found.filter(|_| !self.draining) else { return };
         self.seen = content;
         let result = match loaded {
             Err(error) => Err(ControlError::Config(error)),
@@ -245,25 +247,59 @@ impl Controller {
             Ok(loaded) => self.adopt(outlets, loaded).await,
         };
         outlets.paths.send_replace(self.paths());
-        self.record(cause, &result);
-        result
+        let (mut causes, mut replies) = (Vec::new(), Vec::new());
+        for wish in wishes {
+            causes.push(wish.cause.to_string());
+            replies.extend(wish.reply);
+        }
+        if causes.is_empty() {
+            causes.push(Cause::FileChanged.to_string());
+        }
+        self.record(&causes.join(", "), &result);
+        self.renew(outlets);
+        for reply in replies {
+            let _ = reply.send(result.clone());
+        }
     }
 
     /// Everything that can refuse a file comes first; from the listeners on nothing can fail any more.
     async fn adopt(&mut self, outlets: &Outlets, loaded: Loaded) -> Result<Reloaded, ControlError> {
         let Loaded { checked, warnings, content, .. } = loaded;
-        let (intents, effects) = reload::read_file(&self.intents, &checked);
-        if let Some(reshuffle) = reload::reshuffle((&self.checked, &self.intents), (&checked, &intents)) {
+        let outlook = reload::read_file((&self.checked, &self.intents), &self.departed, &checked);
+        if let Some(reshuffle) = &outlook.reshuffle {
             return Err(ControlError::Reshuffle(reshuffle.to_string()));
         }
         self.listen(outlets, addresses(&checked))
             .await
             .map_err(|error| ControlError::Listen(error.to_string()))?;
         (self.checked, self.warnings, self.content) = (checked, warnings, content);
-        self.intents = intents;
-        self.last_changes.retain(|name, _| self.intents.contains_key(name));
+        let sentences = self.take_over(outlook);
         self.publish();
-        Ok(self.reloaded(true, effects))
+        Ok(self.reloaded(true, sentences))
+    }
+
+    /// Goes on with the intents after a file. What is known of a migration follows it under another name, is kept
+    /// while it is gone, and is taken up when it is back.
+    fn take_over(&mut self, outlook: Outlook) -> Vec<String> {
+        let Outlook { intents, sentences, renamed, gone, .. } = outlook;
+        let before = std::mem::replace(&mut self.intents, intents);
+        let mut last_changes = std::mem::take(&mut self.last_changes);
+        for name in self.intents.keys() {
+            let renamed = renamed.iter().find(|(now, _)| now == name);
+            let returned = self.departed.take(name).map(|one| one.last_changes);
+            let known = match renamed {
+                Some((_, was)) => last_changes.get(was).cloned(),
+                None => last_changes.get(name).cloned().or(returned),
+            };
+            self.last_changes.extend(known.map(|known| (name.clone(), known)));
+        }
+        for dealing in gone {
+            let last_changes = last_changes.remove(&dealing.name).unwrap_or_default();
+            if let Some(&intent) = before.get(&dealing.name) {
+                self.departed.add(departed::One { dealing, intent, last_changes });
+            }
+        }
+        sentences
     }
 
     fn reloaded(&self, changed: bool, effects: Vec<String>) -> Reloaded {
@@ -314,7 +350,12 @@ impl Controller {
             change::reason(reason.as_deref()),
             if sentences.is_empty() { "nothing changes".to_owned() } else { sentences.join("; ") }
         );
-        self.last_changes.insert(name.to_owned(), LastChange { who, reason, at: SystemTime::now(), what });
+        let change = LastChange { who, reason, at: SystemTime::now(), what };
+        let last_changes = self.last_changes.entry(name.to_owned()).or_default();
+        match event {
+            ramp::Event::PhaseSet(_) => last_changes.phase = Some(change),
+            ramp::Event::PercentSet(_) | ramp::Event::FileRead(_) => last_changes.percent = Some(change),
+        }
         let status = self.renew(outlets);
         let migration = status.migration(name).cloned().ok_or(ControlError::Gone)?;
         Ok(Changed { generation: self.generation, effects: sentences, migration })
@@ -387,3 +428,6 @@ impl Controller {
 fn addresses(checked: &Checked) -> Vec<SocketAddr> {
     checked.listeners.iter().map(|listener| listener.listen).collect()
 }
+
+#[cfg(test)]
+mod tests;

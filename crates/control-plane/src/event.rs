@@ -1,11 +1,13 @@
 //! Everything that can happen to the controller. The list is closed: what is not here cannot change anything.
 
 use std::fmt;
+use std::time::Duration;
 
 use route_plan::Phase;
 use tokio::sync::oneshot;
 use traffic_split::Percent;
 
+use crate::change;
 use crate::handle::{Changed, ControlError, Reloaded};
 
 /// Who wants something, and why; told in logs and status.
@@ -32,7 +34,9 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Cause::Signal => f.write_str("a signal"),
-            Cause::Asked(actor) => write!(f, "{}", actor.who),
+            Cause::Asked(actor) => {
+                write!(f, "{}{}", change::name(actor), change::reason(actor.reason.as_deref()))
+            }
             Cause::FileChanged => f.write_str("a changed file"),
         }
     }
@@ -45,8 +49,9 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, ControlError>>;
 pub(crate) enum Event {
     /// Read the file again.
     Reload { cause: Cause, reply: Option<Reply<Reloaded>> },
-    /// The file may have changed: look, and read it if so.
-    FileTouched,
+    /// The file may have changed: look, and read it if so. With `settle` somebody may still be writing it: then it is
+    /// read only if it looks the same that much later.
+    FileTouched { settle: Option<Duration> },
     /// Somebody asks for a percent.
     SetPercent { migration: String, percent: Percent, actor: Actor, reply: Reply<Changed> },
     /// Somebody asks for a phase.
@@ -57,4 +62,18 @@ pub(crate) enum Event {
     Drain { reply: oneshot::Sender<()> },
     /// All handles are gone.
     Shutdown,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_names_who_and_why() {
+        let asked = |who: &str, reason: Option<&str>| {
+            Cause::Asked(Actor { who: who.to_owned(), reason: reason.map(str::to_owned) }).to_string()
+        };
+        assert_eq!(asked("alice", Some("new endpoints")), "alice (new endpoints)");
+        assert_eq!(asked("", None), "a person");
+    }
 }

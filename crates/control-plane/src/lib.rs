@@ -2,8 +2,9 @@
 //!
 //! One task owns the running configuration and every migration's intents. It waits for an event of a closed list,
 //! applies it to the end, and waits again; so there are no locks and no half-applied states, and two reloads never
-//! run into each other. What it decides it publishes as one immutable [`route_plan::Snapshot`] that the workers load,
-//! and as one [`Status`] that everybody may read; neither can be seen half done.
+//! run into each other. Files are read beside it, so that a disk that hangs delays reloads alone. What it decides it
+//! publishes as one immutable [`route_plan::Snapshot`] that the workers load, and as one [`Status`] that everybody may
+//! read; neither can be seen half done.
 //!
 //! A file is taken whole or refused whole: it is read, checked, compared with what runs, its listeners are opened,
 //! and only then is anything changed. See [`load`] for the first configuration, [`Controller`] for the rest.
@@ -12,6 +13,7 @@
 
 mod change;
 mod controller;
+mod departed;
 mod event;
 mod handle;
 mod listeners;

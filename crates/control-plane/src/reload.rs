@@ -3,45 +3,109 @@
 use std::collections::BTreeMap;
 
 use config_file::{AccessLog, Checked, MigrationConfig};
-use ramp::reshuffle::{Dealing, Reshuffle, judge};
+use ramp::reshuffle::{Dealing, Reshuffle, judge, predecessor};
 use ramp::{Event, Intent, Written, apply};
 use traffic_split::Percent;
 
 use crate::change;
+use crate::departed::Departed;
 
 /// The intents of all migrations, by name.
 pub(crate) type Intents = BTreeMap<String, Intent>;
 
-/// The intents after reading a file, and what that changes, as sentences. A migration that was not known begins with
-/// what the file says; one that is gone is forgotten.
-pub(crate) fn read_file(before: &Intents, file: &Checked) -> (Intents, Vec<String>) {
-    let mut sentences = Vec::new();
-    let mut after = Intents::new();
-    for migration in &file.migrations {
-        let written = written(migration);
-        let intent = match before.get(&migration.name) {
-            Some(intent) => {
-                let (intent, effects) = apply(intent, &Event::FileRead(written));
-                sentences.extend(change::sentences(&migration.name, &effects, change::THE_FILE));
+/// What a file comes to.
+pub(crate) struct Outlook {
+    /// The intents after it.
+    pub(crate) intents: Intents,
+    /// What it changes, as sentences.
+    pub(crate) sentences: Vec<String>,
+    /// Why it must not be applied: it would deal users out anew by accident.
+    pub(crate) reshuffle: Option<Reshuffle>,
+    /// The running migrations that go on under another name: now and before.
+    pub(crate) renamed: Vec<(String, String)>,
+    /// The running migrations that neither stay nor go on under another name.
+    pub(crate) gone: Vec<Dealing>,
+}
+
+/// The intents of the first file: it is the intent.
+pub(crate) fn first(file: &Checked) -> Intents {
+    let first = |migration: &MigrationConfig| (migration.name.clone(), Intent::first(written(migration)));
+    file.migrations.iter().map(first).collect()
+}
+
+/// What a new file comes to. A migration goes on with the intents that it has, also under another name and also
+/// when it was gone from the file for a while; what was never known begins with what the file says.
+pub(crate) fn read_file(running: (&Checked, &Intents), departed: &Departed, file: &Checked) -> Outlook {
+    let before = dealings(running.0, running.1);
+    let mut after = dealings(file, &Intents::new());
+    let names = after.clone();
+    let mut outlook = Outlook {
+        intents: Intents::new(),
+        sentences: Vec::new(),
+        reshuffle: None,
+        renamed: Vec::new(),
+        gone: Vec::new(),
+    };
+    for (migration, now) in file.migrations.iter().zip(&mut after) {
+        let name = &migration.name;
+        let predecessor = predecessor(&before, &names, now);
+        let returned = || departed.get(name).map(|one| (&one.dealing, one.intent));
+        // Its own past goes before that of one that merely resembles it.
+        let known = predecessor.and_then(|was| Some((was, *running.1.get(&was.name)?)));
+        let known = match known {
+            Some((was, _)) if was.name != *name => returned().or(known),
+            known => known.or_else(returned),
+        };
+        let intent = match known {
+            Some((was, intent)) => {
+                let (intent, effects) = apply(&intent, &Event::FileRead(written(migration)));
+                now.in_force = intent.standing().in_force();
+                outlook.sentences.extend(continues(was, now, &before));
+                outlook.sentences.extend(change::sentences(name, &effects, change::THE_FILE));
+                if outlook.reshuffle.is_none() && !migration.reshuffle {
+                    outlook.reshuffle = judge(was, now);
+                }
+                if was.name != *name {
+                    outlook.renamed.push((name.clone(), was.name.clone()));
+                }
                 intent
             }
             None => {
-                let intent = Intent::first(written);
-                let standing = intent.standing();
-                sentences.push(format!(
-                    "{}: new migration in phase {}, {} % of the users get new",
-                    migration.name,
-                    standing.phase,
-                    standing.in_force()
-                ));
+                let intent = Intent::first(written(migration));
+                outlook.sentences.push(begins(name, &intent));
                 intent
             }
         };
-        after.insert(migration.name.clone(), intent);
+        outlook.intents.insert(name.clone(), intent);
     }
-    let gone = before.keys().filter(|name| !after.contains_key(*name));
-    sentences.extend(gone.map(|name| format!("{name}: the migration is gone from the file")));
-    (after, sentences)
+    for was in before {
+        let is_renamed = outlook.renamed.iter().any(|(_, before)| *before == was.name);
+        if !is_renamed && !outlook.intents.contains_key(&was.name) {
+            outlook.sentences.push(format!("{}: the migration is gone from the file", was.name));
+            outlook.gone.push(was);
+        }
+    }
+    outlook
+}
+
+fn begins(name: &str, intent: &Intent) -> String {
+    let standing = intent.standing();
+    let (phase, in_force) = (standing.phase, standing.in_force());
+    format!("{name}: new migration in phase {phase}, {in_force} % of the users get new")
+}
+
+/// Says that a migration goes on where `was` stood, if that is not plain.
+fn continues(was: &Dealing, now: &Dealing, running: &[Dealing]) -> Option<String> {
+    let (name, in_force) = (&now.name, now.in_force);
+    if was.name != *name {
+        Some(format!("{name}: continues {}, {in_force} % of the users get new", was.name))
+    } else if running.iter().all(|one| one.name != *name) {
+        Some(format!(
+            "{name}: the migration is back and goes on where it was, {in_force} % of the users get new"
+        ))
+    } else {
+        None
+    }
 }
 
 /// What a file says of a migration's intent.
@@ -49,19 +113,18 @@ pub(crate) fn written(migration: &MigrationConfig) -> Written {
     Written { percent: migration.percent, phase: migration.phase, attempt: migration.attempt }
 }
 
-/// Whether the file would deal users out anew by accident.
-pub(crate) fn reshuffle(running: (&Checked, &Intents), file: (&Checked, &Intents)) -> Option<Reshuffle> {
-    let may = |name: &str| file.0.migration(name).is_some_and(|migration| migration.reshuffle);
-    judge(&dealings(running.0, running.1), &dealings(file.0, file.1), &may)
-}
-
-fn dealings<'a>(checked: &'a Checked, intents: &Intents) -> Vec<Dealing<'a>> {
-    let upstream = |index: usize| checked.upstreams.get(index).map_or("", |upstream| upstream.name.as_str());
-    let dealing = |migration: &'a MigrationConfig| Dealing {
-        name: &migration.name,
+fn dealings(checked: &Checked, intents: &Intents) -> Vec<Dealing> {
+    let upstream =
+        |index: usize| checked.upstreams.get(index).map_or_else(String::new, |one| one.name.clone());
+    let mut trusted: Vec<_> = checked.trusted_proxies.iter().map(ToString::to_string).collect();
+    trusted.sort();
+    let dealing = |migration: &MigrationConfig| Dealing {
+        name: migration.name.clone(),
         upstreams: (upstream(migration.old), upstream(migration.new)),
-        salt: migration.salt.as_bytes(),
+        salt: migration.salt.as_bytes().to_vec(),
         keys: migration.keys(),
+        assigned_cookie: migration.assign_cookie.as_ref().map(|cookie| cookie.name.clone()),
+        trusted_proxies: trusted.clone(),
         in_force: intents.get(&migration.name).map_or(Percent::ZERO, |intent| intent.standing().in_force()),
     };
     checked.migrations.iter().map(dealing).collect()
@@ -86,6 +149,9 @@ pub(crate) fn needs_restart(first: &Checked, workers: usize, file: &Checked) -> 
     line("proxy.access_log", access_log(first), access_log(file));
     line("admin.listen", first.admin.listen.to_string(), file.admin.listen.to_string());
     line("admin.token_file", text(first.admin.token_file.as_ref()), text(file.admin.token_file.as_ref()));
+    if first.admin.token_file == file.admin.token_file && first.admin.token != file.admin.token {
+        line("admin.token_file", "with the token it held at the start".to_owned(), "another one".to_owned());
+    }
     let probe = |checked: &Checked| {
         checked.admin.probe_listen.map_or("none".to_owned(), |address| address.to_string())
     };

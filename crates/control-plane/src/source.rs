@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use config_file::{Checked, Diagnostic, Files, Outcome, Severity};
+use rustix::fs::{Mode, OFlags, open};
 use xxhash_rust::xxh3::Xxh3;
 
 /// The largest configuration file that is read.
@@ -182,8 +183,15 @@ fn read_named(config: &Path, named: &str) -> Result<String, String> {
 
 fn read_text(path: &Path, max_bytes: u64) -> Result<String, String> {
     let read = || -> io::Result<Vec<u8>> {
+        // Without blocking: to open a pipe would otherwise wait for somebody to write into it.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(open(path, flags, Mode::empty())?);
+        let kind = file.metadata()?.file_type();
+        if !kind.is_file() && !kind.is_dir() {
+            return Err(io::Error::other("it is not a regular file"));
+        }
         let mut bytes = Vec::new();
-        File::open(path)?.take(max_bytes + 1).read_to_end(&mut bytes)?;
+        file.take(max_bytes + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
     let bytes = read().map_err(|error| reason(&error))?;
@@ -211,6 +219,8 @@ fn sentence(path: &Path, found: &Diagnostic) -> String {
 #[cfg(test)]
 mod tests {
     use std::fs;
+
+    use rustix::fs::{CWD, FileType, mknodat};
 
     use super::*;
 
@@ -260,6 +270,9 @@ new_file = \"testers\"
         let binary = dir.path().join("binary");
         fs::write(&binary, b"abc\xff").unwrap();
         assert!(said(&binary).ends_with("it is not UTF-8 text, from byte 3 on"));
+        let pipe = dir.path().join("pipe");
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        assert!(said(&pipe).ends_with("it is not a regular file"), "and nobody waits for a writer");
     }
 
     #[test]

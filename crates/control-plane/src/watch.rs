@@ -5,12 +5,17 @@
 //! the path as given and the one it resolves to are watched, and looked up anew after each event. Whatever happens in
 //! them only means "look again"; whether anything changed is decided by content. Events can be lost (network file
 //! systems send none), so a slow poll goes over it all the same.
+//!
+//! Half a file can be a valid configuration with half its migrations. So a file that somebody writes is looked at when
+//! the writer has closed it, and where nothing tells of that, only if two reads some time apart are the same.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode, EventKind};
+use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout_at};
@@ -19,6 +24,8 @@ use crate::event::Event;
 
 /// After how many quiet times a look is taken although the directory never got quiet.
 const MAX_QUIET_TIMES: u32 = 10;
+/// How long a writer may keep a file open before a look is taken all the same.
+const MAX_WRITING: Duration = Duration::from_secs(10);
 
 /// How the files are watched.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +61,7 @@ impl Watch {
         let mut poll = interval_at(Instant::now() + poll, poll);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
+            let settle = tokio::select! {
                 changed = self.paths.changed() => {
                     if changed.is_err() {
                         return;
@@ -62,38 +69,108 @@ impl Watch {
                     self.directories.watch(&self.paths.borrow_and_update());
                     continue;
                 }
-                Some(()) = self.nudges.recv() => until_quiet(&mut self.nudges, quiet).await,
-                _ = poll.tick() => {}
-            }
+                Some(()) = self.nudges.recv() => {
+                    let writing = &self.directories.writing;
+                    let is_whole = until_written(&mut self.nudges, writing, quiet).await;
+                    (!is_whole).then_some(quiet)
+                }
+                _ = poll.tick() => Some(quiet),
+            };
             // Only handles keep the controller alive, so this holds none.
             let Some(events) = events.upgrade() else { return };
             // With a full queue the controller has enough to do; the poll comes round again.
-            let _ = events.try_send(Event::FileTouched);
+            let _ = events.try_send(Event::FileTouched { settle });
         }
     }
 }
 
-async fn until_quiet(nudges: &mut mpsc::Receiver<()>, quiet: Duration) {
-    let latest = Instant::now() + quiet * MAX_QUIET_TIMES;
+/// Waits until nobody writes and nothing happens. `false` when the writer has not come to an end in time.
+async fn until_written(nudges: &mut mpsc::Receiver<()>, writing: &Writing, quiet: Duration) -> bool {
+    let unfinished = Instant::now() + MAX_WRITING;
+    let mut latest = Instant::now() + quiet * MAX_QUIET_TIMES;
     loop {
-        let until = (Instant::now() + quiet).min(latest);
-        if timeout_at(until, nudges.recv()).await.is_err() || Instant::now() >= latest {
-            return;
+        let is_open = writing.is_any();
+        let until = if is_open { unfinished } else { (Instant::now() + quiet).min(latest) };
+        match timeout_at(until, nudges.recv()).await {
+            Ok(Some(())) if is_open => latest = Instant::now() + quiet * MAX_QUIET_TIMES,
+            Ok(Some(())) if Instant::now() < latest => {}
+            Err(_) if is_open => {
+                writing.forget();
+                return false;
+            }
+            _ => return !writing.is_any(),
         }
     }
+}
+
+/// Which of the files somebody writes at the moment.
+#[derive(Clone, Default)]
+struct Writing(Arc<Mutex<Files>>);
+
+#[derive(Default)]
+struct Files {
+    /// The files, under every path at which an event may tell of them.
+    known: BTreeSet<PathBuf>,
+    open: BTreeSet<PathBuf>,
+}
+
+impl Writing {
+    fn follow(&self, known: BTreeSet<PathBuf>) {
+        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        files.open.retain(|path| known.contains(path));
+        files.known = known;
+    }
+
+    fn note(&self, event: &notify::Event) {
+        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for path in &event.paths {
+            match event.kind {
+                EventKind::Create(_) | EventKind::Modify(ModifyKind::Data(_))
+                    if files.known.contains(path) && will_be_closed(path) =>
+                {
+                    files.open.insert(path.clone());
+                }
+                EventKind::Access(AccessKind::Close(AccessMode::Write))
+                | EventKind::Modify(ModifyKind::Name(_))
+                | EventKind::Remove(_) => {
+                    files.open.remove(path);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn is_any(&self) -> bool {
+        !self.0.lock().unwrap_or_else(PoisonError::into_inner).open.is_empty()
+    }
+
+    fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).open.clear();
+    }
+}
+
+/// Links appear with their whole content: nobody writes and closes them.
+fn will_be_closed(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|found| found.is_file() && found.nlink() == 1)
 }
 
 /// The directories that are watched at the moment.
 struct Directories {
     watcher: Option<RecommendedWatcher>,
     watched: BTreeSet<PathBuf>,
+    writing: Writing,
 }
 
 impl Directories {
     fn new(nudge: mpsc::Sender<()>) -> Self {
+        let writing = Writing::default();
+        let noted = writing.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if event.is_ok_and(|event| !may_change(event.kind)) {
-                return;
+            if let Ok(event) = event {
+                if !may_change(event.kind) {
+                    return;
+                }
+                noted.note(&event);
             }
             // A nudge that waits already says the same.
             let _ = nudge.try_send(());
@@ -101,12 +178,15 @@ impl Directories {
         let watcher = watcher.map_err(|error| {
             tracing::warn!(error = %error, "files cannot be watched: changes are noticed by polling alone");
         });
-        Directories { watcher: watcher.ok(), watched: BTreeSet::new() }
+        Directories { watcher: watcher.ok(), watched: BTreeSet::new(), writing }
     }
 
     fn watch(&mut self, paths: &[PathBuf]) {
         let Some(watcher) = &mut self.watcher else { return };
-        let wanted: BTreeSet<PathBuf> = paths.iter().flat_map(|path| directories_of(path)).collect();
+        let files: BTreeSet<PathBuf> = paths.iter().flat_map(|path| places_of(path)).collect();
+        let mut wanted: BTreeSet<PathBuf> = files.iter().map(|file| parent(file)).collect();
+        wanted.retain(|directory| directory.is_dir());
+        self.writing.follow(files);
         for gone in self.watched.difference(&wanted) {
             // Fails when the directory itself is gone, and its watch with it.
             let _ = watcher.unwatch(gone);
@@ -127,26 +207,28 @@ impl Directories {
     }
 }
 
-/// The directory of the path as given, and of every link on the way to what it resolves to.
-fn directories_of(path: &Path) -> BTreeSet<PathBuf> {
-    let parent = |path: &Path| match path.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
-        Some(parent) => parent.to_owned(),
-        None => PathBuf::from("/"),
-    };
-    let mut directories = BTreeSet::from([parent(path)]);
+/// The path as given, every link on the way, and what it resolves to.
+fn places_of(path: &Path) -> BTreeSet<PathBuf> {
+    // As the watch of its directory spells it.
+    let spelt = |path: &Path| path.file_name().map_or(path.to_owned(), |name| parent(path).join(name));
+    let mut places = BTreeSet::from([spelt(path)]);
     let mut link = path.to_owned();
     // Bounded, since links may go in circles.
     for _ in 0..8 {
         let Ok(target) = std::fs::read_link(&link) else { break };
         link = parent(&link).join(target);
-        directories.insert(parent(&link));
+        places.insert(spelt(&link));
     }
-    if let Ok(resolved) = path.canonicalize() {
-        directories.insert(parent(&resolved));
+    places.extend(path.canonicalize());
+    places
+}
+
+fn parent(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
+        Some(parent) => parent.to_owned(),
+        None => PathBuf::from("/"),
     }
-    directories.retain(|directory| directory.is_dir());
-    directories
 }
 
 /// Our own reading of the file is an event too, and no reason to read it again.
@@ -162,7 +244,60 @@ fn may_change(kind: EventKind) -> bool {
 mod tests {
     use std::os::unix::fs::symlink;
 
+    use std::fs::File;
+    use std::io::Write;
+
+    use notify::event::{CreateKind, DataChange, RenameMode};
+    use tokio::time::timeout;
+
     use super::*;
+
+    fn directories_of(path: &Path) -> BTreeSet<PathBuf> {
+        places_of(path).iter().map(|place| parent(place)).filter(|directory| directory.is_dir()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_file_is_looked_at_when_its_writer_has_closed_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("crossfade.toml");
+        std::fs::write(&path, "before").unwrap();
+        let (_paths, reader) = watch::channel(vec![path.clone()]);
+        let timing = Timing { quiet: Duration::from_millis(5), poll: Duration::from_secs(3600) };
+        let (events, mut queue) = mpsc::channel(8);
+        let task = tokio::spawn(Watch::new(timing, reader).run(events.downgrade()));
+        assert!(matches!(queue.recv().await, Some(Event::FileTouched { settle: None })), "the first look");
+
+        let mut file = File::create(&path).unwrap();
+        file.write_all(b"half").unwrap();
+        let early = timeout(Duration::from_millis(200), queue.recv()).await;
+        assert!(early.is_err(), "the file is still being written");
+        file.write_all(b" and half").unwrap();
+        drop(file);
+        let seen = timeout(Duration::from_secs(5), queue.recv()).await.unwrap();
+        assert!(matches!(seen, Some(Event::FileTouched { settle: None })));
+        task.abort();
+    }
+
+    #[test]
+    fn who_writes_is_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        std::fs::write(&path, "").unwrap();
+        let writing = Writing::default();
+        writing.follow(BTreeSet::from([path.clone()]));
+        let note = |kind, path: &Path| {
+            writing.note(&notify::Event::new(kind).add_path(path.to_owned()));
+            writing.is_any()
+        };
+        let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        let created = EventKind::Create(CreateKind::File);
+        let closed = EventKind::Access(AccessKind::Close(AccessMode::Write));
+        assert!(!note(data, &dir.path().join("log")), "another file of the directory");
+        assert!(note(data, &path) && !note(closed, &path));
+        assert!(note(created, &path) && !note(EventKind::Modify(ModifyKind::Name(RenameMode::To)), &path));
+        std::fs::hard_link(&path, dir.path().join("b")).unwrap();
+        assert!(!note(created, &path), "a link comes with its content");
+    }
 
     #[test]
     fn every_directory_on_the_way_is_watched() {

@@ -333,3 +333,48 @@ async fn many_reloads_in_a_row_each_have_their_effect() {
         assert_eq!(running.handle.where_key("shop", b"u1").unwrap().percent.to_string(), percent);
     }
 }
+
+/// The same without the migration, and with it under another name.
+fn without() -> String {
+    config("5").split("[migration.shop]").next().unwrap().to_owned()
+        + "[route.rest]\nmatch = [{ path = \"/*\" }]\nto = \"a\"\n"
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_outlives_a_file_without_the_migration() {
+    let running = start(&config("5")).await;
+    running.handle.set_percent("shop", "0".parse().unwrap(), alice()).await.unwrap();
+    replace(&running.path, &without());
+    running.when(|status| status.migrations.is_empty()).await;
+    replace(&running.path, &config("5"));
+    let status = running.when(|status| !status.migrations.is_empty()).await;
+    assert_eq!(status.migrations[0].in_force.to_string(), "0");
+    assert!(status.migrations[0].why.ends_with("0 % was asked for by alice (looks good)"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rename_keeps_what_was_set_and_by_whom() {
+    let running = start(&config("5")).await;
+    running.handle.set_percent("shop", "50".parse().unwrap(), alice()).await.unwrap();
+    let renamed =
+        config_at(8080, "percent = 5\nsalt = \"shop\"").replace("migration.shop", "migration.store");
+    replace(&running.path, &renamed);
+    let status = running.when(|status| status.migration("store").is_some()).await;
+    let store = status.migration("store").unwrap();
+    assert_eq!(store.in_force.to_string(), "50");
+    assert!(store.why.ends_with("50 % was asked for by alice (looks good)"), "{}", store.why);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_word_is_told_of_who_said_it() {
+    let running = start(&config("5")).await;
+    running.handle.set_percent("shop", "25".parse().unwrap(), alice()).await.unwrap();
+    let bob = Actor { who: "bob".into(), reason: None };
+    let changed = running.handle.set_phase("shop", Phase::Shadow, bob).await.unwrap();
+    let shop = changed.migration;
+    assert_eq!(
+        shop.why,
+        "phase shadow: all users get old, from bob; 25 % was asked for by alice (looks good)"
+    );
+    assert_eq!(shop.last_change.unwrap().who, "bob");
+}

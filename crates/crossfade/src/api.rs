@@ -167,8 +167,9 @@ struct AdminTable {
 }
 
 impl AdminTable {
-    /// From the configuration. One with errors is good enough, since asking for a reload of it is how to be told
-    /// them; without any, the default address.
+    /// From the configuration; without any, the default address. One with errors is good enough, since asking for a
+    /// reload of it is how to be told them, but only when it is certain what it says of the address: a guess could
+    /// change another proxy.
     fn read(config: Option<&Path>) -> Result<Self, CallError> {
         let path = config.unwrap_or(Path::new(DEFAULT_CONFIG));
         let nothing = AdminTable { listen: DEFAULT_LISTEN, token_file: None };
@@ -182,12 +183,23 @@ impl AdminTable {
             let token_file = checked.admin.token_file.as_deref().map(resolve);
             return Ok(AdminTable { listen: checked.admin.listen, token_file });
         }
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        let table = text.parse::<toml::Table>().unwrap_or_default();
-        let written = |key: &str| table.get("admin")?.get(key)?.as_str();
+        let unclear = || {
+            CallError::Usage(format!(
+                "{} cannot be read for [admin].listen; say where the proxy is with --admin",
+                path.display()
+            ))
+        };
+        let text = std::fs::read_to_string(path).map_err(|_| unclear())?;
+        let table = text.parse::<toml::Table>().map_err(|_| unclear())?;
+        let Some(admin) = table.get("admin") else { return Ok(nothing) };
+        let admin = admin.as_table().ok_or_else(unclear)?;
+        let listen = match admin.get("listen") {
+            Some(listen) => listen.as_str().and_then(|listen| listen.parse().ok()).ok_or_else(unclear)?,
+            None => DEFAULT_LISTEN,
+        };
         Ok(AdminTable {
-            listen: written("listen").and_then(|listen| listen.parse().ok()).unwrap_or(DEFAULT_LISTEN),
-            token_file: written("token_file").map(resolve),
+            listen,
+            token_file: admin.get("token_file").and_then(|file| file.as_str()).map(resolve),
         })
     }
 

@@ -11,55 +11,65 @@ pub(crate) fn reload(args: &ReloadArgs) -> Exit {
     answer(&args.admin, "/api/v1/reload", &body, |answer| {
         let generation = &answer["generation"];
         if answer["changed"] == false {
-            return format!("nothing has changed, generation {generation} runs on\n");
+            return (format!("nothing has changed, generation {generation} runs on\n"), Exit::Done);
         }
         let mut text = format!("applied as generation {generation}\n");
         lines(&mut text, "  ", &answer["effects"]);
         lines(&mut text, "  needs a restart: ", &answer["needs_restart"]);
         lines(&mut text, "  warning: ", &answer["warnings"]);
-        text
+        (text, Exit::Done)
     })
 }
 
 pub(crate) fn set(args: &SetArgs) -> Exit {
     let path = format!("/api/v1/migrations/{}/percent", encode(args.name.as_bytes()));
     let body = json!({ "percent": args.percent.as_f64(), "who": who(), "reason": args.reason });
-    answer(&args.admin, &path, &body, changed)
+    answer(&args.admin, &path, &body, percent_set)
 }
 
 pub(crate) fn phase(args: &PhaseArgs) -> Exit {
     let path = format!("/api/v1/migrations/{}/phase", encode(args.name.as_bytes()));
     let body = json!({ "phase": args.phase.as_str(), "who": who(), "reason": args.reason });
-    answer(&args.admin, &path, &body, changed)
+    answer(&args.admin, &path, &body, |answer| (changed(answer), Exit::Done))
 }
 
-fn answer(admin: &AdminArgs, path: &str, body: &Value, show: impl Fn(&Value) -> String) -> Exit {
+fn answer(admin: &AdminArgs, path: &str, body: &Value, show: impl Fn(&Value) -> (String, Exit)) -> Exit {
     let asked = Api::find(admin).and_then(|api| api.post(path, body));
     match asked {
         Ok(answer) => {
-            output::say(&show(&answer));
-            Exit::Done
+            let (text, exit) = show(&answer);
+            output::say(&text);
+            exit
         }
         Err(error) => CallError::tell(&error),
     }
 }
 
-/// What changed, and what is therefore in force, since the phase may overrule the percentage.
+/// What changed, after the word that it is not in force if the phase overrules it: then the command has not done what
+/// was asked.
+fn percent_set(answer: &Value) -> (String, Exit) {
+    let migration = &answer["migration"];
+    let percent = &migration["percent"];
+    if percent["asked"] == percent["in_force"] {
+        return (changed(answer), Exit::Done);
+    }
+    let name = plain(&migration["name"]);
+    let text = format!(
+        "NOT in force: {name}: {} % is asked for, {} % is in force, since it is in {}; `crossfade phase {name} canary` \
+         brings it into force\n{}",
+        number(&percent["asked"]),
+        number(&percent["in_force"]),
+        plain(&migration["why"]),
+        changed(answer)
+    );
+    (text, Exit::Failed)
+}
+
 fn changed(answer: &Value) -> String {
     let mut text = String::new();
     lines(&mut text, "", &answer["effects"]);
     if text.is_empty() {
         text.push_str("nothing changes\n");
-    }
-    let (migration, percent) = (&answer["migration"], &answer["migration"]["percent"]);
-    if percent["asked"] != percent["in_force"] {
-        text.push_str(&format!(
-            "{}: {} % is asked for, {} % is in force, since it is in {}\n",
-            plain(&migration["name"]),
-            number(&percent["asked"]),
-            number(&percent["in_force"]),
-            plain(&migration["why"])
-        ));
     }
     text
 }
@@ -100,11 +110,20 @@ mod tests {
                 "percent": { "asked": 25.0, "in_force": 0.0 }
             }
         });
+        let (text, exit) = percent_set(&answer);
         assert_eq!(
-            changed(&answer),
-            "shop: 25 % is asked for instead of 5 %, by a person\n\
-             shop: 25 % is asked for, 0 % is in force, since it is in phase shadow: all users get old\n"
+            text,
+            "NOT in force: shop: 25 % is asked for, 0 % is in force, since it is in phase shadow: all users get old; \
+             `crossfade phase shop canary` brings it into force\n\
+             shop: 25 % is asked for instead of 5 %, by a person\n"
         );
+        assert_eq!(exit, Exit::Failed);
+    }
+
+    #[test]
+    fn a_change_in_force_says_no_more() {
+        let answer = json!({ "effects": [], "migration": { "percent": { "asked": 5.0, "in_force": 5.0 } } });
+        assert_eq!(percent_set(&answer), ("nothing changes\n".to_owned(), Exit::Done));
     }
 
     #[test]

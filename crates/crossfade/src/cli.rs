@@ -178,15 +178,11 @@ pub(crate) struct WhereArgs {
     /// As JSON.
     #[arg(long)]
     pub(crate) json: bool,
-    /// The admin API.
-    #[arg(long, value_name = "URL", env = "CROSSFADE_ADMIN")]
-    pub(crate) admin: Option<String>,
-    /// The file with the admin API's token.
-    #[arg(long, value_name = "PATH", env = "CROSSFADE_TOKEN_FILE")]
-    pub(crate) token_file: Option<PathBuf>,
-    /// Answer from this configuration alone: no proxy has to run, and what was set since is not known.
-    #[arg(short, long, value_name = "PATH")]
-    pub(crate) config: Option<PathBuf>,
+    /// Ask no proxy but this configuration alone: what was set since is not known.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) offline: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
 }
 
 /// Reads the arguments and does what they say.

@@ -8,39 +8,35 @@ use control_plane::Where;
 use serde_json::Value;
 
 use crate::api::{Api, CallError, encode};
-use crate::cli::{AdminArgs, WhereArgs};
+use crate::cli::WhereArgs;
 use crate::output::{self, Exit};
 
+/// The member of an answer that says on what little it rests.
+const NOTE: &str = "note";
+
 pub(crate) fn place(args: &WhereArgs) -> Exit {
-    let answer = match &args.config {
-        Some(config) => from_file(config, &args.name, args.key.as_bytes()),
+    let answer = match &args.offline {
+        Some(file) => from_file(file, &args.name, args.key.as_bytes()),
         None => from_proxy(args),
     };
     match answer {
         Ok(answer) if args.json => output::say_line(&format!("{answer:#}")),
-        Ok(answer) => output::say_line(&format!(
-            "{} ({})",
-            answer["arm"].as_str().unwrap_or_default(),
-            answer["explanation"].as_str().unwrap_or_default()
-        )),
+        Ok(answer) => {
+            let text = |member: &str| answer[member].as_str();
+            let (arm, why) = (text("arm").unwrap_or_default(), text("explanation").unwrap_or_default());
+            output::say_line(&format!("{arm} ({why})"));
+            if let Some(note) = text(NOTE) {
+                output::say_line(note);
+            }
+        }
         Err(error) => return error.tell(),
     }
     Exit::Done
 }
 
 fn from_proxy(args: &WhereArgs) -> Result<Value, CallError> {
-    let admin = AdminArgs {
-        admin: args.admin.clone(),
-        token_file: args.token_file.clone(),
-        config: default_config(),
-    };
     let (name, key) = (encode(args.name.as_bytes()), encode(args.key.as_bytes()));
-    Api::find(&admin)?.get(&format!("/api/v1/migrations/{name}/where?key={key}"))
-}
-
-/// For the address of the API only; `--config` means something else here.
-fn default_config() -> Option<std::path::PathBuf> {
-    std::env::var_os("CROSSFADE_CONFIG").map(Into::into)
+    Api::find(&args.admin)?.get(&format!("/api/v1/migrations/{name}/where?key={key}"))
 }
 
 /// What the file alone says.
@@ -59,5 +55,7 @@ fn from_file(config: &Path, name: &str, key: &[u8]) -> Result<Value, CallError> 
     let migration = snapshot.migrations.iter().find(|migration| migration.name == name).ok_or_else(|| {
         CallError::Refused(format!("there is no migration `{name}` in {}", config.display()))
     })?;
-    Ok(admin_api::where_json(&Where::of(migration, key)))
+    let mut answer = admin_api::where_json(&Where::of(migration, key));
+    answer[NOTE] = format!("by {} alone; what was set since is not known", config.display()).into();
+    Ok(answer)
 }

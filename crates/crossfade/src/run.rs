@@ -162,8 +162,8 @@ fn start_log(args: &RunArgs, loaded: &Loaded) -> Result<LogGuard, String> {
     let log = loaded.checked.log;
     let format = match (args.log_format, log.format) {
         (Some(LogFormat::Json), _) | (None, WrittenFormat::Json) => Format::Json,
-        (Some(LogFormat::Text), _) => Format::Text,
-        (Some(LogFormat::Auto), _) | (None, WrittenFormat::Text) => Format::Auto,
+        (Some(LogFormat::Text), _) | (None, WrittenFormat::Text) => Format::Text,
+        (Some(LogFormat::Auto), _) | (None, WrittenFormat::Auto) => Format::Auto,
     };
     logs::start(log.level.as_str(), format)
 }

@@ -20,6 +20,8 @@ use tokio::runtime::Runtime;
 
 /// Threads of everything that is not on the users' path.
 const CONTROL_THREADS: usize = 2;
+/// How long the controller may take to hear that the process ends.
+const CONTROL_WAIT: Duration = Duration::from_secs(1);
 /// How long tasks beside the users' path may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -94,7 +96,10 @@ impl Serving {
     /// Lets requests finish, for as long as the configuration says. Takes no more changes, tells probes so, closes
     /// the listeners. `true` when nothing was left to finish.
     pub(crate) async fn drain(control: ControlHandle, proxy: Arc<Proxy>) -> bool {
-        control.drain().await;
+        // Users come first: a controller that does not answer must not hold up the end.
+        if tokio::time::timeout(CONTROL_WAIT, control.drain()).await.is_err() {
+            tracing::warn!("the controller does not answer, so the proxy drains without it");
+        }
         let deadline = control.status().drain_timeout;
         tracing::info!(
             connections = proxy.connections(),

@@ -1,8 +1,9 @@
 //! Whether a changed configuration would deal the users out anew.
 //!
 //! A user's place depends on the key that is found and on the salt. With another of either, the same percentage
-//! selects other people: some who were on new find themselves back on old, with no percentage lowered. At 0 and at
-//! 100 % there is nothing to mix up; between, it has to be said on purpose.
+//! selects other people: some who were on new find themselves back on old, with no percentage lowered. At 0 there is
+//! nothing to mix up. At 100 % another salt changes nothing, but another key list does: whoever it gives no key goes
+//! to old. All else has to be said on purpose.
 
 use std::fmt;
 
@@ -10,23 +11,36 @@ use traffic_split::{KeySource, Percent};
 
 /// What decides who goes where in one migration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dealing<'a> {
+pub struct Dealing {
     /// The migration's name.
-    pub name: &'a str,
-    /// The names of its upstreams, old and new: what tells a renamed migration from another one.
-    pub upstreams: (&'a str, &'a str),
+    pub name: String,
+    /// The names of its upstreams, old and new: they help to tell a renamed migration from another one.
+    pub upstreams: (String, String),
     /// The salt in use: as written, or the name.
-    pub salt: &'a [u8],
+    pub salt: Vec<u8>,
     /// The key list in use, the assigned cookie at its place.
     pub keys: Vec<KeySource>,
+    /// The cookie that gives a key to whoever has none, if there is one.
+    pub assigned_cookie: Option<String>,
+    /// The networks whose word about the client's address is taken: they decide what `client-ip` finds.
+    pub trusted_proxies: Vec<String>,
     /// The percent in force.
     pub in_force: Percent,
 }
 
-impl Dealing<'_> {
+impl Dealing {
     /// Whether some users are on new and some on old.
     fn is_partial(&self) -> bool {
         self.in_force > Percent::ZERO && self.in_force < Percent::FULL
+    }
+
+    /// Whether its key list finds a key in every request.
+    fn keys_everyone(&self) -> bool {
+        self.keys.iter().any(|key| match key {
+            KeySource::RequestId | KeySource::ClientIp => true,
+            KeySource::Cookie(name) => self.assigned_cookie.as_ref() == Some(name),
+            _ => false,
+        })
     }
 }
 
@@ -58,6 +72,13 @@ pub enum Change {
         /// The salt now.
         to: String,
     },
+    /// The networks that are trusted to name the client's address, which is a key.
+    TrustedProxies {
+        /// The networks before.
+        from: Vec<String>,
+        /// The networks now.
+        to: Vec<String>,
+    },
     /// The name, and with it the salt, since none is written that would stay the same.
     Name {
         /// The name before.
@@ -73,6 +94,12 @@ impl fmt::Display for Reshuffle {
             Change::Keys { from, to } => {
                 write!(f, "its key list changes from {} to {}", list(from), list(to))?;
             }
+            Change::TrustedProxies { from, to } => write!(
+                f,
+                "with `trusted_proxies` changing from {} to {} its key `client-ip` finds other addresses",
+                list(from),
+                list(to)
+            )?,
             Change::Salt { from, to } => write!(f, "its salt changes from `{from}` to `{to}`")?,
             Change::Name { from } => {
                 write!(f, "it was called `{from}` and has no `salt` that stays the same")?;
@@ -86,54 +113,63 @@ impl fmt::Display for Reshuffle {
     }
 }
 
-/// Judges the change from one configuration's dealings to the next one's: `Some` when users would be moved that no
-/// percentage moves. `may_reshuffle` says of a migration, by its new name, whether that is on purpose.
+/// Judges the change of a migration from one configuration to the next: `Some` when users would be moved that no
+/// percentage moves.
 #[must_use]
-pub fn judge(
-    before: &[Dealing<'_>],
-    after: &[Dealing<'_>],
-    may_reshuffle: &dyn Fn(&str) -> bool,
-) -> Option<Reshuffle> {
-    after.iter().filter(|now| now.is_partial() && !may_reshuffle(now.name)).find_map(|now| {
-        let was = predecessor(before, after, now)?;
-        if !was.is_partial() {
-            return None;
+pub fn judge(was: &Dealing, now: &Dealing) -> Option<Reshuffle> {
+    let change = change(was, now)?;
+    let moves_users = match &change {
+        // Another key list moves those to old whom it gives no key, also where everybody is on new.
+        Change::Keys { .. } => {
+            was.in_force > Percent::ZERO
+                && now.in_force > Percent::ZERO
+                && !(now.in_force == Percent::FULL && now.keys_everyone())
         }
-        Some(Reshuffle { name: now.name.to_owned(), change: change(was, now)?, in_force: was.in_force })
-    })
+        Change::Salt { .. } | Change::Name { .. } | Change::TrustedProxies { .. } => {
+            was.is_partial() && now.is_partial()
+        }
+    };
+    moves_users.then(|| Reshuffle { name: now.name.clone(), change, in_force: was.in_force })
 }
 
-/// The migration that `now` was before: the one of the same name, else one that is gone and moved between the same
-/// two upstreams.
-fn predecessor<'a>(
-    before: &'a [Dealing<'a>],
-    after: &[Dealing<'_>],
-    now: &Dealing<'_>,
-) -> Option<&'a Dealing<'a>> {
-    before.iter().find(|was| was.name == now.name).or_else(|| {
-        before
-            .iter()
-            .filter(|was| was.upstreams == now.upstreams)
-            .find(|was| !after.iter().any(|stays| stays.name == was.name))
-    })
+/// The migration that `now`, one of `after`, was before: the one of the same name, else one that is gone and dealt
+/// its users out by the same salt and keys, else one that is gone and moved between the same two upstreams.
+#[must_use]
+pub fn predecessor<'a>(before: &'a [Dealing], after: &[Dealing], now: &Dealing) -> Option<&'a Dealing> {
+    if let Some(same) = before.iter().find(|was| was.name == now.name) {
+        return Some(same);
+    }
+    let gone = || before.iter().filter(|was| !after.iter().any(|stays| stays.name == was.name));
+    gone()
+        .find(|was| was.salt == now.salt && was.keys == now.keys)
+        .or_else(|| gone().find(|was| was.upstreams == now.upstreams))
 }
 
-fn change(was: &Dealing<'_>, now: &Dealing<'_>) -> Option<Change> {
+/// What changed, the worst first: a key list that leaves users out counts also where another salt does not.
+fn change(was: &Dealing, now: &Dealing) -> Option<Change> {
     let text = |salt: &[u8]| String::from_utf8_lossy(salt).into_owned();
+    if was.keys != now.keys {
+        return Some(Change::Keys { from: was.keys.clone(), to: now.keys.clone() });
+    }
     if was.salt != now.salt {
         let follows_the_name = was.name != now.name && now.salt == now.name.as_bytes();
         return Some(if follows_the_name {
-            Change::Name { from: was.name.to_owned() }
+            Change::Name { from: was.name.clone() }
         } else {
-            Change::Salt { from: text(was.salt), to: text(now.salt) }
+            Change::Salt { from: text(&was.salt), to: text(&now.salt) }
         });
     }
-    (was.keys != now.keys).then(|| Change::Keys { from: was.keys.clone(), to: now.keys.clone() })
+    let other_addresses =
+        now.keys.contains(&KeySource::ClientIp) && was.trusted_proxies != now.trusted_proxies;
+    other_addresses.then(|| Change::TrustedProxies {
+        from: was.trusted_proxies.clone(),
+        to: now.trusted_proxies.clone(),
+    })
 }
 
-fn list(keys: &[KeySource]) -> String {
-    let keys: Vec<_> = keys.iter().map(|key| format!("\"{key}\"")).collect();
-    format!("[{}]", keys.join(", "))
+fn list(items: &[impl fmt::Display]) -> String {
+    let items: Vec<_> = items.iter().map(|item| format!("\"{item}\"")).collect();
+    format!("[{}]", items.join(", "))
 }
 
 #[cfg(test)]

@@ -111,10 +111,36 @@ fn set_where_and_status_agree() {
 }
 
 #[test]
-fn where_works_without_a_running_proxy() {
+fn where_asks_the_proxy_unless_told_not_to() {
+    let (old, new) = (Origin::start("old"), Origin::start("new"));
+    let proxy = Proxy::start(&Config::pair(old.addr(), new.addr()));
+    assert_eq!(proxy.command(&["set", "shop", "100"]).code, 0);
+    // The file says where the proxy is; its percentage is no longer the one in force.
     let dir = TempDir::new().unwrap();
-    let path = dir.path().join("crossfade.toml");
-    fs::write(&path, Config::single(free_port()).percent(100).to_string()).unwrap();
-    let told = crossfade(&["where", "shop", "ann", "--config", path.to_str().unwrap()]);
-    assert!(told.code == 0 && told.stdout.contains("new"), "{told:?}");
+    let file = dir.path().join("crossfade.toml");
+    let admin = proxy.admin().to_string();
+    fs::write(&file, Config::single(free_port()).percent(0).to_string().replacen("127.0.0.1:0", &admin, 1))
+        .unwrap();
+    let file = file.to_str().unwrap();
+    let asked = crossfade(&["where", "shop", "ann", "--config", file]);
+    assert!(asked.code == 0 && asked.stdout.starts_with("new "), "{asked:?}");
+
+    let offline = crossfade(&["where", "shop", "ann", "--offline", file]);
+    let note = format!("\nby {file} alone; what was set since is not known\n");
+    assert!(offline.code == 0 && offline.stdout.starts_with("old "), "{offline:?}");
+    assert!(offline.stdout.ends_with(&note), "{offline:?}");
+}
+
+#[test]
+fn what_the_phase_overrules_is_not_in_force() {
+    let (old, new) = (Origin::start("old"), Origin::start("new"));
+    let proxy = Proxy::start(&Config::pair(old.addr(), new.addr()));
+    let full = proxy.command(&["phase", "shop", "full"]);
+    assert_eq!(full.code, 0, "{full:?}");
+    let set = proxy.command(&["set", "shop", "0"]);
+    assert!(set.code == 1 && set.stdout.starts_with("NOT in force: "), "{set:?}");
+    assert!(set.stdout.contains("`crossfade phase shop canary`"), "{set:?}");
+    let back = proxy.command(&["phase", "shop", "canary"]);
+    assert_eq!(back.code, 0, "{back:?}");
+    assert!(proxy.command(&["where", "shop", "ann"]).stdout.starts_with("old "));
 }

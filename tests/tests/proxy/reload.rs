@@ -324,3 +324,25 @@ fn a_swarm_of_reloads_settles() {
     assert!((proxy.generation() - settled).abs() < 2.5, "reloads go on without a change");
     assert!(proxy.is_running());
 }
+
+#[test]
+fn a_key_list_that_cannot_be_read_holds_up_nothing() {
+    let (old, new) = (Origin::start("old"), Origin::start("new"));
+    let config = Config::pair(old.addr(), new.addr()).percent(100);
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("crossfade.toml");
+    fs::write(dir.path().join("testers"), "alice\n").unwrap();
+    let text = config.section("[migration.shop.override]\nnew_file = \"testers\"").to_string();
+    fs::write(&path, text).unwrap();
+    let mut proxy = Proxy::start_at(dir, path);
+    // A pipe that nobody writes into stands for a mount that hangs.
+    let pipe = proxy.dir().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    fs::rename(pipe, proxy.dir().join("testers")).unwrap();
+    proxy.hang_up();
+    eventually("the pipe is refused", || proxy.log().contains("not a regular file"));
+    assert_eq!(proxy.command(&["set", "shop", "0"]).code, 0);
+    assert_eq!(origin(&proxy.connect().exchange(request::get_as("/", "bob"))), "old");
+    proxy.terminate();
+    assert_eq!(proxy.wait(), 0);
+}

@@ -2,10 +2,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::checked::{Admin, Listener};
+use crate::Files;
+use crate::checked::{Admin, Listener, Secret};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::reader::is_name;
 use crate::written::{Said, Table};
+
+/// The shortest token that the admin API takes.
+const MIN_TOKEN_BYTES: usize = 12;
 
 pub(super) fn listeners(root: &Table, sink: &mut Sink) -> Vec<Listener> {
     let mut names: Vec<Said<&str>> = Vec::new();
@@ -24,7 +28,7 @@ pub(super) fn listeners(root: &Table, sink: &mut Sink) -> Vec<Listener> {
     listeners
 }
 
-pub(super) fn admin(table: &Table, sink: &mut Sink) -> Option<Admin> {
+pub(super) fn admin(table: &Table, files: &dyn Files, sink: &mut Sink) -> Option<Admin> {
     let said = table.text("listen");
     let listen = said.as_ref().and_then(|said| address(said, sink));
     let probe_listen = table.text("probe_listen").map(|said| address(&said, sink));
@@ -39,7 +43,29 @@ pub(super) fn admin(table: &Table, sink: &mut Sink) -> Option<Admin> {
             "set `token_file`, or listen on \"127.0.0.1:9900\" and open only metrics and health with `probe_listen`",
         ));
     }
-    Some(Admin { listen: listen?, token_file, probe_listen: probe_listen.unwrap_or_default() })
+    let token = table.text("token_file").and_then(|said| token(&said, files, sink));
+    Some(Admin { listen: listen?, token_file, token, probe_listen: probe_listen.unwrap_or_default() })
+}
+
+fn token(file: &Said<&str>, files: &dyn Files, sink: &mut Sink) -> Option<Secret> {
+    let text = match files.read(file.value) {
+        Ok(text) => text,
+        Err(reason) => {
+            let message = format!("the file `{}` cannot be read: {reason}", file.value);
+            let diagnostic = Diagnostic::error("unreadable-file", &file.spot, message);
+            sink.push(diagnostic.expected("a file with a token as its only line"));
+            return None;
+        }
+    };
+    let token = text.trim();
+    if token.len() < MIN_TOKEN_BYTES || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let message = format!("the file `{}` holds no token that the admin API takes", file.value);
+        let diagnostic = Diagnostic::error("bad-token", &file.spot, message);
+        let expected = format!("at least {MIN_TOKEN_BYTES} characters of printable ASCII without spaces");
+        sink.push(diagnostic.expected(expected));
+        return None;
+    }
+    Some(Secret::new(token))
 }
 
 /// Reports every address that another one takes already.

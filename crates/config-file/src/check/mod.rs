@@ -24,7 +24,7 @@ use crate::written::{Said, Table};
 /// The checked configuration; `None` when the sink holds an error by now.
 pub(crate) fn check(root: &Table, files: &dyn Files, sink: &mut Sink) -> Option<Checked> {
     let listeners = addresses::listeners(root, sink);
-    let admin = root.table("admin").and_then(|table| addresses::admin(table, sink));
+    let admin = root.table("admin").and_then(|table| addresses::admin(table, files, sink));
     addresses::conflicts(root, sink);
     let upstreams = upstreams::upstreams(root, sink);
     let migrations: Vec<_> = root
@@ -38,6 +38,7 @@ pub(crate) fn check(root: &Table, files: &dyn Files, sink: &mut Sink) -> Option<
     nothing_to_serve(root, sink);
     let proxy = root.table("proxy").and_then(|table| proxy::proxy(table, sink));
     let log = root.table("log").and_then(proxy::log);
+    let state_dir = root.table("state").and_then(|table| proxy::state_dir(table, sink));
 
     upstreams::unused(root, sink);
 
@@ -48,7 +49,7 @@ pub(crate) fn check(root: &Table, files: &dyn Files, sink: &mut Sink) -> Option<
     Some(Checked {
         listeners,
         admin: admin?,
-        state_dir: root.table("state")?.text("dir").map(|dir| dir.value.to_owned()),
+        state_dir,
         upstreams,
         migrations: migrations.into_iter().collect::<Option<_>>()?,
         routes: routes.into_iter().collect::<Option<_>>()?,

@@ -63,10 +63,25 @@ pub(super) fn proxy(table: &Table, sink: &mut Sink) -> Option<Proxy> {
     })
 }
 
+pub(super) fn state_dir(table: &Table, sink: &mut Sink) -> Option<String> {
+    let dir = table.text("dir")?;
+    let message = "nothing is stored there in this version";
+    let diagnostic = Diagnostic::warning("no-journal", &dir.spot, message);
+    sink.push(
+        diagnostic
+            .help("after a restart `percent` and `phase` of this file hold; write there what shall stay"),
+    );
+    Some(dir.value.to_owned())
+}
+
 pub(super) fn log(table: &Table) -> Option<Log> {
     let level = table.text("level")?.value;
     let level = LogLevel::ALL.into_iter().find(|known| known.as_str() == level)?;
-    let format = if table.text("format")?.value == "json" { LogFormat::Json } else { LogFormat::Text };
+    let format = match table.text("format")?.value {
+        "json" => LogFormat::Json,
+        "text" => LogFormat::Text,
+        _ => LogFormat::Auto,
+    };
     Some(Log { level, format })
 }
 

@@ -283,7 +283,11 @@ static ADMIN: Section = Section {
 static STATE: Section = Section {
     header: "[state]",
     doc: "What outlives a restart.",
-    fields: &[optional("dir", FILE, "The directory of the journal. Left out, nothing outlives a restart.")],
+    fields: &[optional(
+        "dir",
+        FILE,
+        "The directory of the journal. This version keeps none: nothing outlives a restart.",
+    )],
     later: &[],
 };
 
@@ -368,9 +372,9 @@ static LOG: Section = Section {
         ),
         defaulted(
             "format",
-            Kind::Choice { names: &["text", "json"], later: &[] },
-            "\"text\"",
-            "How a line looks.",
+            Kind::Choice { names: &["auto", "text", "json"], later: &[] },
+            "\"auto\"",
+            "How a line looks; `auto` is text on a terminal and JSON elsewhere.",
         ),
     ],
     later: &[],

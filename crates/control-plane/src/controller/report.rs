@@ -9,7 +9,6 @@ use telemetry::{ControlFacts, MigrationFacts};
 use traffic_split::{Arm, Role};
 
 use super::{Controller, Outlets};
-use crate::event::Cause;
 use crate::handle::{ControlError, Reloaded};
 use crate::source::LoadError;
 use crate::status::{ArmStatus, MigrationStatus, ReloadStatus, Status};
@@ -69,7 +68,7 @@ impl Controller {
                 client_aborts: sum.client_aborts + leg.client_aborts,
             })
         };
-        let last_change = self.last_changes.get(name);
+        let last_changes = self.last_changes.get(name).cloned().unwrap_or_default();
         Some(MigrationStatus {
             name: name.clone(),
             old: upstream(migration.old)?,
@@ -80,8 +79,8 @@ impl Controller {
             asked_from: intent.percent_from(),
             in_force: standing.in_force(),
             measured: traffic.measure.percent(),
-            why: change::why(intent, last_change),
-            last_change: last_change.cloned(),
+            why: change::why(intent, &last_changes),
+            last_change: last_changes.latest().cloned(),
             attempt: migration.attempt,
             salt: migration.salt.clone(),
             keys: migration.keys().iter().map(ToString::to_string).collect(),
@@ -96,7 +95,7 @@ impl Controller {
     }
 
     /// Counts and tells how a reload went.
-    pub(super) fn record(&mut self, cause: &Cause, result: &Result<Reloaded, ControlError>) {
+    pub(super) fn record(&mut self, cause: &str, result: &Result<Reloaded, ControlError>) {
         let counts = &mut self.reload.counts;
         match result {
             Ok(reloaded) => {
@@ -121,7 +120,7 @@ impl Controller {
         }
     }
 
-    fn tell_reload(&self, cause: &Cause, reloaded: &Reloaded) {
+    fn tell_reload(&self, cause: &str, reloaded: &Reloaded) {
         if !reloaded.changed {
             tracing::info!(
                 generation = reloaded.generation,

@@ -28,9 +28,20 @@ fn shop(name: &str, lines: &str) -> String {
 
 fn refusal(before: &str, after: &str) -> Option<String> {
     let (before, after) = (checked("", before), checked("", after));
-    let (running, _) = read_file(&Intents::new(), &before);
-    let (next, _) = read_file(&running, &after);
-    reshuffle((&before, &running), (&after, &next)).map(|refusal| refusal.to_string())
+    let outlook = read_file((&before, &first(&before)), &Departed::default(), &after);
+    outlook.reshuffle.map(|refusal| refusal.to_string())
+}
+
+fn set(file: &Checked, percent: &str) -> Intents {
+    let mut running = first(file);
+    for intent in running.values_mut() {
+        *intent = apply(intent, &Event::PercentSet(percent.parse().unwrap())).0;
+    }
+    running
+}
+
+fn outlook(running: (&Checked, &Intents), file: &Checked) -> Outlook {
+    read_file(running, &Departed::default(), file)
 }
 
 #[test]
@@ -45,6 +56,8 @@ fn users_are_not_dealt_out_anew_by_accident() {
         (shop("shop", "percent = 5\nassign_cookie = \"cf\""), true),
         (shop("shop", "percent = 0\nkey = [\"client-ip\"]"), false),
         (shop("shop", "percent = 100\nkey = [\"client-ip\"]"), false),
+        (shop("shop", "percent = 100\nkey = [\"header:x-id\"]"), true),
+        (shop("shop", "phase = \"full\"\npercent = 5\nkey = [\"header:x-id\"]"), true),
         (shop("store", "percent = 5"), true),
         (shop("store", "percent = 5\nsalt = \"shop\""), false),
         (String::new(), false),
@@ -58,14 +71,47 @@ fn users_are_not_dealt_out_anew_by_accident() {
 #[test]
 fn what_a_person_set_survives_a_reload_and_counts_in_the_judgement() {
     let file = checked("", &shop("shop", "percent = 0"));
-    let (mut running, _) = read_file(&Intents::new(), &file);
-    let set = apply(&running["shop"], &Event::PercentSet("30".parse().unwrap())).0;
-    running.insert("shop".to_owned(), set);
+    let running = set(&file, "30");
     let other = checked("", &shop("shop", "percent = 0\nsalt = \"x\""));
-    let (next, sentences) = read_file(&running, &other);
-    assert_eq!(next["shop"].standing().in_force(), "30".parse().unwrap());
-    assert!(sentences.is_empty(), "{sentences:?}");
-    assert!(reshuffle((&file, &running), (&other, &next)).is_some());
+    let next = outlook((&file, &running), &other);
+    assert_eq!(next.intents["shop"].standing().in_force(), "30".parse().unwrap());
+    assert!(next.sentences.is_empty(), "{:?}", next.sentences);
+    assert!(next.reshuffle.is_some());
+}
+
+#[test]
+fn a_renamed_migration_goes_on_with_what_a_person_set() {
+    let file = checked("", &shop("shop", "percent = 5"));
+    let running = set(&file, "50");
+    let moved = |text: &str| text.replace("old = \"a\"", "old = \"c\"");
+    let renamed = shop("store", "percent = 5\nsalt = \"shop\"");
+    for after in [renamed.clone(), moved(&renamed)] {
+        let next = outlook((&file, &running), &checked("", &after));
+        assert_eq!(next.intents["store"].standing().in_force(), "50".parse().unwrap());
+        assert_eq!(next.sentences, ["store: continues shop, 50 % of the users get new"]);
+        assert_eq!(next.renamed, [("store".to_owned(), "shop".to_owned())]);
+        assert!(next.reshuffle.is_none() && next.gone.is_empty());
+    }
+    // Judged by what is in force, not by what the file says.
+    let zero = checked("", &shop("shop", "percent = 0"));
+    let resalted = checked("", &shop("store", "percent = 0"));
+    assert!(outlook((&zero, &set(&zero, "50")), &resalted).reshuffle.is_some());
+    // What the file says otherwise than last time is an intent, under whatever name.
+    let ten = checked("", &shop("store", "percent = 10\nsalt = \"shop\""));
+    assert_eq!(outlook((&file, &running), &ten).intents["store"].standing().asked, "10".parse().unwrap());
+}
+
+#[test]
+fn other_trusted_proxies_are_other_client_addresses() {
+    let migration = shop("shop", "percent = 5\nkey = [\"client-ip\"]");
+    let before = checked("[proxy]\ntrusted_proxies = [\"10.0.0.0/8\", \"192.0.2.0/24\"]", &migration);
+    let running = first(&before);
+    let judged = |trusted: &str| {
+        let file = checked(&format!("[proxy]\ntrusted_proxies = [{trusted}]"), &migration);
+        outlook((&before, &running), &file).reshuffle.is_some()
+    };
+    assert!(judged("\"10.0.0.0/8\""));
+    assert!(!judged("\"192.0.2.0/24\", \"10.0.0.0/8\""), "the order says nothing");
 }
 
 #[test]
@@ -93,16 +139,41 @@ fn what_cannot_change_live_is_said() {
 
 #[test]
 fn sentences_tell_what_a_file_changes() {
-    let (running, first) = read_file(&Intents::new(), &checked("", &shop("shop", "percent = 5")));
-    assert_eq!(first, ["shop: new migration in phase canary, 5 % of the users get new"]);
-    let (_, second) = read_file(&running, &checked("", &shop("shop", "percent = 10")));
+    let empty = checked("", "");
+    let file = checked("", &shop("shop", "percent = 5"));
+    let begun = outlook((&empty, &Intents::new()), &file);
+    assert_eq!(begun.sentences, ["shop: new migration in phase canary, 5 % of the users get new"]);
+    let running = (&file, &begun.intents);
     assert_eq!(
-        second,
+        outlook(running, &checked("", &shop("shop", "percent = 10"))).sentences,
         [
             "shop: 10 % is asked for instead of 5 %, by the file",
             "shop: 10 % of the users get new instead of 5 %"
         ]
     );
-    let (_, third) = read_file(&running, &checked("", ""));
-    assert_eq!(third, ["shop: the migration is gone from the file"]);
+    assert_eq!(outlook(running, &empty).sentences, ["shop: the migration is gone from the file"]);
+}
+
+#[test]
+fn another_token_in_the_same_file_is_said_without_showing_it() {
+    struct OneFile(&'static str);
+    impl config_file::Files for OneFile {
+        fn read(&self, _: &str) -> Result<String, String> {
+            Ok(self.0.to_owned())
+        }
+    }
+    let file = |token| {
+        let text = "[admin]\ntoken_file = \"token\"\n[[listener]]\nlisten = \"127.0.0.1:1\"\n\
+             [upstream.a]\nendpoints = [\"http://127.0.0.1:2\"]\n\
+             [route.all]\nmatch = [{ path = \"/*\" }]\nto = \"a\"\n";
+        config_file::parse(text, "test.toml", &|_| None, &OneFile(token)).checked.unwrap()
+    };
+    let first = file("correct-horse-battery");
+    assert!(
+        needs_restart(&first, 1, &file("correct-horse-battery\n")).iter().all(|line| !line.contains("token"))
+    );
+    let lines = needs_restart(&first, 1, &file("staple-correct-horse"));
+    let said = "admin.token_file: running with the token it held at the start, file says another one";
+    assert!(lines.iter().any(|line| line == said), "{lines:?}");
+    assert!(!format!("{first:?}").contains("horse"));
 }

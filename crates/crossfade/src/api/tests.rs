@@ -37,9 +37,25 @@ fn the_configuration_says_where_the_api_is() {
     assert_eq!(found("[admin]\nlisten = \"127.0.0.1:9955\"\n[broken]").unwrap(), "127.0.0.1:9955");
     assert_eq!(found("[admin]\nlisten = \"0.0.0.0:9955\"").unwrap(), "127.0.0.1:9955");
     assert_eq!(found("[admin]\nlisten = \"[::]:9955\"").unwrap(), "[::1]:9955");
-    assert_eq!(found("this is not toml").unwrap(), "127.0.0.1:9900");
+    assert_eq!(found("[broken]").unwrap(), "127.0.0.1:9900");
+    assert_eq!(found("[broken]\n[admin]\nlog = 1").unwrap(), "127.0.0.1:9900");
     assert!(matches!(found("[admin]\nlisten = \"127.0.0.1:0\""), Err(CallError::Usage(_))));
     assert!(matches!(AdminTable::read(Some(Path::new("/nowhere.toml"))), Err(CallError::Usage(_))));
+}
+
+#[test]
+fn an_address_that_is_not_certain_is_not_guessed() {
+    for text in [
+        "this is not toml",
+        "[admin]\nlisten = \"127.0.0.1:9955\"\n[broken",
+        "[admin]\nlisten = \"${ADMIN}\"\n[broken]",
+        "[admin]\nlisten = 9955",
+        "admin = \"127.0.0.1:9955\"",
+    ] {
+        let Err(CallError::Usage(sentence)) = found(text) else { panic!("{text}") };
+        let end = "cannot be read for [admin].listen; say where the proxy is with --admin";
+        assert!(sentence.ends_with(end), "{sentence}");
+    }
 }
 
 #[test]
