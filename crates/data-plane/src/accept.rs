@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::task::JoinHandle;
 
-use crate::client;
+use crate::client::{self, Client};
 use crate::proxy::Command;
 use crate::worker::{Parts, Worker};
 
@@ -170,22 +170,21 @@ fn spawn(worker: &Rc<Worker>, stream: std::net::TcpStream, peer: SocketAddr) {
 }
 
 fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
-    let open = Open::new(worker);
-    let worker = worker.clone();
-    tokio::task::spawn_local(async move {
-        let _open = open;
-        client::serve(worker, stream, peer).await;
-    });
+    tokio::task::spawn_local(client::serve(Client::new(Open::new(worker), stream, peer)));
 }
 
 /// Counts one connection for as long as it lives.
-struct Open(Rc<Worker>);
+pub(crate) struct Open(Rc<Worker>);
 
 impl Open {
     fn new(worker: &Rc<Worker>) -> Open {
         worker.cells.connections_accepted.inc();
         worker.loads.opened(worker.index);
         Open(worker.clone())
+    }
+
+    pub(crate) fn worker(&self) -> Rc<Worker> {
+        self.0.clone()
     }
 }
 

@@ -114,7 +114,7 @@ impl H1Exchange<'_> {
             if !self.scratch.response.is_interim() {
                 break;
             }
-            self.pass_interim(plan).await?;
+            Box::pin(self.pass_interim(plan)).await?;
         }
         let status = self.scratch.response.status();
         let unasked = status == 101 && !self.upgrade_was_asked();
