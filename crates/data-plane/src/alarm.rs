@@ -60,8 +60,10 @@ impl Alarms {
         let held_up_ms = (now_ms - self.now_ms.get()).saturating_sub(2 * TICK_MS);
         self.now_ms.set(now_ms);
         for state in self.set.borrow().iter() {
-            // What was set meanwhile was reckoned from a clock that stood.
-            state.deadline_ms.set(state.deadline_ms.get().saturating_add(held_up_ms));
+            if held_up_ms > 0 {
+                // What was set meanwhile was reckoned from a clock that stood.
+                state.deadline_ms.set(state.deadline_ms.get().saturating_add(held_up_ms));
+            }
             if state.deadline_ms.get() <= now_ms
                 && let Some(waker) = state.waker.borrow_mut().take()
             {
