@@ -71,12 +71,13 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     load_with_content(path).1
 }
 
-/// Reads the configuration at `path` and gives what came of the check, good or bad. Blocks.
+/// Reads the configuration at `path` and gives what came of the check, good or bad. Blocks, also on a pipe, since a
+/// person who asks for a check may well have one in hand.
 ///
 /// # Errors
 /// When the file cannot be read.
 pub fn read(path: &Path) -> Result<Outcome, LoadError> {
-    parse(path).0.map(|(outcome, _)| outcome)
+    parse(path, Patience::Pipes).0.map(|(outcome, _)| outcome)
 }
 
 /// The file that a configuration at `config` names as `named`: relative to the configuration's own directory.
@@ -87,7 +88,7 @@ pub fn resolve(config: &Path, named: &str) -> PathBuf {
 
 /// As [`load`], with the mark of what was read also when it was refused.
 pub(crate) fn load_with_content(path: &Path) -> (Content, Result<Loaded, LoadError>) {
-    let (parsed, content) = parse(path);
+    let (parsed, content) = parse(path, Patience::Files);
     let loaded = parsed.and_then(|(outcome, content)| {
         let warnings = outcome.diagnostics.iter().filter(|found| found.severity == Severity::Warning);
         let warnings: Vec<String> = warnings.map(|warning| sentence(path, warning)).collect();
@@ -115,7 +116,7 @@ pub(crate) struct Content {
 impl Content {
     /// The present content of the same files. Blocks.
     pub(crate) fn again(&self, path: &Path) -> Content {
-        let text = read_text(path, MAX_CONFIG_BYTES);
+        let text = read_text(path, MAX_CONFIG_BYTES, Patience::Files);
         let files = self.files.iter().map(|file| (file.clone(), read_named(path, file))).collect();
         Content::of(&text, &files)
     }
@@ -147,8 +148,8 @@ impl Content {
 
 type Parsed = Result<(Outcome, Content), LoadError>;
 
-fn parse(path: &Path) -> (Parsed, Content) {
-    let text = read_text(path, MAX_CONFIG_BYTES);
+fn parse(path: &Path, patience: Patience) -> (Parsed, Content) {
+    let text = read_text(path, MAX_CONFIG_BYTES, patience);
     let files = Recorder { config: path, seen: RefCell::default() };
     let outcome = text.as_ref().ok().map(|text| {
         config_file::parse(text, &path.display().to_string(), &|name| std::env::var(name).ok(), &files)
@@ -178,16 +179,26 @@ impl Files for Recorder<'_> {
 }
 
 fn read_named(config: &Path, named: &str) -> Result<String, String> {
-    read_text(&resolve(config, named), MAX_KEY_FILE_BYTES)
+    read_text(&resolve(config, named), MAX_KEY_FILE_BYTES, Patience::Files)
 }
 
-fn read_text(path: &Path, max_bytes: u64) -> Result<String, String> {
+/// What may be waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// Only what is there: a running proxy must not hang on a pipe.
+    Files,
+    /// Whoever writes into a pipe, too.
+    Pipes,
+}
+
+fn read_text(path: &Path, max_bytes: u64, patience: Patience) -> Result<String, String> {
     let read = || -> io::Result<Vec<u8>> {
         // Without blocking: to open a pipe would otherwise wait for somebody to write into it.
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let waits = if patience == Patience::Pipes { OFlags::empty() } else { OFlags::NONBLOCK };
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | waits;
         let file = File::from(open(path, flags, Mode::empty())?);
         let kind = file.metadata()?.file_type();
-        if !kind.is_file() && !kind.is_dir() {
+        if !kind.is_file() && !kind.is_dir() && patience == Patience::Files {
             return Err(io::Error::other("it is not a regular file"));
         }
         let mut bytes = Vec::new();

@@ -21,6 +21,15 @@ fn check(text: &str) -> Outcome {
 }
 
 #[test]
+fn check_reads_what_a_pipe_brings() {
+    let mut check = Command::new("sh");
+    check.args(["-c", "printf 'nonsense = 1' | \"$1\" check /dev/stdin", "sh"]).arg(crossfade_binary());
+    let outcome = Outcome::of(&mut check);
+    assert_eq!(outcome.code, 2);
+    assert!(outcome.stderr.contains("unknown-key"), "{outcome:?}");
+}
+
+#[test]
 fn check_accepts_and_refuses() {
     let good = Config::single(free_port()).percent("12.5").to_string();
     let accepted = check(&good);
