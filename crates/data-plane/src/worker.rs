@@ -268,49 +268,43 @@ impl Site {
 
     /// Writes the access log's line for a request that nothing matches.
     pub(crate) fn log_unmatched(&self, scratch: &Scratch) {
-        let head = scratch.logged.as_slice();
-        let entry = AccessEntry {
-            client: scratch.facts.client_ip,
-            method: scratch.request.method().of(head),
-            host: scratch.facts.host.of(head),
-            path: scratch.path(head),
-            status: Some(404),
-            refused: Some("no-route"),
-            request_id: &scratch.request_id,
-            user_agent: scratch.request.find(head, "user-agent", 0),
-            ..AccessEntry::EMPTY
-        };
+        let entry = AccessEntry { status: Some(404), refused: Some("no-route"), ..entry_of(scratch) };
         self.worker.access_log.log(self.worker.index, &entry);
     }
 
     /// Writes one line of the access log.
     pub(crate) fn log(&self, scratch: &Scratch, plan: &Plan, observed: &Observation, body_bytes: [u64; 2]) {
-        let head = scratch.logged.as_slice();
         let migration = plan.migration.and_then(|index| self.view.snapshot.migrations.get(index));
         let upstream = self.view.snapshot.upstreams.get(plan.upstream);
-        self.worker.access_log.log(
-            self.worker.index,
-            &AccessEntry {
-                client: scratch.facts.client_ip,
-                method: scratch.request.method().of(head),
-                host: scratch.facts.host.of(head),
-                path: scratch.path(head),
-                status: observed.client_status,
-                duration: observed.total,
-                to_head: observed.status.map(|_| observed.to_head),
-                request_body_bytes: body_bytes[0],
-                response_body_bytes: body_bytes[1],
-                migration: migration.map(|one| one.name.as_str()),
-                route: if migration.is_none() { upstream.map(|one| one.name.as_str()) } else { None },
-                arm: plan.arm,
-                reason: plan.assignment.as_ref().map(|one| one.reason.as_str()),
-                failure: observed.failure,
-                refused: None,
-                client_aborted: observed.client_aborted,
-                request_id: &scratch.request_id,
-                user_agent: scratch.request.find(head, "user-agent", 0),
-            },
-        );
+        let entry = AccessEntry {
+            status: observed.client_status,
+            duration: observed.total,
+            to_head: observed.status.map(|_| observed.to_head),
+            request_body_bytes: body_bytes[0],
+            response_body_bytes: body_bytes[1],
+            migration: migration.map(|one| one.name.as_str()),
+            route: if migration.is_none() { upstream.map(|one| one.name.as_str()) } else { None },
+            arm: plan.arm,
+            reason: plan.assignment.as_ref().map(|one| one.reason.as_str()),
+            failure: observed.failure,
+            client_aborted: observed.client_aborted,
+            ..entry_of(scratch)
+        };
+        self.worker.access_log.log(self.worker.index, &entry);
+    }
+}
+
+/// What the access log tells of a request itself, whatever becomes of it.
+fn entry_of(scratch: &Scratch) -> AccessEntry<'_> {
+    let head = scratch.logged.as_slice();
+    AccessEntry {
+        client: scratch.facts.client_ip,
+        method: scratch.request.method().of(head),
+        host: scratch.facts.host.of(head),
+        path: scratch.path(head),
+        request_id: &scratch.request_id,
+        user_agent: scratch.request.find(head, "user-agent", 0),
+        ..AccessEntry::EMPTY
     }
 }
 
