@@ -94,7 +94,7 @@ pub(crate) fn admit(
 
 fn split_target(head: &[u8], target: Span) -> (Span, Option<Span>) {
     let bytes = target.of(head);
-    match bytes.iter().position(|&byte| byte == b'?') {
+    match memchr::memchr(b'?', bytes) {
         None => (target, None),
         Some(at) => {
             let at = target.start.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));

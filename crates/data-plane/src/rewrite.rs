@@ -7,7 +7,7 @@
 use std::io::Write;
 use std::net::IpAddr;
 
-use http1_codec::{FieldId, Framing, HeadWriter, ResponseHead, Version, reason_phrase};
+use http1_codec::{FieldId, Framing, HeadWriter, ResponseHead, Version, dashed, reason_phrase};
 
 use crate::scratch::Scratch;
 
@@ -82,11 +82,10 @@ fn speaks_for_us(name: &[u8], forcing: &[String], peer_trusted: bool) -> bool {
         (forwarded && !peer_trusted)
             || forcing.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
     };
-    if !name.contains(&b'_') {
-        return is_reserved(name);
+    match dashed(name) {
+        None => is_reserved(name),
+        Some(dashed) => FieldId::of(&dashed) != FieldId::Other || is_reserved(&dashed),
     }
-    let dashed: Vec<u8> = name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect();
-    FieldId::of(&dashed) != FieldId::Other || is_reserved(&dashed)
 }
 
 /// The protocol that the client wants to change to, unless it is HTTP/2: a tunnel would let requests pass unseen.
@@ -145,18 +144,20 @@ fn way_of_the_request(writer: &mut HeadWriter<'_>, scratch: &Scratch, head: &[u8
             writer.field(name, &before);
         }
     }
-    let [open, close]: [&[u8]; 2] =
-        if facts.peer_ip.is_ipv4() { [b"for=", b""] } else { [b"for=\"[", b"]\""] };
-    let [before_host, after_host]: [&[u8]; 2] =
-        if host.is_empty() { [b"", b""] } else { [b";host=\"", b"\""] };
     let before = kept(FieldId::Forwarded);
     let [before, comma]: [&[u8]; 2] = match &before {
         Some(before) => [before, b", "],
         None => [b"", b""],
     };
-    let proto = b";proto=http";
-    let parts = [before, comma, open, peer, close, before_host, host, after_host, proto];
-    writer.field_of("Forwarded", &parts);
+    let v4 = facts.peer_ip.is_ipv4();
+    let by: &[u8] = if v4 { b"for=" } else { b"for=\"[" };
+    let [named, proto]: [&[u8]; 2] = match (v4, host.is_empty()) {
+        (true, false) => [b";host=\"", b"\";proto=http"],
+        (false, false) => [b"]\";host=\"", b"\";proto=http"],
+        (true, true) => [b"", b";proto=http"],
+        (false, true) => [b"]\"", b";proto=http"],
+    };
+    writer.field_of("Forwarded", &[before, comma, by, peer, named, host, proto]);
 }
 
 /// The values of all fields of one kind as one list, `None` when there is none.
@@ -187,19 +188,21 @@ fn ip_text(room: &mut [u8; 48], ip: IpAddr) -> &[u8] {
     };
     // By hand, since the formatting machinery costs more than the rest of the line.
     let mut length = 0;
+    let mut push = |byte: u8| {
+        room[length] = byte;
+        length += 1;
+    };
     for (at, octet) in v4.octets().into_iter().enumerate() {
-        let digits = [octet / 100, octet / 10 % 10, octet % 10].map(|digit| digit + b'0');
-        let skipped = if octet >= 100 {
-            0
-        } else if octet >= 10 {
-            1
-        } else {
-            2
-        };
-        for digit in digits.into_iter().skip(skipped).chain((at < 3).then_some(b'.')) {
-            room[length] = digit;
-            length += 1;
+        if at > 0 {
+            push(b'.');
         }
+        if octet >= 100 {
+            push(b'0' + octet / 100);
+        }
+        if octet >= 10 {
+            push(b'0' + octet / 10 % 10);
+        }
+        push(b'0' + octet % 10);
     }
     &room[..length]
 }

@@ -11,9 +11,14 @@ use crate::chars::is_host_byte;
 /// Stricter than the grammar where readers disagree: no empty host or port, no commas, no percent-encoding,
 /// an address in brackets must be an IPv6 address, and a port must fit 16 bits.
 pub(crate) fn check_authority(authority: &[u8]) -> Result<(), Reason> {
-    if authority.contains(&b'@') {
-        return Err(Reason::Userinfo);
-    }
+    check_host_and_port(authority).map_err(
+        |reason| {
+            if authority.contains(&b'@') { Reason::Userinfo } else { reason }
+        },
+    )
+}
+
+fn check_host_and_port(authority: &[u8]) -> Result<(), Reason> {
     let port = if let [b'[', literal @ ..] = authority {
         let end = literal.iter().position(|&byte| byte == b']').ok_or(Reason::HostInvalid)?;
         let (address, rest) = literal.split_at_checked(end).ok_or(Reason::HostInvalid)?;

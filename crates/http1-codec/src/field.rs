@@ -1,5 +1,7 @@
 //! One field line, and the names that a proxy acts on.
 
+use alloc::vec::Vec;
+
 use crate::Span;
 
 /// A field line of a head.
@@ -71,8 +73,8 @@ impl FieldId {
     pub fn of(name: &[u8]) -> Self {
         let Some(first) = name.first() else { return Self::Other };
         let first = first.to_ascii_lowercase();
-        for &(candidate, id) in candidates(name.len()) {
-            if candidate.first() == Some(&first) && is_name(candidate, name) {
+        for &(candidate, id) in candidates(name.len(), first) {
+            if is_name(candidate, name) {
                 return id;
             }
         }
@@ -105,6 +107,14 @@ impl FieldId {
     }
 }
 
+/// `name` with each `_` as `-`, `None` where it has none. Many application servers read the two alike, as CGI did, so a
+/// name that is reserved in one spelling has to be so in the other.
+#[must_use]
+pub fn dashed(name: &[u8]) -> Option<Vec<u8>> {
+    memchr::memchr(b'_', name)?;
+    Some(name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect())
+}
+
 const PREFIX: &[u8] = b"crossfade";
 
 /// Whether `name` is `candidate` in any case; both have the same length. Eight bytes at a time, since this runs for
@@ -112,49 +122,52 @@ const PREFIX: &[u8] = b"crossfade";
 /// or `-` by it is no token character.
 #[inline]
 fn is_name(candidate: &[u8], name: &[u8]) -> bool {
-    let ((wide, rest), (name_wide, name_rest)) = (candidate.as_chunks::<8>(), name.as_chunks::<8>());
     let small = |eight: &[u8; 8]| u64::from_ne_bytes(*eight) | 0x2020_2020_2020_2020;
-    wide.iter().zip(name_wide).all(|(ours, theirs)| u64::from_ne_bytes(*ours) == small(theirs))
-        && rest.eq_ignore_ascii_case(name_rest)
+    // The last eight overlap the ones before them, so that there is no remainder to go through.
+    let (Some(end), Some(name_end)) = (candidate.last_chunk::<8>(), name.last_chunk::<8>()) else {
+        return candidate.eq_ignore_ascii_case(name);
+    };
+    let (wide, name_wide) = (candidate.as_chunks::<8>().0, name.as_chunks::<8>().0);
+    u64::from_ne_bytes(*end) == small(name_end)
+        && wide.iter().zip(name_wide).all(|(ours, theirs)| u64::from_ne_bytes(*ours) == small(theirs))
 }
 
-/// The names of one length, in lower case.
+/// The names of one length that begin with one letter, in lower case.
 #[inline]
-fn candidates(name_bytes: usize) -> &'static [(&'static [u8], FieldId)] {
-    match name_bytes {
-        2 => &[(b"te", FieldId::Te)],
-        3 => &[(b"via", FieldId::Via)],
-        4 => &[(b"host", FieldId::Host), (b"date", FieldId::Date)],
-        6 => &[(b"cookie", FieldId::Cookie), (b"server", FieldId::Server), (b"expect", FieldId::Expect)],
-        7 => &[(b"upgrade", FieldId::Upgrade), (b"trailer", FieldId::Trailer)],
-        8 => &[(b"location", FieldId::Location)],
-        9 => &[(b"forwarded", FieldId::Forwarded), (b"x-real-ip", FieldId::XRealIp)],
-        10 => &[
-            (b"connection", FieldId::Connection),
-            (b"set-cookie", FieldId::SetCookie),
-            (b"keep-alive", FieldId::KeepAlive),
-        ],
-        11 => &[(b"traceparent", FieldId::Traceparent), (b"retry-after", FieldId::RetryAfter)],
-        12 => &[
-            (b"content-type", FieldId::ContentType),
-            (b"x-request-id", FieldId::XRequestId),
-            (b"max-forwards", FieldId::MaxForwards),
-        ],
-        13 => &[(b"authorization", FieldId::Authorization)],
-        14 => &[(b"content-length", FieldId::ContentLength)],
-        15 => &[(b"x-forwarded-for", FieldId::XForwardedFor)],
-        16 => &[
-            (b"x-forwarded-host", FieldId::XForwardedHost),
-            (b"x-forwarded-port", FieldId::XForwardedPort),
-            (b"content-encoding", FieldId::ContentEncoding),
-            (b"proxy-connection", FieldId::ProxyConnection),
-        ],
-        17 => &[
-            (b"transfer-encoding", FieldId::TransferEncoding),
-            (b"x-forwarded-proto", FieldId::XForwardedProto),
-        ],
-        18 => &[(b"proxy-authenticate", FieldId::ProxyAuthenticate)],
-        19 => &[(b"proxy-authorization", FieldId::ProxyAuthorization)],
+fn candidates(name_bytes: usize, first: u8) -> &'static [(&'static [u8], FieldId)] {
+    match (name_bytes, first) {
+        (2, b't') => &[(b"te", FieldId::Te)],
+        (3, b'v') => &[(b"via", FieldId::Via)],
+        (4, b'h') => &[(b"host", FieldId::Host)],
+        (4, b'd') => &[(b"date", FieldId::Date)],
+        (6, b'c') => &[(b"cookie", FieldId::Cookie)],
+        (6, b's') => &[(b"server", FieldId::Server)],
+        (6, b'e') => &[(b"expect", FieldId::Expect)],
+        (7, b'u') => &[(b"upgrade", FieldId::Upgrade)],
+        (7, b't') => &[(b"trailer", FieldId::Trailer)],
+        (8, b'l') => &[(b"location", FieldId::Location)],
+        (9, b'f') => &[(b"forwarded", FieldId::Forwarded)],
+        (9, b'x') => &[(b"x-real-ip", FieldId::XRealIp)],
+        (10, b'c') => &[(b"connection", FieldId::Connection)],
+        (10, b's') => &[(b"set-cookie", FieldId::SetCookie)],
+        (10, b'k') => &[(b"keep-alive", FieldId::KeepAlive)],
+        (11, b't') => &[(b"traceparent", FieldId::Traceparent)],
+        (11, b'r') => &[(b"retry-after", FieldId::RetryAfter)],
+        (12, b'c') => &[(b"content-type", FieldId::ContentType)],
+        (12, b'x') => &[(b"x-request-id", FieldId::XRequestId)],
+        (12, b'm') => &[(b"max-forwards", FieldId::MaxForwards)],
+        (13, b'a') => &[(b"authorization", FieldId::Authorization)],
+        (14, b'c') => &[(b"content-length", FieldId::ContentLength)],
+        (15, b'x') => &[(b"x-forwarded-for", FieldId::XForwardedFor)],
+        (16, b'x') => {
+            &[(b"x-forwarded-host", FieldId::XForwardedHost), (b"x-forwarded-port", FieldId::XForwardedPort)]
+        }
+        (16, b'c') => &[(b"content-encoding", FieldId::ContentEncoding)],
+        (16, b'p') => &[(b"proxy-connection", FieldId::ProxyConnection)],
+        (17, b't') => &[(b"transfer-encoding", FieldId::TransferEncoding)],
+        (17, b'x') => &[(b"x-forwarded-proto", FieldId::XForwardedProto)],
+        (18, b'p') => &[(b"proxy-authenticate", FieldId::ProxyAuthenticate)],
+        (19, b'p') => &[(b"proxy-authorization", FieldId::ProxyAuthorization)],
         _ => &[],
     }
 }
@@ -164,15 +177,29 @@ mod tests {
     use super::{FieldId, candidates};
 
     #[test]
-    fn candidates_stand_under_their_own_length() {
+    fn candidates_stand_under_their_own_length_and_letter() {
+        let mut known = 0;
         for name_bytes in 0..64 {
-            for &(name, id) in candidates(name_bytes) {
-                assert_eq!(name.len(), name_bytes, "{id:?}");
-                assert_eq!(FieldId::of(name), id);
-                assert_eq!(FieldId::of(&name.to_ascii_uppercase()), id);
-                assert!((id as u8) < 64, "fits a set of 64 bits");
+            for first in 0..=u8::MAX {
+                for &(name, id) in candidates(name_bytes, first) {
+                    assert_eq!((name.len(), name[0]), (name_bytes, first), "{id:?}");
+                    assert_eq!(FieldId::of(name), id);
+                    assert_eq!(FieldId::of(&name.to_ascii_uppercase()), id);
+                    assert!((id as u8) < 64, "fits a set of 64 bits");
+                    for at in 0..name.len() {
+                        let mut other = name.to_vec();
+                        other[at] = if other[at] == b'q' { b'w' } else { b'q' };
+                        assert_eq!(FieldId::of(&other), FieldId::Other, "{}", other.escape_ascii());
+                    }
+                    known += 1;
+                }
             }
         }
+        assert_eq!(
+            known,
+            FieldId::Crossfade as u8 - 1,
+            "each identifier but the first and the last has one name"
+        );
     }
 
     #[test]

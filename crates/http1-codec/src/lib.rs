@@ -36,7 +36,7 @@ mod writer;
 
 pub use body::{BodyDecoder, Piece};
 pub use chars::is_token;
-pub use field::{Field, FieldId};
+pub use field::{Field, FieldId, dashed};
 pub use phrase::reason_phrase;
 pub use reason::{Reason, Reject};
 pub use request::RequestHead;

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::chars::is_text_byte;
 use crate::fields::why_refused;
-use crate::{FIELDS_MAX, FieldId, Limits, Reason, Reject, SECTION_BYTES_MAX, Span, is_token};
+use crate::{FIELDS_MAX, FieldId, Limits, Reason, Reject, SECTION_BYTES_MAX, Span, dashed, is_token};
 
 /// The trailers of one body, validated like the fields of a head.
 #[derive(Clone, Debug, Default)]
@@ -137,9 +137,7 @@ impl Section {
 /// content: framing, routing, request modifiers, authentication, response controls and what says how to read
 /// the content (RFC 9110 section 6.5.1), nor those that a proxy vouches for.
 pub(crate) fn may_be_trailer(name: &[u8]) -> bool {
-    // Many application servers cannot tell `_` from `-`.
-    if name.contains(&b'_') {
-        let dashed: Vec<u8> = name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect();
+    if let Some(dashed) = dashed(name) {
         return may_be_trailer(&dashed);
     }
     const FORBIDDEN: &[&[u8]] = &[

@@ -95,7 +95,7 @@ impl<'a> HeadWriter<'a> {
         self.flush();
         push_name(self.out, name.as_bytes());
         self.out.extend_from_slice(b": ");
-        for part in parts {
+        for part in parts.iter().filter(|part| !part.is_empty()) {
             push_text(self.out, part);
         }
         self.out.extend_from_slice(b"\r\n");
@@ -166,14 +166,22 @@ pub fn write_last_chunk(out: &mut Vec<u8>, trailers: Option<&Trailers>) {
 #[inline]
 fn push_text(out: &mut Vec<u8>, text: &[u8]) {
     debug_assert!(text.iter().all(|&byte| is_text_byte(byte)), "controls in a line: {}", text.escape_ascii());
-    push_harmless(out, text, |byte| (byte < b' ') & (byte != b'\t'), b' ');
+    let start = out.len();
+    out.extend_from_slice(text);
+    if any_below::<b' '>(text) {
+        replace(out, start, |byte| byte < b' ' && byte != b'\t', b' ');
+    }
 }
 
 /// Appends a method or a field name; a byte that would end the name or the line becomes an underscore.
 #[inline]
 fn push_name(out: &mut Vec<u8>, name: &[u8]) {
     debug_assert!(is_token(name), "not a token: {}", name.escape_ascii());
-    push_harmless(out, name, |byte| (byte <= b' ') | (byte == b':'), b'_');
+    let start = out.len();
+    out.extend_from_slice(name);
+    if any_below::<b'!'>(name) {
+        replace(out, start, |byte| byte <= b' ', b'_');
+    }
 }
 
 /// Appends a request target; a byte that would end the target or the line becomes an underscore.
@@ -181,24 +189,32 @@ fn push_name(out: &mut Vec<u8>, name: &[u8]) {
 fn push_target(out: &mut Vec<u8>, target: &[u8]) {
     let may_stand = |&byte: &u8| is_path_byte(byte) || byte == b'?';
     debug_assert!(target.iter().all(may_stand), "not a request target: {}", target.escape_ascii());
-    push_harmless(out, target, |byte| byte <= b' ', b'_');
-}
-
-/// Appends bytes that were checked where they came from. What could make two lines or words of one is looked
-/// for all the same, as nothing after this would stop it.
-#[inline]
-fn push_harmless(out: &mut Vec<u8>, bytes: &[u8], is_harmful: impl Fn(u8) -> bool, substitute: u8) {
     let start = out.len();
-    out.extend_from_slice(bytes);
-    // Without a branch inside, so that it is compiled to wide instructions.
-    if bytes.iter().fold(false, |harmful, &byte| harmful | is_harmful(byte)) {
-        replace(out.get_mut(start..).unwrap_or_default(), is_harmful, substitute);
+    out.extend_from_slice(target);
+    if any_below::<b'!'>(target) {
+        replace(out, start, |byte| byte <= b' ', b'_');
     }
 }
 
+/// Whether any byte is below `LIMIT`, which is at most 128. The bytes were checked where they came from, but nothing
+/// after this would stop what could make two lines or words of one; so this looks again, eight bytes at a time.
+#[inline]
+fn any_below<const LIMIT: u8>(bytes: &[u8]) -> bool {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let limits = u64::from_ne_bytes([LIMIT; 8]);
+    // A byte from `LIMIT` on cannot borrow from its neighbour unless that neighbour is below it.
+    let below = |eight: &[u8; 8]| {
+        let eight = u64::from_ne_bytes(*eight);
+        eight.wrapping_sub(limits) & !eight & HIGH
+    };
+    let Some(end) = bytes.last_chunk::<8>() else { return bytes.iter().any(|&byte| byte < LIMIT) };
+    bytes.as_chunks::<8>().0.iter().fold(below(end), |found, eight| found | below(eight)) != 0
+}
+
 #[cold]
-fn replace(bytes: &mut [u8], is_harmful: impl Fn(u8) -> bool, substitute: u8) {
-    bytes.iter_mut().filter(|byte| is_harmful(**byte)).for_each(|byte| *byte = substitute);
+fn replace(out: &mut [u8], start: usize, is_harmful: impl Fn(u8) -> bool, substitute: u8) {
+    let bytes = out.iter_mut().skip(start);
+    bytes.filter(|byte| is_harmful(**byte)).for_each(|byte| *byte = substitute);
 }
 
 fn push_decimal(out: &mut Vec<u8>, number: u64) {

@@ -18,8 +18,9 @@ impl Controller {
     /// Makes the status and the metrics' facts anew and leaves them for readers.
     pub(super) fn renew(&self, outlets: &Outlets) -> Arc<Status> {
         let status = Arc::new(self.status());
-        outlets.status.send_replace(Arc::clone(&status));
+        // First, so that whoever was woken by the status finds the metrics telling the same.
         self.telemetry.publish_facts(facts(&status));
+        outlets.status.send_replace(Arc::clone(&status));
         status
     }
 

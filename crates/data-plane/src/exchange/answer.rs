@@ -21,9 +21,10 @@ impl H1Exchange<'_> {
         let framing = self.scratch.response.framing(self.scratch.request.is_head());
         let outgoing = if form.chunked { Outgoing::Chunked } else { Outgoing::Plain };
         buffer.consume(self.scratch.response.head_len());
-        let mut answer = Transfer::new(framing, outgoing, &self.site.view.answer_limits);
-        answer.begin(buffer, &self.scratch.answer)?;
-        self.scratch.legs.answer = Some(answer);
+        let scratch = &mut *self.scratch;
+        let answer =
+            scratch.legs.answer.insert(Transfer::new(framing, outgoing, &self.site.view.answer_limits));
+        answer.begin(buffer, &scratch.answer)?;
         self.release_upstream();
         self.set_alarm(plan.timeouts.idle_ms);
         Ok(form)

@@ -81,10 +81,10 @@ impl H1Exchange<'_> {
         buffer.consume(self.scratch.request.head_len());
         let framing = self.scratch.request.framing();
         let outgoing = if framing == Framing::Chunked { Outgoing::Chunked } else { Outgoing::Plain };
-        let mut transfer = Transfer::new(framing, outgoing, &view.limits);
-        let begun = transfer.begin(buffer, &self.scratch.sent);
-        self.scratch.legs.request = Some(transfer);
-        self.scratch.legs.request_given_up = false;
+        let scratch = &mut *self.scratch;
+        let transfer = scratch.legs.request.insert(Transfer::new(framing, outgoing, &view.limits));
+        let begun = transfer.begin(buffer, &scratch.sent);
+        scratch.legs.request_given_up = false;
         if let Err(reject) = begun {
             self.scratch.legs.refusal = Some(Refusal::Malformed(reject));
             return Err(Stop::Client);

@@ -87,9 +87,12 @@ fn targets_without_a_path_are_completed() {
 
 #[test]
 fn what_would_split_a_message_is_replaced() {
-    let mut out = Vec::new();
-    push_harmless(&mut out, b"a\r\nset-cookie: b\0\t\xe9", |byte| (byte < b' ') & (byte != b'\t'), b' ');
-    assert_eq!(out, b"a  set-cookie: b \t\xe9");
+    let mut out = b"\r\n".to_vec();
+    replace(&mut out, 2, |byte| byte < b' ', b'_');
+    assert_eq!(out, b"\r\n", "what stood there before stays");
+    out.extend_from_slice(b"a\r\nset-cookie: b\0\xe9");
+    replace(&mut out, 2, |byte| byte < b' ', b'_');
+    assert_eq!(out, b"\r\na__set-cookie: b_\xe9");
 }
 
 #[test]
@@ -111,7 +114,25 @@ fn release_builds_write_harmless_lines() {
     writer.field("a\r\nb:", b"c\r\nd: e");
     writer.end();
     write_chunk_head(&mut out, 0);
-    assert_eq!(text(out), "G_T /a_b__ HTTP/1.1\r\na__b_: c  d: e\r\n\r\n");
+    assert_eq!(text(out), "G_T /a_b__ HTTP/1.1\r\na__b:: c  d: e\r\n\r\n");
+}
+
+#[test]
+fn a_control_is_found_wherever_it_stands() {
+    for len in 0..40 {
+        for fill in [b'!', b'~', 0x7f, 0x80, 0xff] {
+            let mut bytes = std::vec![fill; len];
+            assert!(!any_below::<b'!'>(&bytes), "{len} times {fill}");
+            for at in 0..len {
+                for control in [0, b'\r', b'\n', b' '] {
+                    bytes[at] = control;
+                    assert!(any_below::<b'!'>(&bytes), "{control} at {at} of {len}");
+                    assert_eq!(any_below::<b' '>(&bytes), control != b' ');
+                }
+                bytes[at] = fill;
+            }
+        }
+    }
 }
 
 #[cfg(debug_assertions)]
