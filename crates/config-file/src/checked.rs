@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 
 use ipnet::IpNet;
 use route_plan::{
-    AssignCookie, ConnectionLimits, ForceHeader, Migration, Phase, RequestIdTrust, RouteEntry, RouteTable,
-    Snapshot, Timeouts, Upstream, key_list,
+    AssignCookie, ConnectionLimits, FallbackPolicy, ForceHeader, ListenerLimits, Migration, Phase,
+    RequestIdTrust, Route, RouteEntry, RouteTable, Rules, Snapshot, Timeouts, Upstream, key_list,
 };
 use traffic_split::{KeySource, Overrides, Percent, Split};
 
@@ -26,7 +26,7 @@ pub struct Checked {
     /// The migrations, in file order; entries name them by index.
     pub migrations: Vec<MigrationConfig>,
     /// What is served outside of any migration, in file order.
-    pub routes: Vec<PlainRoute>,
+    pub routes: Vec<Route>,
     /// All rules of migrations and routes, without ties.
     pub entries: Vec<RouteEntry>,
     /// Proxies whose word about the client's address is taken.
@@ -54,6 +54,8 @@ pub struct Listener {
     pub name: String,
     /// Where it listens; port 0 lets the kernel choose.
     pub listen: SocketAddr,
+    /// What its clients may use up.
+    pub limits: ListenerLimits,
 }
 
 /// The admin API.
@@ -70,7 +72,7 @@ pub struct Admin {
 }
 
 /// A migration as the file asks for it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct MigrationConfig {
     /// Its name: 1 to 63 of `a-z`, `0-9`, `-`, `_` and `.`.
     pub name: String,
@@ -96,19 +98,14 @@ pub struct MigrationConfig {
     pub assign_cookie: Option<AssignCookie>,
     /// How long either upstream may take.
     pub timeouts: Timeouts,
+    /// When old answers what new has failed; `None`: never.
+    pub fallback: Option<FallbackPolicy>,
+    /// What is changed in the messages of each arm, by [`traffic_split::Arm::index`].
+    pub rules: [Rules; 2],
     /// The response header that tells the client the arm, in lower case.
     pub expose_arm: Option<String>,
     /// Whether this file may move users between the arms by another key or salt.
     pub reshuffle: bool,
-}
-
-/// Requests that one upstream serves, outside of any migration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlainRoute {
-    /// Its name: 1 to 63 of `a-z`, `0-9`, `-`, `_` and `.`.
-    pub name: String,
-    /// Index of the upstream.
-    pub upstream: usize,
 }
 
 /// A text that no message shows.
@@ -219,6 +216,7 @@ impl Checked {
                 .iter()
                 .map(|migration| migration.at(in_force(&migration.name)))
                 .collect(),
+            routes: self.routes.clone(),
             upstreams: self.upstreams.clone(),
             entry_labels: self.entries.iter().map(|entry| entry.label.clone()).collect(),
             trusted_proxies: self.trusted_proxies.clone(),
@@ -270,6 +268,8 @@ impl MigrationConfig {
             force: self.force.clone(),
             assign_cookie: self.assign_cookie.clone(),
             timeouts: self.timeouts,
+            fallback: self.fallback.clone(),
+            rules: self.rules.clone(),
             expose_arm: self.expose_arm.clone(),
         }
     }

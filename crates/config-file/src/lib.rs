@@ -50,8 +50,7 @@ mod words;
 mod written;
 
 pub use checked::{
-    AccessLog, Admin, Checked, Listener, Log, LogFormat, LogLevel, MigrationConfig, PlainRoute, Secret,
-    Standing,
+    AccessLog, Admin, Checked, Listener, Log, LogFormat, LogLevel, MigrationConfig, Secret, Standing,
 };
 pub use diagnostic::{Diagnostic, Severity};
 pub use outcome::Outcome;

@@ -253,7 +253,7 @@ fn a_snapshot_routes_by_the_most_specific_rule() {
         ["migration.shop match 1", "route.default match 1", "route.default match 2"]
     );
     assert_eq!(snapshot.table.find(&Get("/shop/cart")), Some((Target::Migration(0), 0)));
-    assert_eq!(snapshot.table.find(&Get("/other")), Some((Target::Upstream(1), 1)));
+    assert_eq!(snapshot.table.find(&Get("/other")), Some((Target::Route(0), 1)));
     assert_eq!(checked.table().len(), 3);
     assert_eq!((checked.routes[0].name.as_str(), checked.routes[0].upstream), ("default", 1));
     assert!(checked.migration("shop").is_some() && checked.migration("default").is_none());

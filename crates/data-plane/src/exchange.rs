@@ -9,7 +9,7 @@ mod outbound;
 mod tunnel;
 
 use migration_glue::{Exchange, Ledger, Stop};
-use route_plan::{Failure, Plan};
+use route_plan::{Circumstances, Failure, Plan};
 use traffic_split::RequestView;
 
 use crate::buffer::Buffer;
@@ -37,8 +37,8 @@ impl<'c> H1Exchange<'c> {
     }
 
     /// Fires when nothing has moved for this long, or when the time for everything is over.
-    fn set_alarm(&self, after_ms: u64) {
-        self.client.alarm.set(after_ms, self.scratch.legs.total_at_ms);
+    fn set_alarm(&self, after_ms: u32) {
+        self.client.alarm.set(u64::from(after_ms), self.scratch.legs.total_at_ms);
     }
 
     /// Closes the connection to the upstream, which may not be used again.
@@ -67,7 +67,8 @@ impl Exchange<Site> for H1Exchange<'_> {
     }
 
     async fn forward(&mut self, plan: &Plan, ledger: &mut Ledger<Site>) -> Result<(), Stop> {
-        let total_at_ms = plan.timeouts.total_ms.map(|total_ms| self.client.alarm.deadline(total_ms));
+        let total_at_ms =
+            plan.timeouts.total_ms.map(|total_ms| self.client.alarm.deadline(u64::from(total_ms.get())));
         self.scratch.legs.total_at_ms = total_at_ms;
         self.site.count_keyless(plan);
         let mut fresh_only = false;
@@ -86,6 +87,14 @@ impl Exchange<Site> for H1Exchange<'_> {
         }
     }
 
+    fn circumstances(&self) -> Circumstances {
+        Circumstances { body_lost: true, ..Circumstances::default() }
+    }
+
+    fn rewind(&mut self, _: Option<()>) {
+        self.drop_upstream();
+    }
+
     async fn respond(mut self, plan: &Plan, (): (), ledger: Ledger<Site>) -> Next {
         if self.scratch.response.status() == 101 {
             return Box::pin(self.tunnel(plan, ledger)).await;
@@ -100,8 +109,7 @@ impl Exchange<Site> for H1Exchange<'_> {
             polled
         })
         .await;
-        let closed = |delivery| if at_once { ledger.close_at_head(delivery) } else { ledger.close(delivery) };
-        self.finish(plan, form, streamed, closed)
+        self.finish(plan, form, streamed, ledger, at_once)
     }
 
     async fn refuse(self, plan: &Plan, why: Stop, ledger: Ledger<Site>) -> Next {

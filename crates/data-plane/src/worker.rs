@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use arc_swap::cache::Cache;
 use http1_codec::Limits;
 use migration_glue::Surroundings;
-use route_plan::{ConnectionLimits, Endpoint, Observation, Plan, Snapshot, Target};
+use route_plan::{ConnectionLimits, Endpoint, Kept, Observation, Plan, Snapshot, Target};
 use telemetry::access_log::{self, AccessEntry};
 use telemetry::{SnapshotCell, Telemetry, TrafficCells, TrafficKind, WorkerCells};
 use traffic_split::Reason;
@@ -150,7 +150,7 @@ impl Worker {
                 .iter()
                 .map(|one| cells(TrafficKind::Migration, &one.name))
                 .collect(),
-            route_cells: snapshot.upstreams.iter().map(|one| cells(TrafficKind::Route, &one.name)).collect(),
+            route_cells: snapshot.routes.iter().map(|one| cells(TrafficKind::Route, &one.name)).collect(),
             answer_limits: Limits { head_bytes: crate::buffer::READ_BYTES, ..Limits::default() },
             force_headers: force_headers(&snapshot),
             limits,
@@ -260,7 +260,8 @@ impl Site {
     /// Counts a request that had no key, which the old arm gets.
     pub(crate) fn count_keyless(&self, plan: &Plan) {
         let keyless = plan.assignment.as_ref().is_some_and(|one| one.reason == Reason::NoKey);
-        if keyless && let Some(cells) = plan.migration.and_then(|index| self.view.migration_cells.get(index))
+        if keyless
+            && let Some(cells) = plan.migration().and_then(|index| self.view.migration_cells.get(index))
         {
             cells.no_key(self.worker.index);
         }
@@ -274,16 +275,19 @@ impl Site {
 
     /// Writes one line of the access log.
     pub(crate) fn log(&self, scratch: &Scratch, plan: &Plan, observed: &Observation, body_bytes: [u64; 2]) {
-        let migration = plan.migration.and_then(|index| self.view.snapshot.migrations.get(index));
-        let upstream = self.view.snapshot.upstreams.get(plan.upstream);
+        let snapshot = &self.view.snapshot;
+        let (migration, route) = match plan.target {
+            Target::Migration(index) => (snapshot.migrations.get(index).map(|one| one.name.as_str()), None),
+            Target::Route(index) => (None, snapshot.routes.get(index).map(|one| one.name.as_str())),
+        };
         let entry = AccessEntry {
             status: observed.client_status,
             duration: observed.total,
             to_head: observed.status.map(|_| observed.to_head),
             request_body_bytes: body_bytes[0],
             response_body_bytes: body_bytes[1],
-            migration: migration.map(|one| one.name.as_str()),
-            route: if migration.is_none() { upstream.map(|one| one.name.as_str()) } else { None },
+            migration,
+            route,
             arm: plan.arm,
             reason: plan.assignment.as_ref().map(|one| one.reason.as_str()),
             failure: observed.failure,
@@ -308,6 +312,15 @@ fn entry_of(scratch: &Scratch) -> AccessEntry<'_> {
     }
 }
 
+impl Site {
+    fn cells(&self, target: Target) -> Option<&Arc<TrafficCells>> {
+        match target {
+            Target::Migration(index) => self.view.migration_cells.get(index),
+            Target::Route(index) => self.view.route_cells.get(index),
+        }
+    }
+}
+
 impl Surroundings for Site {
     fn now(&self) -> Instant {
         Instant::now()
@@ -318,12 +331,14 @@ impl Surroundings for Site {
     }
 
     fn observe(&self, target: Target, observation: &Observation) {
-        let cells = match target {
-            Target::Migration(index) => self.view.migration_cells.get(index),
-            Target::Upstream(index) => self.view.route_cells.get(index),
-        };
-        if let Some(cells) = cells {
+        if let Some(cells) = self.cells(target) {
             cells.record(self.worker.index, observation);
+        }
+    }
+
+    fn kept(&self, target: Target, why: Kept) {
+        if let Some(cells) = self.cells(target) {
+            cells.kept(self.worker.index, why);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Instant;
 
-use route_plan::{Failure, Observation, Plan, Snapshot, Target};
+use route_plan::{Circumstances, Decision, Ended, Failure, Kept, Observation, Plan, Snapshot, Target};
 use traffic_split::RequestView;
 
 use crate::Ledger;
@@ -16,6 +16,8 @@ pub trait Surroundings: Clone {
     fn random(&self) -> u128;
     /// Takes what became of one attempt. Called exactly once for each.
     fn observe(&self, target: Target, observation: &Observation);
+    /// A failure of new is passed on although the migration falls back.
+    fn kept(&self, target: Target, why: Kept);
 }
 
 /// Why no answer came back from [`Exchange::forward`].
@@ -45,6 +47,13 @@ pub trait Exchange<S: Surroundings> {
         ledger: &mut Ledger<S>,
     ) -> impl Future<Output = Result<Self::Answer, Stop>>;
 
+    /// What the decision about falling back depends on, once [`Exchange::forward`] has ended.
+    fn circumstances(&self) -> Circumstances;
+
+    /// Gives up what came of the attempt, and makes the request ready to be forwarded once more, as it came in. Called at
+    /// most once, and only where [`Exchange::circumstances`] say that all of it that was received has been kept.
+    fn rewind(&mut self, answer: Option<Self::Answer>);
+
     /// Streams the answer to the client, and closes the ledger once its last byte is handed over.
     fn respond(self, plan: &Plan, answer: Self::Answer, ledger: Ledger<S>)
     -> impl Future<Output = Self::Out>;
@@ -56,7 +65,8 @@ pub trait Exchange<S: Surroundings> {
     fn unmatched(self) -> impl Future<Output = Self::Out>;
 }
 
-/// Takes one admitted request through match, assign, plan, forward, respond and observe.
+/// Takes one admitted request through match, assign, plan, forward, respond and observe. Where new fails it and the plan
+/// has a fallback, old answers; then there are two attempts, each observed.
 ///
 /// After the plan is made nothing reads configuration, so a request never sees half of two of them.
 pub async fn carry<S, X>(snapshot: &Snapshot, surroundings: &S, mut exchange: X) -> X::Out
@@ -64,10 +74,62 @@ where
     S: Surroundings,
     X: Exchange<S>,
 {
-    let plan = route_plan::plan(snapshot, &exchange.view(), &mut || surroundings.random());
-    let Some(plan) = plan else {
+    // Not by way of a variable, which would stay beside the plan for as long as the request lives.
+    let Some(plan) = route_plan::plan(snapshot, &exchange.view(), &mut || surroundings.random()) else {
         return exchange.unmatched().await;
     };
+    let mut ledger = Ledger::open(&plan, surroundings.clone());
+    let answered = exchange.forward(&plan, &mut ledger).await;
+    if let Some(by_old) = fallback(&plan, &answered, &exchange, &ledger) {
+        if let Err(why) = &answered {
+            ledger.stopped(*why);
+        }
+        ledger.close_covered();
+        exchange.rewind(answered.ok());
+        // Rare and large, so that no other request carries its weight.
+        return Box::pin(answer_by_old(by_old, surroundings, exchange)).await;
+    }
+    match answered {
+        Ok(answer) => exchange.respond(&plan, answer, ledger).await,
+        Err(why) => {
+            ledger.stopped(why);
+            exchange.refuse(&plan, why, ledger).await
+        }
+    }
+}
+
+/// The plan for old to answer instead, if that is to happen.
+fn fallback<S, X>(
+    plan: &Plan,
+    answered: &Result<X::Answer, Stop>,
+    exchange: &X,
+    ledger: &Ledger<S>,
+) -> Option<Plan>
+where
+    S: Surroundings,
+    X: Exchange<S>,
+{
+    let policy = plan.fallback.as_ref()?;
+    let ended = match answered {
+        Ok(_) => Ended::Answered(ledger.status()?),
+        Err(Stop::Failed(failure)) => Ended::Failed(*failure),
+        Err(Stop::Client) => Ended::Client,
+    };
+    match policy.decide(ended, exchange.circumstances()) {
+        Decision::FallBack => plan.by_old(),
+        Decision::PassOn => None,
+        Decision::Keep(why) => {
+            ledger.surroundings().kept(plan.target, why);
+            None
+        }
+    }
+}
+
+async fn answer_by_old<S, X>(plan: Plan, surroundings: &S, mut exchange: X) -> X::Out
+where
+    S: Surroundings,
+    X: Exchange<S>,
+{
     let mut ledger = Ledger::open(&plan, surroundings.clone());
     match exchange.forward(&plan, &mut ledger).await {
         Ok(answer) => exchange.respond(&plan, answer, ledger).await,

@@ -2,6 +2,9 @@
 
 use std::time::Instant;
 
+use std::num::NonZeroU32;
+use std::time::Duration;
+
 use route_plan::{Failure, Observation, Plan, Target};
 use traffic_split::{Arm, Assignment, Role};
 
@@ -28,13 +31,14 @@ pub struct Ledger<S: Surroundings> {
     /// Start of the time that counts as the upstream's: moves to the end of the request's body.
     asked: Instant,
     answered: Option<Instant>,
-    closed: Option<Instant>,
     arm: Option<Arm>,
     role: Role,
     by_bucket: bool,
     status: Option<u16>,
     client_status: Option<u16>,
     failure: Option<Failure>,
+    fail_after_ms: Option<NonZeroU32>,
+    covered: bool,
     client_aborted: bool,
     open: bool,
 }
@@ -44,17 +48,19 @@ impl<S: Surroundings> Ledger<S> {
         let now = surroundings.now();
         Ledger {
             surroundings,
-            target: plan.migration.map_or(Target::Upstream(plan.upstream), Target::Migration),
+            target: plan.target,
             began: now,
             asked: now,
             answered: None,
-            closed: None,
             arm: plan.arm,
             role: plan.role,
-            by_bucket: plan.assignment.as_ref().is_some_and(Assignment::is_evidence),
+            by_bucket: plan.role == Role::Served
+                && plan.assignment.as_ref().is_some_and(Assignment::is_evidence),
             status: None,
             client_status: None,
             failure: None,
+            fail_after_ms: plan.timeouts.fail_after_ms,
+            covered: false,
             client_aborted: false,
             open: true,
         }
@@ -90,6 +96,18 @@ impl<S: Surroundings> Ledger<S> {
         }
     }
 
+    /// The attempt failed and another one answers in its place.
+    pub(crate) fn close_covered(mut self) {
+        self.covered = true;
+        self.client_status = None;
+        self.report(None);
+    }
+
+    /// The status of the answer, once its head is there.
+    pub(crate) fn status(&self) -> Option<u16> {
+        self.status
+    }
+
     /// Where it reports to.
     #[must_use]
     pub fn surroundings(&self) -> &S {
@@ -99,32 +117,44 @@ impl<S: Surroundings> Ledger<S> {
     /// The attempt is over, and was so as soon as the head was there: as [`Ledger::close`], without asking for the
     /// time again. For answers that were handed over in one go, which are most.
     pub fn close_at_head(mut self, delivery: Delivery) -> Observation {
-        self.closed = self.answered;
-        self.close(delivery)
+        let head = self.answered;
+        self.delivered(delivery);
+        self.report(head)
     }
 
     /// The attempt is over. Returns what was reported.
     pub fn close(mut self, delivery: Delivery) -> Observation {
+        self.delivered(delivery);
+        self.report(None)
+    }
+
+    fn delivered(&mut self, delivery: Delivery) {
         match delivery {
             Delivery::Complete => {}
             Delivery::ClientGone => self.client_aborted = true,
             Delivery::Failed(failure) => self.failure = Some(failure),
         }
-        self.report()
     }
 
-    fn report(&mut self) -> Observation {
+    /// Reports the attempt as over at `closed`; `None`: now.
+    fn report(&mut self, closed: Option<Instant>) -> Observation {
         self.open = false;
-        let now = self.closed.unwrap_or_else(|| self.surroundings.now());
+        let now = closed.unwrap_or_else(|| self.surroundings.now());
+        let to_head = self.answered.unwrap_or(now).saturating_duration_since(self.asked);
+        let late = !self.client_aborted
+            && self
+                .fail_after_ms
+                .is_some_and(|limit| to_head > Duration::from_millis(u64::from(limit.get())));
         let observation = Observation {
             arm: self.arm,
             role: self.role,
             by_bucket: self.by_bucket,
             status: self.status,
             client_status: self.client_status,
-            to_head: self.answered.unwrap_or(now).saturating_duration_since(self.asked),
+            covered: self.covered,
+            to_head,
             total: now.saturating_duration_since(self.began),
-            failure: self.failure,
+            failure: self.failure.or(late.then_some(Failure::Late)),
             client_aborted: self.client_aborted,
         };
         self.surroundings.observe(self.target, &observation);
@@ -136,7 +166,7 @@ impl<S: Surroundings> Drop for Ledger<S> {
     fn drop(&mut self) {
         if self.open {
             self.client_aborted = true;
-            self.report();
+            self.report(None);
         }
     }
 }

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use http::{Request, Response};
-use route_plan::{Failure, Observation, Plan, Snapshot, Target};
+use route_plan::{Circumstances, Failure, Kept, Observation, Plan, Snapshot, Target};
 use traffic_split::{Arm, Percent, PercentError, RequestView};
 
 pub use body::Observed;
@@ -105,6 +105,8 @@ impl Surroundings for Embedded {
             observer(arm, observation);
         }
     }
+
+    fn kept(&self, _: Target, _: Kept) {}
 }
 
 impl<Old, New, Body, Answer, E> tower_service::Service<Request<Body>> for Service<Old, New>
@@ -176,6 +178,15 @@ where
                 Err(Stop::Failed(Failure::Closed))
             }
         }
+    }
+
+    /// A service takes its request for good, so there is nothing to send a second time.
+    fn circumstances(&self) -> Circumstances {
+        Circumstances { body_lost: true, ..Circumstances::default() }
+    }
+
+    fn rewind(&mut self, answer: Option<Self::Answer>) {
+        drop(answer);
     }
 
     async fn respond(self, plan: &Plan, mut answer: Self::Answer, ledger: Ledger<Embedded>) -> Self::Out {

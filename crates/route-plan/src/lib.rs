@@ -8,23 +8,31 @@
 //! No clock, no randomness, no files, no sockets: the one random number that a plan may need is an argument.
 
 pub mod client;
+pub mod fallback;
+pub mod limits;
 pub mod matching;
 pub mod outcome;
 pub mod path;
 pub mod pattern;
 pub mod plan;
+pub mod rules;
 pub mod snapshot;
+pub mod upstream;
 
 pub use client::client_ip;
+pub use fallback::{Circumstances, Decision, Ended, Fallback, FallbackPolicy, Kept, Statuses};
+pub use limits::{ConnectionLimits, ListenerLimits, Timeouts};
 pub use matching::{Match, RouteEntry, RouteTable, Target, Tie, ValueMatch};
 pub use outcome::{Failure, Observation};
 pub use path::{PathError, normalise_path};
 pub use pattern::{HostPattern, HostPatternError, PathPattern, PathPatternError, Segment};
 pub use plan::{Plan, plan};
+pub use rules::{HeaderRules, HostRule, PathPrefix, Rules};
 pub use snapshot::{
-    AssignCookie, ConnectionLimits, Endpoint, ForceHeader, Migration, Phase, PhaseError, RequestIdTrust,
-    SameSite, Snapshot, Timeouts, Upstream, key_list,
+    AssignCookie, ForceHeader, Migration, Phase, PhaseError, RequestIdTrust, Route, SameSite, Snapshot,
+    key_list,
 };
+pub use upstream::{Ejection, Endpoint, HealthCheck, Probe, Retry, Upstream, UpstreamLimits};
 
 #[cfg(test)]
 #[path = "../tests/view/mod.rs"]

@@ -42,8 +42,8 @@ pub struct ValueMatch {
 pub enum Target {
     /// Index into [`crate::Snapshot::migrations`].
     Migration(usize),
-    /// Index into [`crate::Snapshot::upstreams`]: a plain route.
-    Upstream(usize),
+    /// Index into [`crate::Snapshot::routes`]: a plain route.
+    Route(usize),
 }
 
 /// One rule on its way into the table.

@@ -7,6 +7,10 @@ use traffic_split::{Arm, Role};
 /// Why an attempt at an upstream failed. Each is a failure of that upstream, never of the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Failure {
+    /// No endpoint of the upstream is healthy.
+    NoEndpoint,
+    /// As many requests or connections are in use as `limits` of the upstream allow, and no more may wait.
+    Overloaded,
     /// No connection could be made: refused, unreachable, name not found.
     Connect,
     /// No connection within `timeouts.connect`.
@@ -23,13 +27,17 @@ pub enum Failure {
     Truncated,
     /// The answer is not HTTP/1.1 as RFC 9112 has it.
     BadAnswer,
-    /// A whole answer with a 5xx status.
+    /// An answer with a 5xx status.
     Status5xx,
+    /// The head of the answer took longer than `timeouts.fail_after`; the client got it all the same.
+    Late,
 }
 
 impl Failure {
     /// Every reason, in the order of [`Failure::index`].
-    pub const ALL: [Failure; 9] = [
+    pub const ALL: [Failure; 12] = [
+        Failure::NoEndpoint,
+        Failure::Overloaded,
         Failure::Connect,
         Failure::ConnectTimeout,
         Failure::FirstByteTimeout,
@@ -39,6 +47,7 @@ impl Failure {
         Failure::Truncated,
         Failure::BadAnswer,
         Failure::Status5xx,
+        Failure::Late,
     ];
 
     /// Position in [`Failure::ALL`], for tables of counters.
@@ -51,6 +60,8 @@ impl Failure {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Failure::NoEndpoint => "no-endpoint",
+            Failure::Overloaded => "overloaded",
             Failure::Connect => "connect",
             Failure::ConnectTimeout => "connect-timeout",
             Failure::FirstByteTimeout => "first-byte-timeout",
@@ -60,14 +71,22 @@ impl Failure {
             Failure::Truncated => "truncated",
             Failure::BadAnswer => "bad-answer",
             Failure::Status5xx => "status-5xx",
+            Failure::Late => "late",
         }
     }
 
-    /// What a client is told when nothing of the answer has reached it: 504 for what took too long, else 502
-    /// (RFC 9110 15.6.3, 15.6.5).
+    /// Whether nothing of the request was sent, so that the upstream cannot have acted on it.
+    #[must_use]
+    pub const fn is_before_sending(self) -> bool {
+        matches!(self, Failure::NoEndpoint | Failure::Overloaded | Failure::Connect | Failure::ConnectTimeout)
+    }
+
+    /// What a client is told when nothing of the answer has reached it: 503 where nobody was asked, 504 for what took too
+    /// long, else 502 (RFC 9110 15.6.3 to 15.6.5).
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
+            Failure::NoEndpoint | Failure::Overloaded => 503,
             Failure::ConnectTimeout
             | Failure::FirstByteTimeout
             | Failure::IdleTimeout
@@ -88,8 +107,11 @@ pub struct Observation {
     pub by_bucket: bool,
     /// Status of the answer that came from the upstream, if its head came.
     pub status: Option<u16>,
-    /// Status that the client was given; differs from `status` when crossfade answered itself.
+    /// Status that the client was given; differs from `status` when crossfade answered itself, and is `None` when
+    /// another attempt answered.
     pub client_status: Option<u16>,
+    /// Old answered instead.
+    pub covered: bool,
     /// From the start of the attempt, or from the last byte of the request's body if that came later, to the
     /// head of the answer, or to the failure.
     pub to_head: Duration,
@@ -109,7 +131,7 @@ mod tests {
     fn labels_are_distinct_and_in_order() {
         for (at, failure) in Failure::ALL.iter().enumerate() {
             assert_eq!(failure.index(), at);
-            assert!(matches!(failure.status(), 502 | 504));
+            assert!(matches!(failure.status(), 502..=504));
         }
         let mut labels: Vec<_> = Failure::ALL.iter().map(|f| f.as_str()).collect();
         labels.sort_unstable();

@@ -2,14 +2,17 @@
 
 use traffic_split::{Arm, Assignment, RequestView, Role};
 
+use crate::fallback::{Fallback, FallbackPolicy};
+use crate::limits::Timeouts;
 use crate::matching::Target;
-use crate::snapshot::{AssignCookie, Migration, Snapshot, Timeouts};
+use crate::rules::Rules;
+use crate::snapshot::{AssignCookie, Migration, Snapshot};
 
 /// The decision about one request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// Index of the migration in [`Snapshot::migrations`]; `None` on a plain route.
-    pub migration: Option<usize>,
+    /// The rule that the request goes by.
+    pub target: Target,
     /// Index of the upstream that serves the request, in [`Snapshot::upstreams`].
     pub upstream: usize,
     /// The arm that this upstream is; `None` on a plain route.
@@ -22,6 +25,47 @@ pub struct Plan {
     pub set_cookie_key: Option<String>,
     /// How long the upstream may take.
     pub timeouts: Timeouts,
+    /// What happens when this attempt fails; `None`: its failure is passed on.
+    pub fallback: Option<Fallback>,
+    /// Endpoints that count as unhealthy are tried when there are no others. Not so on new: it counts as never reached.
+    pub last_resort: bool,
+}
+
+impl Plan {
+    /// Index of the migration in [`Snapshot::migrations`]; `None` on a plain route.
+    #[must_use]
+    pub fn migration(&self) -> Option<usize> {
+        match self.target {
+            Target::Migration(index) => Some(index),
+            Target::Route(_) => None,
+        }
+    }
+
+    /// The plan by which old answers what new has failed; `None` where there is no [`Plan::fallback`].
+    #[must_use]
+    pub fn by_old(&self) -> Option<Plan> {
+        let fallback = self.fallback?;
+        Some(Plan {
+            upstream: fallback.upstream as usize,
+            arm: Some(Arm::Old),
+            role: Role::Fallback,
+            fallback: None,
+            last_resort: true,
+            ..self.clone()
+        })
+    }
+
+    /// What is changed in the messages of this attempt.
+    #[must_use]
+    pub fn rules<'s>(&self, snapshot: &'s Snapshot) -> Option<&'s Rules> {
+        match (self.target, self.arm) {
+            (Target::Migration(index), Some(arm)) => {
+                snapshot.migrations.get(index).and_then(|migration| migration.rules.get(arm.index()))
+            }
+            (Target::Migration(_), None) => None,
+            (Target::Route(index), _) => snapshot.routes.get(index).map(|route| &route.rules),
+        }
+    }
 }
 
 /// Decides about a request; `None` when no rule matches it (404).
@@ -37,31 +81,54 @@ pub fn plan(
 ) -> Option<Plan> {
     let (target, _entry) = snapshot.table.find(view)?;
     match target {
-        Target::Upstream(upstream) => Some(Plan {
-            migration: None,
-            upstream,
-            arm: None,
-            role: Role::Served,
-            assignment: None,
-            set_cookie_key: None,
-            timeouts: Timeouts::default(),
-        }),
+        Target::Route(index) => {
+            let route = snapshot.routes.get(index)?;
+            Some(Plan {
+                target,
+                upstream: route.upstream,
+                arm: None,
+                role: Role::Served,
+                assignment: None,
+                set_cookie_key: None,
+                timeouts: route.timeouts,
+                fallback: None,
+                last_resort: true,
+            })
+        }
         Target::Migration(index) => {
             let migration = snapshot.migrations.get(index)?;
             let (assignment, set_cookie_key) = assign(migration, view, fresh_key);
+            let arm = assignment.arm;
+            let policy = migration.fallback.as_ref().filter(|_| arm == Arm::New);
             Some(Plan {
-                migration: Some(index),
-                upstream: match assignment.arm {
+                target,
+                upstream: match arm {
                     Arm::Old => migration.old,
                     Arm::New => migration.new,
                 },
-                arm: Some(assignment.arm),
+                arm: Some(arm),
                 role: Role::Served,
                 assignment: Some(assignment),
                 set_cookie_key,
                 timeouts: migration.timeouts,
+                fallback: policy.map(|policy| fallback(policy, migration.old, view)),
+                last_resort: arm == Arm::Old,
             })
         }
+    }
+}
+
+fn fallback(policy: &FallbackPolicy, old: usize, view: &(impl RequestView + ?Sized)) -> Fallback {
+    // RFC 9110 section 9.2.1.
+    let safe = matches!(view.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE");
+    Fallback {
+        // A configuration has nowhere near that many.
+        upstream: u32::try_from(old).unwrap_or(u32::MAX),
+        after_ms: policy.after_ms,
+        statuses: policy.statuses,
+        body_bytes: policy.body_bytes,
+        concurrency: policy.concurrency,
+        replayable: safe || policy.listed.find(view).is_some(),
     }
 }
 

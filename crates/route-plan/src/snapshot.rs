@@ -7,13 +7,17 @@
 use std::error::Error;
 use std::fmt;
 use std::hint::black_box;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use ipnet::IpNet;
 use traffic_split::{Arm, KeySource, Percent, RequestView, Split};
 
+use crate::fallback::FallbackPolicy;
+use crate::limits::{ConnectionLimits, Timeouts};
 use crate::matching::RouteTable;
+use crate::rules::Rules;
+use crate::upstream::Upstream;
 
 /// One generation of the configuration, ready to run.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +28,9 @@ pub struct Snapshot {
     pub table: RouteTable,
     /// What [`crate::Target::Migration`] points into.
     pub migrations: Vec<Migration>,
-    /// What [`crate::Target::Upstream`] and the arms of migrations point into.
+    /// What [`crate::Target::Route`] points into.
+    pub routes: Vec<Route>,
+    /// What routes and the arms of migrations point into.
     pub upstreams: Vec<Upstream>,
     /// The label of each entry that the table was built from, in the same order: `migration.shop match 1`.
     pub entry_labels: Vec<String>,
@@ -37,7 +43,7 @@ pub struct Snapshot {
 }
 
 /// A rule by which requests move from one upstream to another, as it stands now.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Migration {
     /// Its name in the configuration, metrics and logs.
     pub name: String,
@@ -57,8 +63,25 @@ pub struct Migration {
     pub assign_cookie: Option<AssignCookie>,
     /// How long either upstream may take.
     pub timeouts: Timeouts,
+    /// When old answers what new has failed; `None`: never.
+    pub fallback: Option<FallbackPolicy>,
+    /// What is changed in the messages of each arm, by [`Arm::index`].
+    pub rules: [Rules; 2],
     /// The response header that tells the client which arm answered, in lower case; off by default.
     pub expose_arm: Option<String>,
+}
+
+/// Requests that one upstream serves, outside of any migration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Route {
+    /// Its name in the configuration, metrics and logs.
+    pub name: String,
+    /// Index of the upstream, in [`Snapshot::upstreams`].
+    pub upstream: usize,
+    /// How long the upstream may take.
+    pub timeouts: Timeouts,
+    /// What is changed in its messages.
+    pub rules: Rules,
 }
 
 /// Where in its life a migration is.
@@ -264,59 +287,6 @@ pub fn key_list(mut keys: Vec<KeySource>, assign_cookie: Option<&AssignCookie>) 
     keys
 }
 
-/// How long an upstream may take, in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Timeouts {
-    /// Until a connection stands.
-    pub connect_ms: u64,
-    /// From the end of the request to the head of the answer.
-    pub first_byte_ms: u64,
-    /// While no byte moves either way.
-    pub idle_ms: u64,
-    /// For the whole exchange; `None`: as long as bytes move.
-    pub total_ms: Option<u64>,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self { connect_ms: 2_000, first_byte_ms: 30_000, idle_ms: 60_000, total_ms: None }
-    }
-}
-
-/// A backend system.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upstream {
-    /// Its name in the configuration, metrics and logs.
-    pub name: String,
-    /// Its addresses, at least one.
-    pub endpoints: Vec<Endpoint>,
-}
-
-/// One address of a backend system.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Endpoint {
-    /// Name or address literal, an IPv6 literal without brackets.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-    /// Where to connect when `host` is a literal; else its name has to be resolved.
-    pub addr: Option<SocketAddr>,
-    /// Host and port as they stand in a `Host` field or URL, IPv6 in brackets: `10.0.0.11:8080`, `[::1]:8080`.
-    pub authority: String,
-}
-
-impl Endpoint {
-    /// The endpoint of a host (an IPv6 literal with or without brackets) and a port.
-    #[must_use]
-    pub fn new(host: &str, port: u16) -> Self {
-        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let addr = bare.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, port));
-        let is_v6 = bare.parse::<Ipv6Addr>().is_ok();
-        let authority = if is_v6 { format!("[{bare}]:{port}") } else { format!("{bare}:{port}") };
-        Self { host: bare.to_owned(), port, addr, authority }
-    }
-}
-
 /// Whose `X-Request-Id` is taken over; all others get a new one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum RequestIdTrust {
@@ -327,36 +297,6 @@ pub enum RequestIdTrust {
     TrustedProxies,
     /// Nobody's.
     Nobody,
-}
-
-/// What clients may use up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ConnectionLimits {
-    /// Client connections open at once, over all listeners. More are closed as soon as they are accepted.
-    pub connections: usize,
-    /// Bytes of a request's head, from the request line to the empty line.
-    pub header_bytes: usize,
-    /// Header fields of one request.
-    pub header_count: usize,
-    /// Bytes of the request target.
-    pub target_bytes: usize,
-    /// How long a connection may wait for its next request, in milliseconds.
-    pub idle_timeout_ms: u64,
-    /// How long a request's head may take from its first byte, in milliseconds.
-    pub header_timeout_ms: u64,
-}
-
-impl Default for ConnectionLimits {
-    fn default() -> Self {
-        Self {
-            header_bytes: 64 << 10,
-            header_count: 100,
-            connections: 20_000,
-            target_bytes: 8 << 10,
-            idle_timeout_ms: 60_000,
-            header_timeout_ms: 10_000,
-        }
-    }
 }
 
 /// Whether one of the networks holds the address; IPv4 mapped into IPv6 counts as IPv4.

@@ -43,6 +43,8 @@ fn snapshot(hosts: &[&str], key: &str) -> Snapshot {
             }),
             assign_cookie: None,
             timeouts: Timeouts::default(),
+            fallback: None,
+            rules: Default::default(),
             expose_arm: None,
         }],
         ..Snapshot::default()

@@ -28,7 +28,7 @@ fn entries() -> impl Strategy<Value = Vec<RouteEntry>> {
             RouteEntry {
                 label: path.to_string(),
                 rule: Match { host: host.clone(), path: path.clone(), ..rule },
-                target: Target::Upstream(target),
+                target: Target::Route(target),
             }
         };
         choices.into_iter().map(entry).collect()

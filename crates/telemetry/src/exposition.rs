@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use prometheus::proto;
 use route_plan::Phase;
+use route_plan::fallback::Kept;
 use route_plan::outcome::Failure;
 use traffic_split::{Arm, Role};
 
@@ -16,7 +17,7 @@ use crate::names::{self, Kind, Metric};
 use crate::process::ProcessFacts;
 use crate::registry::Named;
 use crate::traffic::{CODE_CLASSES, DURATION_BOUNDS_S, Durations, Leg};
-use crate::{ControlFacts, Counter, Totals, TrafficKind, WorkerCells, access_log};
+use crate::{ControlFacts, Counter, EndpointFacts, Totals, TrafficKind, WorkerCells, access_log};
 
 /// Everything that a scrape is made of.
 pub(crate) struct Sources<'a> {
@@ -24,6 +25,7 @@ pub(crate) struct Sources<'a> {
     pub(crate) names_overflowed: u64,
     pub(crate) workers: &'a [Arc<WorkerCells>],
     pub(crate) facts: &'a ControlFacts,
+    pub(crate) endpoints: &'a [EndpointFacts],
     pub(crate) access_log: Option<&'a access_log::Handle>,
     pub(crate) event_log_dropped: u64,
     pub(crate) process: ProcessFacts,
@@ -41,6 +43,9 @@ pub(crate) fn text(sources: &Sources<'_>) -> String {
     sheet.count(&names::TRAFFIC_NAMES_OVERFLOWED, &[], sources.names_overflowed);
     workers(&mut sheet, sources.workers);
     control(&mut sheet, sources.facts);
+    for one in sources.endpoints {
+        sheet.gauge(&names::UPSTREAM_HEALTHY, &[&one.upstream, &one.endpoint], flag(one.healthy));
+    }
     logs(&mut sheet, sources);
     process(&mut sheet, &sources.process);
     let build = [env!("CARGO_PKG_VERSION"), env!("CARGO_PKG_RUST_VERSION")];
@@ -71,6 +76,12 @@ fn migration(sheet: &mut Sheet, name: &str, totals: &Totals) {
         sheet.count(&names::BUCKETED_REQUESTS, &labels, totals.by_bucket(arm));
     }
     sheet.count(&names::KEYLESS_REQUESTS, &[name], totals.no_key);
+    for (failure, count) in Failure::ALL.iter().zip(totals.leg(Arm::New, Role::Served).covered) {
+        sheet.count(&names::FALLBACKS, &[name, failure.as_str()], count);
+    }
+    for (why, count) in Kept::ALL.iter().zip(totals.kept) {
+        sheet.count(&names::FALLBACKS_WITHHELD, &[name, why.as_str()], count);
+    }
 }
 
 fn requests(sheet: &mut Sheet, [name, arm, role]: [&str; 3], leg: &Leg) {
@@ -105,6 +116,10 @@ fn workers(sheet: &mut Sheet, workers: &[Arc<WorkerCells>]) {
         (&names::UPSTREAM_CONNECTS, sum(|cells| &cells.upstream_connects)),
         (&names::UPSTREAM_REUSES, sum(|cells| &cells.upstream_reuses)),
         (&names::UPSTREAM_STALE, sum(|cells| &cells.upstream_stale)),
+        (&names::UPSTREAM_RETRIES, sum(|cells| &cells.upstream_retries)),
+        (&names::UPSTREAM_RETRIES_WITHHELD, sum(|cells| &cells.upstream_retries_withheld)),
+        (&names::UPSTREAM_EJECTIONS, sum(|cells| &cells.upstream_ejections)),
+        (&names::UPSTREAM_TURNED_AWAY, sum(|cells| &cells.upstream_turned_away)),
     ];
     for (metric, count) in counters {
         sheet.count(metric, &[], count);

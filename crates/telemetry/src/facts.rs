@@ -47,3 +47,14 @@ pub struct MigrationFacts {
     /// Its phase.
     pub phase: Phase,
 }
+
+/// One address of an upstream, as health checks find it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointFacts {
+    /// The upstream's name.
+    pub upstream: String,
+    /// The address; before its name has been resolved, the name and port.
+    pub endpoint: String,
+    /// Whether it is healthy.
+    pub healthy: bool,
+}

@@ -41,7 +41,7 @@ macro_rules! metrics {
 
 metrics! {
     REQUESTS: Counter "crossfade_requests_total" ["migration", "arm", "role", "code_class"]
-        "Requests of migrations by the class of the status that the client was given.";
+        "Attempts of migrations by the class of the status that the client was given; where old answered instead, of new's own.";
     REQUEST_DURATION: Histogram "crossfade_request_duration_seconds" ["migration", "arm", "role"]
         "Time from the start of the attempt, or from the end of the request's body if later, to the head of the answer or to the failure.";
     FAILURES: Counter "crossfade_failures_total" ["migration", "arm", "reason"]
@@ -52,6 +52,10 @@ metrics! {
         "Requests whose arm was chosen by the bucket of their key.";
     KEYLESS_REQUESTS: Counter "crossfade_keyless_requests_total" ["migration"]
         "Requests that had none of the migration's keys and went to old.";
+    FALLBACKS: Counter "crossfade_fallbacks_total" ["migration", "reason"]
+        "Requests that old answered after new failed them, by what new failed with.";
+    FALLBACKS_WITHHELD: Counter "crossfade_fallbacks_withheld_total" ["migration", "reason"]
+        "Failures of new that were passed on although the migration falls back, by why old was not asked.";
     PERCENT: Gauge "crossfade_percent" ["migration", "kind"]
         "Share of new in per cent: as asked for, in force, and measured over the latest bucketed requests.";
     PHASE: Gauge "crossfade_phase" ["migration", "phase"]
@@ -94,6 +98,16 @@ metrics! {
         "Attempts that reused an idle connection to their upstream.";
     UPSTREAM_STALE: Counter "crossfade_upstream_stale_total" []
         "Reused connections that the upstream turned out to have closed.";
+    UPSTREAM_RETRIES: Counter "crossfade_upstream_retries_total" []
+        "Attempts that were made again at the same upstream.";
+    UPSTREAM_RETRIES_WITHHELD: Counter "crossfade_upstream_retries_withheld_total" []
+        "Attempts that were not made again because the budget for retries was used up.";
+    UPSTREAM_EJECTIONS: Counter "crossfade_upstream_ejections_total" []
+        "Times that a worker left an endpoint out because it failed requests.";
+    UPSTREAM_TURNED_AWAY: Counter "crossfade_upstream_turned_away_total" []
+        "Attempts that were turned away because the limits of their upstream were reached.";
+    UPSTREAM_HEALTHY: Gauge "crossfade_upstream_healthy" ["upstream", "endpoint"]
+        "1 for an address of an upstream that its health check finds healthy or that has none, else 0.";
     UPSTREAM_CONNECTIONS_OPEN: Gauge "crossfade_upstream_connections_open" []
         "Connections to upstreams open now.";
     WORKERS: Gauge "crossfade_workers" []

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::process::ProcessFacts;
-use crate::{ControlFacts, TrafficCells, TrafficKind, WorkerCells, access_log, exposition};
+use crate::{ControlFacts, EndpointFacts, TrafficCells, TrafficKind, WorkerCells, access_log, exposition};
 
 /// How many migrations and routes have counters of their own in the life of a process. Names come from the
 /// configuration, so this is reached only by thousands of reloads that each rename something.
@@ -18,6 +18,7 @@ pub struct Telemetry {
     workers: Box<[Arc<WorkerCells>]>,
     directory: Mutex<Directory>,
     facts: Mutex<Arc<ControlFacts>>,
+    endpoints: Mutex<Arc<[EndpointFacts]>>,
     access_log: OnceLock<access_log::Handle>,
     event_log: OnceLock<ErrorCounter>,
 }
@@ -30,6 +31,7 @@ impl Telemetry {
             workers: (0..workers.max(1)).map(|_| Arc::default()).collect(),
             directory: Mutex::default(),
             facts: Mutex::default(),
+            endpoints: Mutex::new(Arc::default()),
             access_log: OnceLock::new(),
             event_log: OnceLock::new(),
         })
@@ -70,6 +72,17 @@ impl Telemetry {
         Arc::clone(&lock(&self.facts))
     }
 
+    /// Leaves what health checks found for the next scrape and for the status.
+    pub fn publish_endpoints(&self, endpoints: Vec<EndpointFacts>) {
+        *lock(&self.endpoints) = endpoints.into();
+    }
+
+    /// What health checks found last, in the order of the configuration.
+    #[must_use]
+    pub fn endpoints(&self) -> Arc<[EndpointFacts]> {
+        Arc::clone(&lock(&self.endpoints))
+    }
+
     /// Makes the access log's own counters part of every scrape. Only the first call has an effect.
     pub fn watch_access_log(&self, handle: access_log::Handle) {
         let _ = self.access_log.set(handle);
@@ -89,6 +102,7 @@ impl Telemetry {
             names_overflowed: overflowed,
             workers: &self.workers,
             facts: &self.facts(),
+            endpoints: &self.endpoints(),
             access_log: self.access_log.get(),
             event_log_dropped: self.event_log.get().map_or(0, |dropped| dropped.dropped_lines() as u64),
             process: ProcessFacts::read(),

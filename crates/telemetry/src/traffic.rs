@@ -1,5 +1,6 @@
 //! What the attempts of one migration or route amounted to, counted by the workers and summed by readers.
 
+use route_plan::fallback::Kept;
 use route_plan::outcome::{Failure, Observation};
 use traffic_split::{Arm, Role};
 
@@ -78,6 +79,14 @@ impl TrafficCells {
         }
     }
 
+    /// Counts one failure of new that was passed on although the migration falls back. By worker `worker` only.
+    #[inline]
+    pub fn kept(&self, worker: usize, why: Kept) {
+        if let Some(count) = self.shards.get(worker).and_then(|shard| shard.kept.get(why.index())) {
+            count.inc();
+        }
+    }
+
     /// What these cells count for.
     #[must_use]
     pub fn kind(&self) -> TrafficKind {
@@ -88,9 +97,10 @@ impl TrafficCells {
     #[must_use]
     pub fn totals(&self) -> Totals {
         let legs = self.shards.first().map_or(0, |shard| shard.legs.len());
-        let mut totals = Totals { legs: vec![Leg::default(); legs], no_key: 0 };
+        let mut totals = Totals { legs: vec![Leg::default(); legs], no_key: 0, kept: [0; Kept::ALL.len()] };
         for shard in &self.shards {
             totals.no_key += shard.no_key.get();
+            add_all(&mut totals.kept, &shard.kept);
             for (sum, cells) in totals.legs.iter_mut().zip(&shard.legs) {
                 cells.add_to(sum);
             }
@@ -106,6 +116,8 @@ pub struct Totals {
     legs: Vec<Leg>,
     /// Requests that had no key, and so went to old.
     pub no_key: u64,
+    /// Failures of new that were passed on although the migration falls back, in the order of [`Kept::ALL`].
+    pub kept: [u64; Kept::ALL.len()],
 }
 
 impl Totals {
@@ -144,6 +156,8 @@ pub struct Leg {
     pub by_bucket: u64,
     /// Requests whose client went away before its answer was complete.
     pub client_aborts: u64,
+    /// Attempts in whose place old answered, by reason in the order of [`Failure::ALL`].
+    pub covered: [u64; Failure::ALL.len()],
 }
 
 impl Leg {
@@ -202,6 +216,7 @@ fn position(arm: Arm, role: Role) -> usize {
 struct Shard {
     legs: Box<[LegCells]>,
     no_key: Counter,
+    kept: [Counter; Kept::ALL.len()],
 }
 
 impl Shard {
@@ -210,7 +225,11 @@ impl Shard {
             TrafficKind::Migration => ARMS * ROLES,
             TrafficKind::Route => 1,
         };
-        Shard { legs: (0..legs).map(|_| LegCells::default()).collect(), no_key: Counter::new() }
+        Shard {
+            legs: (0..legs).map(|_| LegCells::default()).collect(),
+            no_key: Counter::new(),
+            kept: Default::default(),
+        }
     }
 }
 
@@ -223,6 +242,7 @@ struct LegCells {
     duration_sum_ns: Counter,
     by_bucket: Counter,
     client_aborts: Counter,
+    covered: [Counter; Failure::ALL.len()],
 }
 
 impl LegCells {
@@ -251,6 +271,11 @@ impl LegCells {
         if observation.client_aborted {
             self.client_aborts.inc();
         }
+        if observation.covered
+            && let Some(count) = observation.failure.and_then(|failure| self.covered.get(failure.index()))
+        {
+            count.inc();
+        }
     }
 
     fn add_to(&self, sum: &mut Leg) {
@@ -260,6 +285,7 @@ impl LegCells {
         sum.durations.sum_s += nanoseconds_to_s(self.duration_sum_ns.get());
         sum.by_bucket += self.by_bucket.get();
         sum.client_aborts += self.client_aborts.get();
+        add_all(&mut sum.covered, &self.covered);
     }
 }
 

@@ -29,6 +29,14 @@ pub struct WorkerCells {
     pub upstream_reuses: Counter,
     /// Reused connections that the upstream turned out to have closed, so that the attempt was made anew.
     pub upstream_stale: Counter,
+    /// Attempts made again at the same upstream.
+    pub upstream_retries: Counter,
+    /// Attempts not made again for want of budget.
+    pub upstream_retries_withheld: Counter,
+    /// Times that an endpoint was left out because it failed requests.
+    pub upstream_ejections: Counter,
+    /// Attempts turned away by the limits of their upstream.
+    pub upstream_turned_away: Counter,
     /// Connections to upstreams that were closed.
     pub upstream_closed: Counter,
     /// Upgraded connections (WebSocket and the like) that began.

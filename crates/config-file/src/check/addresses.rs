@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::Files;
+use route_plan::ListenerLimits;
+
 use crate::checked::{Admin, Listener, Secret};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::reader::is_name;
@@ -22,7 +24,7 @@ pub(super) fn listeners(root: &Table, sink: &mut Sink) -> Vec<Listener> {
         }
         if let Some((listen, written)) = listen {
             let name = table.text("name").map_or(written, |name| name.value);
-            listeners.push(Listener { name: name.to_owned(), listen });
+            listeners.push(Listener { name: name.to_owned(), listen, limits: ListenerLimits::default() });
         }
     }
     listeners

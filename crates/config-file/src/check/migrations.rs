@@ -1,5 +1,7 @@
 //! One migration.
 
+use std::num::NonZeroU32;
+
 use route_plan::{Phase, Timeouts};
 use traffic_split::Percent;
 
@@ -43,6 +45,8 @@ pub(super) fn migration(
         force: force.unwrap_or_default(),
         assign_cookie: assign_cookie.unwrap_or_default(),
         timeouts: timeouts?,
+        fallback: None,
+        rules: Default::default(),
         expose_arm: expose_arm.unwrap_or_default(),
         reshuffle: table.flag("reshuffle")?,
     })
@@ -93,9 +97,15 @@ fn timeouts(table: &Table, sink: &mut Sink) -> Option<Timeouts> {
         }
     }
     Some(Timeouts {
-        connect_ms: table.millis("connect")?.value,
-        first_byte_ms: table.millis("first_byte")?.value,
-        idle_ms: table.millis("idle")?.value,
-        total_ms: total.map(|total| total.value),
+        connect_ms: millis(&table.millis("connect")?),
+        first_byte_ms: millis(&table.millis("first_byte")?),
+        idle_ms: millis(&table.millis("idle")?),
+        total_ms: total.and_then(|total| NonZeroU32::new(millis(&total))),
+        ..Timeouts::default()
     })
+}
+
+/// A duration that the schema keeps to a day.
+fn millis(said: &Said<u64>) -> u32 {
+    u32::try_from(said.value).unwrap_or(u32::MAX)
 }

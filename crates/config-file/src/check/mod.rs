@@ -17,7 +17,9 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use crate::Files;
-use crate::checked::{Checked, PlainRoute};
+use route_plan::Route;
+
+use crate::checked::Checked;
 use crate::diagnostic::{Diagnostic, Sink, Spot};
 use crate::written::{Said, Table};
 
@@ -65,9 +67,9 @@ pub(crate) fn check(root: &Table, files: &dyn Files, sink: &mut Sink) -> Option<
     })
 }
 
-fn route(name: &Said<String>, table: &Table, root: &Table, sink: &mut Sink) -> Option<PlainRoute> {
+fn route(name: &Said<String>, table: &Table, root: &Table, sink: &mut Sink) -> Option<Route> {
     let upstream = upstreams::reference(table, "to", root, sink)?;
-    Some(PlainRoute { name: name.value.clone(), upstream })
+    Some(Route { name: name.value.clone(), upstream, ..Route::default() })
 }
 
 fn nothing_to_serve(root: &Table, sink: &mut Sink) {

@@ -48,6 +48,7 @@ pub(super) fn proxy(table: &Table, sink: &mut Sink) -> Option<Proxy> {
         target_bytes: size(&target_bytes?),
         idle_timeout_ms: table.millis("idle_timeout")?.value,
         header_timeout_ms: table.millis("header_timeout")?.value,
+        ..ConnectionLimits::default()
     };
     let access_log = table.text("access_log").map(|said| match said.value {
         "stdout" => AccessLog::Stdout,

@@ -23,12 +23,8 @@ pub(super) fn rules(root: &Table, sink: &mut Sink) -> Option<(Vec<RouteEntry>, R
             sink,
         );
     }
-    for (name, table) in root.named("route") {
-        // One that names no upstream has been reported; a place of its own keeps its rules from being taken for others'.
-        let known = table
-            .text("to")
-            .and_then(|to| root.named("upstream").iter().position(|(name, _)| name.value == to.value));
-        let target = Target::Upstream(known.unwrap_or(usize::MAX));
+    for (index, (name, table)) in root.named("route").iter().enumerate() {
+        let target = Target::Route(index);
         add(&format!("route.{}", name.value), table, target, &mut entries, &mut spots, sink);
     }
     match RouteTable::build(entries.clone()) {

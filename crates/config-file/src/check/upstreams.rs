@@ -21,7 +21,7 @@ pub(super) fn upstreams(root: &Table, sink: &mut Sink) -> Vec<Upstream> {
             }
             endpoints.push(endpoint);
         }
-        Upstream { name: name.value.clone(), endpoints }
+        Upstream { name: name.value.clone(), endpoints, ..Upstream::default() }
     };
     root.named("upstream").iter().map(upstream).collect()
 }

@@ -3,14 +3,15 @@
 use std::task::{Context, Poll};
 
 use http1_codec::{Framing, Reject, Version};
-use migration_glue::Delivery;
-use route_plan::{Failure, Observation, Plan};
+use migration_glue::{Delivery, Ledger};
+use route_plan::{Failure, Plan};
 
 use super::H1Exchange;
 use crate::buffer::Buffer;
 use crate::client::Next;
 use crate::rewrite::{self, Added, AnswerForm};
 use crate::transfer::{Broken, Moved, Outgoing, Transfer};
+use crate::worker::Site;
 
 impl H1Exchange<'_> {
     /// Writes the head for the client and takes in what has come of the body. Nothing is sent yet.
@@ -53,7 +54,7 @@ impl H1Exchange<'_> {
     /// Writes `scratch.answer` from the upstream's head.
     pub(super) fn write_head(&mut self, plan: &Plan, form: AnswerForm, head: &[u8]) {
         let migrations = &self.site.view.snapshot.migrations;
-        let migration = plan.migration.and_then(|index| migrations.get(index));
+        let migration = plan.migration().and_then(|index| migrations.get(index));
         let cookie = match (migration.and_then(|one| one.assign_cookie.as_ref()), &plan.set_cookie_key) {
             (Some(cookie), Some(key)) => Some(cookie.render(key)),
             _ => None,
@@ -150,13 +151,14 @@ impl H1Exchange<'_> {
         }
     }
 
-    /// The answer is through, or will never be.
+    /// The answer is through, or will never be. `at_once`: as soon as its head was there.
     pub(super) fn finish(
         mut self,
         plan: &Plan,
         form: AnswerForm,
         streamed: Result<(), Delivery>,
-        close: impl FnOnce(Delivery) -> Observation,
+        ledger: Ledger<Site>,
+        at_once: bool,
     ) -> Next {
         self.release_upstream();
         self.drop_upstream();
@@ -171,7 +173,8 @@ impl H1Exchange<'_> {
             Err(_) => Next::Close,
         };
         let sent_bytes = legs.answer.as_ref().map_or(0, Transfer::content_bytes);
-        let observed = close(streamed.err().unwrap_or(Delivery::Complete));
+        let delivery = streamed.err().unwrap_or(Delivery::Complete);
+        let observed = if at_once { ledger.close_at_head(delivery) } else { ledger.close(delivery) };
         self.log(plan, &observed, sent_bytes);
         next
     }

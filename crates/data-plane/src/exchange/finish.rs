@@ -1,5 +1,7 @@
 //! Answers of crossfade's own, and the line in the access log.
 
+use std::num::NonZeroU32;
+
 use http1_codec::Framing;
 use migration_glue::{Delivery, Ledger, Stop};
 use route_plan::{Failure, Observation, Plan};
@@ -70,12 +72,14 @@ impl H1Exchange<'_> {
             Failure::FirstByteTimeout => format!("{name} gave no answer within {} ms", limits.first_byte_ms),
             Failure::IdleTimeout => format!("{name} took nothing for {} ms", limits.idle_ms),
             Failure::TotalTimeout => {
-                format!("not done within {} ms", limits.total_ms.unwrap_or_default())
+                format!("not done within {} ms", limits.total_ms.map_or(0, NonZeroU32::get))
             }
             Failure::Closed => format!("{name} closed the connection without an answer"),
             Failure::Truncated => format!("the answer of {name} was cut short"),
             Failure::BadAnswer => format!("the answer of {name} is not valid HTTP/1.1"),
-            Failure::Status5xx => format!("{name} failed"),
+            Failure::Status5xx | Failure::Late => format!("{name} failed"),
+            Failure::NoEndpoint => format!("{name} has no healthy endpoint"),
+            Failure::Overloaded => format!("{name} has as many requests as it may have"),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::upstream::EndpointPool;
 use crate::worker::Site;
 
 /// How long an answer may take until its client is watched, in milliseconds. Before that it is not worth its cost.
-const WATCH_AFTER_MS: u64 = 100;
+const WATCH_AFTER_MS: u32 = 100;
 
 impl H1Exchange<'_> {
     /// Takes an idle connection or opens one.
@@ -126,7 +126,7 @@ impl H1Exchange<'_> {
     }
 
     /// While the body is under way either side may be slow for `idle`; then the upstream has `first_byte`.
-    fn patience_ms(&self, plan: &Plan) -> u64 {
+    fn patience_ms(&self, plan: &Plan) -> u32 {
         if self.awaits_upstream() { plan.timeouts.first_byte_ms } else { plan.timeouts.idle_ms }
     }
 
@@ -293,7 +293,8 @@ impl H1Exchange<'_> {
         if known {
             let answer = std::mem::take(&mut self.scratch.answer);
             // The client's time to read this is its own, not what is left of the upstream's.
-            let patience = self.client.alarm.swap(plan.timeouts.idle_ms, self.scratch.legs.total_at_ms);
+            let patience =
+                self.client.alarm.swap(u64::from(plan.timeouts.idle_ms), self.scratch.legs.total_at_ms);
             let sent = self.client.send(&answer).await;
             self.client.alarm.restore(patience);
             self.scratch.answer = answer;

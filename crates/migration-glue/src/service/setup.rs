@@ -138,7 +138,7 @@ fn snapshot(name: &str, split: &Split, cookie: Option<&AssignCookie>, percent: P
         query: Vec::new(),
     };
     let entry = RouteEntry { label: name.to_owned(), rule: every, target: Target::Migration(0) };
-    let upstream = |arm: Arm| Upstream { name: arm.to_string(), endpoints: Vec::new() };
+    let upstream = |arm: Arm| Upstream { name: arm.to_string(), ..Upstream::default() };
     Snapshot {
         table: RouteTable::build(vec![entry]).unwrap_or_default(),
         migrations: vec![Migration {
@@ -151,6 +151,8 @@ fn snapshot(name: &str, split: &Split, cookie: Option<&AssignCookie>, percent: P
             force: None,
             assign_cookie: cookie.cloned(),
             timeouts: Timeouts::default(),
+            fallback: None,
+            rules: Default::default(),
             expose_arm: None,
         }],
         upstreams: vec![upstream(Arm::Old), upstream(Arm::New)],

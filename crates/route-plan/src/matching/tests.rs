@@ -29,7 +29,7 @@ fn entries(rules: &[&str]) -> Vec<RouteEntry> {
     let entry = |(index, text): (usize, &&str)| RouteEntry {
         label: format!("route.r{index} match 1"),
         rule: rule(text),
-        target: Target::Upstream(index),
+        target: Target::Route(index),
     };
     rules.iter().enumerate().map(entry).collect()
 }
@@ -40,7 +40,7 @@ fn table(rules: &[&str]) -> RouteTable {
 
 fn find(table: &RouteTable, request: &Request) -> Option<usize> {
     table.find(request).map(|(target, entry)| {
-        assert_eq!(target, Target::Upstream(entry));
+        assert_eq!(target, Target::Route(entry));
         entry
     })
 }

@@ -2,10 +2,10 @@ use traffic_split::{Arm, Assignment, Bucket, Overrides, Percent, Reason, Role, S
 
 use super::{Plan, plan};
 use crate::matching::{Match, RouteEntry, RouteTable, Target};
-use crate::snapshot::{
-    AssignCookie, Endpoint, ForceHeader, Migration, Phase, SameSite, Snapshot, Timeouts, Upstream, key_list,
-};
+use crate::snapshot::{AssignCookie, ForceHeader, Migration, Phase, Route, SameSite, Snapshot, key_list};
+use crate::upstream::{Endpoint, Upstream};
 use crate::view::Request;
+use crate::{FallbackPolicy, Timeouts};
 
 /// `/*` moves from upstream 0 to 1 by header, cookie or request id; `/static/*` goes to upstream 2.
 fn snapshot(percent: &str, assign_cookie: Option<AssignCookie>) -> Snapshot {
@@ -14,15 +14,19 @@ fn snapshot(percent: &str, assign_cookie: Option<AssignCookie>) -> Snapshot {
         rule: Match { path: path.parse().unwrap(), ..Match::default() },
         target,
     };
-    let entries = vec![entry("/*", Target::Migration(0)), entry("/static/*", Target::Upstream(2))];
-    let upstream =
-        |name: &str| Upstream { name: name.to_owned(), endpoints: vec![Endpoint::new("127.0.0.1", 1)] };
+    let entries = vec![entry("/*", Target::Migration(0)), entry("/static/*", Target::Route(0))];
+    let upstream = |name: &str| Upstream {
+        name: name.to_owned(),
+        endpoints: vec![Endpoint::new("127.0.0.1", 1)],
+        ..Upstream::default()
+    };
     let percent: Percent = percent.parse().unwrap();
     let keys = ["header:x-user-id", "request-id"].map(|key| key.parse().unwrap());
     Snapshot {
         entry_labels: entries.iter().map(|entry| entry.label.clone()).collect(),
         table: RouteTable::build(entries).unwrap(),
         upstreams: vec![upstream("shop-old"), upstream("shop-new"), upstream("files")],
+        routes: vec![Route { name: "files".to_owned(), upstream: 2, ..Route::default() }],
         migrations: vec![Migration {
             name: "shop".to_owned(),
             old: 0,
@@ -42,6 +46,8 @@ fn snapshot(percent: &str, assign_cookie: Option<AssignCookie>) -> Snapshot {
             }),
             assign_cookie,
             timeouts: Timeouts { first_byte_ms: 1_500, ..Timeouts::default() },
+            fallback: None,
+            rules: Default::default(),
             expose_arm: None,
         }],
         ..Snapshot::default()
@@ -76,7 +82,7 @@ fn a_migration_sends_a_user_where_his_bucket_says() {
     {
         let found = decide(&snapshot(percent, None), &get("/cart").header("x-user-id", "user-1001"));
         let expected = Plan {
-            migration: Some(0),
+            target: Target::Migration(0),
             upstream,
             arm: Some(arm),
             role: Role::Served,
@@ -89,21 +95,64 @@ fn a_migration_sends_a_user_where_his_bucket_says() {
             }),
             set_cookie_key: None,
             timeouts: Timeouts { first_byte_ms: 1_500, ..Timeouts::default() },
+            fallback: None,
+            last_resort: arm == Arm::Old,
         };
         assert_eq!(found, Some(expected), "{percent}");
     }
 }
 
 #[test]
+fn what_new_fails_old_answers() {
+    let mut snapshot = snapshot("100", None);
+    let listed = RouteEntry {
+        label: "search".to_owned(),
+        rule: Match {
+            path: "/search".parse().unwrap(),
+            methods: vec!["POST".to_owned()],
+            ..Match::default()
+        },
+        target: Target::Migration(0),
+    };
+    let listed = RouteTable::build(vec![listed]).unwrap();
+    snapshot.migrations[0].fallback = Some(FallbackPolicy { listed, ..FallbackPolicy::default() });
+    let user = |path: &str, method: &str| get(path).method(method).header("x-user-id", "user-1001");
+    let table = [
+        ("/search", "GET", true),
+        ("/", "HEAD", true),
+        ("/", "OPTIONS", true),
+        ("/search", "POST", true),
+        ("/cart", "POST", false),
+        ("/cart", "PUT", false),
+        ("/cart", "DELETE", false),
+        ("/cart", "get", false),
+    ];
+    for (path, method, replayable) in table {
+        let by_new = decide(&snapshot, &user(path, method)).unwrap();
+        let fallback = by_new.fallback.unwrap();
+        assert_eq!((fallback.upstream, fallback.replayable), (0, replayable), "{method} {path}");
+        assert!(!by_new.last_resort, "an unhealthy new counts as never reached");
+        let by_old = by_new.by_old().unwrap();
+        assert_eq!((by_old.upstream, by_old.arm, by_old.role), (0, Some(Arm::Old), Role::Fallback));
+        assert!(by_old.last_resort && by_old.by_old().is_none(), "and there it ends");
+        assert_eq!(by_old.assignment, by_new.assignment);
+    }
+    snapshot.migrations[0].split.percent = Percent::ZERO;
+    assert!(decide(&snapshot, &user("/", "GET")).unwrap().fallback.is_none(), "never from old to new");
+}
+
+#[test]
 fn a_plain_route_has_no_arm() {
     let expected = Plan {
-        migration: None,
+        target: Target::Route(0),
         upstream: 2,
         arm: None,
         role: Role::Served,
         assignment: None,
         set_cookie_key: None,
         timeouts: Timeouts::default(),
+        fallback: None,
+        last_resort: true,
     };
     assert_eq!(decide(&snapshot("50", Some(cookie())), &get("/static/a.css")), Some(expected));
 }

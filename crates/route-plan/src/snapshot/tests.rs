@@ -1,9 +1,11 @@
 use traffic_split::{Arm, KeySource, Percent};
 
 use super::{
-    AssignCookie, ConnectionLimits, Endpoint, ForceHeader, Phase, PhaseError, RequestIdTrust, SameSite,
-    Snapshot, Timeouts, is_same_secret, key_list,
+    AssignCookie, ForceHeader, Phase, PhaseError, RequestIdTrust, SameSite, Snapshot, is_same_secret,
+    key_list,
 };
+use crate::limits::{ConnectionLimits, Timeouts};
+use crate::upstream::Endpoint;
 use crate::view::Request;
 
 #[test]
@@ -169,6 +171,13 @@ fn an_empty_snapshot_is_a_safe_one() {
     assert_eq!(snapshot.connection, ConnectionLimits::default());
     assert_eq!(
         Timeouts::default(),
-        Timeouts { connect_ms: 2_000, first_byte_ms: 30_000, idle_ms: 60_000, total_ms: None }
+        Timeouts {
+            connect_ms: 2_000,
+            first_byte_ms: 30_000,
+            idle_ms: 60_000,
+            total_ms: None,
+            fail_after_ms: None,
+            tunnel_idle_ms: 3_600_000,
+        }
     );
 }

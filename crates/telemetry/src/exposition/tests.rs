@@ -6,7 +6,7 @@ use route_plan::outcome::Observation;
 use traffic_split::Percent;
 
 use super::*;
-use crate::{MigrationFacts, Telemetry};
+use crate::{EndpointFacts, MigrationFacts, Telemetry};
 
 fn busy() -> Arc<Telemetry> {
     let telemetry = Telemetry::new(2);
@@ -21,6 +21,7 @@ fn busy() -> Arc<Telemetry> {
         to_head: Duration::from_millis(4),
         total: Duration::from_millis(5),
         failure: Some(Failure::Connect),
+        covered: true,
         client_aborted: false,
     };
     migration.record(0, &observation);
@@ -44,6 +45,9 @@ fn busy() -> Arc<Telemetry> {
         }],
         ..ControlFacts::default()
     });
+    migration.kept(0, Kept::NotReplayable);
+    let endpoint = "10.0.0.1:80".to_owned();
+    telemetry.publish_endpoints(vec![EndpointFacts { upstream: "a".into(), endpoint, healthy: false }]);
     telemetry
 }
 
@@ -51,6 +55,9 @@ fn busy() -> Arc<Telemetry> {
 fn the_scrape_says_what_was_counted() {
     let text = busy().scrape();
     for line in [
+        r#"crossfade_fallbacks_total{migration="shop",reason="connect"} 2"#,
+        r#"crossfade_fallbacks_withheld_total{migration="shop",reason="not-replayable"} 1"#,
+        r#"crossfade_upstream_healthy{upstream="a",endpoint="10.0.0.1:80"} 0"#,
         r#"crossfade_requests_total{migration="shop",arm="new",role="served",code_class="5xx"} 2"#,
         r#"crossfade_requests_total{migration="shop",arm="old",role="served",code_class="2xx"} 0"#,
         r#"crossfade_request_duration_seconds_bucket{migration="shop",arm="new",role="served",le="0.0025"} 0"#,

@@ -12,6 +12,7 @@ fn answered(arm: Option<Arm>, status: u16, to_head: Duration) -> Observation {
         to_head,
         total: to_head,
         failure: None,
+        covered: false,
         client_aborted: false,
     }
 }
@@ -53,6 +54,27 @@ fn the_client_s_status_counts_and_the_failure_beside_it() {
     assert_eq!(leg.failed(), 1);
     assert_eq!(leg.durations.counts[DURATION_BOUNDS_S.len()], 1);
     assert!((leg.durations.sum_s - 30.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_fallback_is_counted_by_what_new_failed_with() {
+    let cells = TrafficCells::new(TrafficKind::Migration, 1);
+    let covered = |status, failure| Observation {
+        status,
+        client_status: None,
+        covered: true,
+        failure,
+        ..answered(Some(Arm::New), 200, Duration::from_millis(1))
+    };
+    cells.record(0, &covered(None, Some(Failure::Connect)));
+    cells.record(0, &covered(Some(503), Some(Failure::Status5xx)));
+    cells.kept(0, Kept::NotReplayable);
+    let totals = cells.totals();
+    let leg = totals.leg(Arm::New, Role::Served);
+    assert_eq!(leg.covered.iter().sum::<u64>(), 2);
+    assert_eq!(leg.covered[Failure::Connect.index()], 1);
+    assert_eq!(leg.by_class, [0, 0, 0, 0, 1, 1], "what new itself did");
+    assert_eq!(totals.kept[Kept::NotReplayable.index()], 1);
 }
 
 #[test]
