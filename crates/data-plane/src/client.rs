@@ -214,6 +214,8 @@ impl Client {
             reason: refusal.reason(),
             detail: &detail,
             request_id: b"",
+            proxy_status: None,
+            retry_after_s: None,
             head_only: false,
             close: true,
         }

@@ -4,19 +4,22 @@
 //! poll functions over the two sockets, so an answer that comes before the request has ended needs nothing special.
 
 mod answer;
+mod fallback;
 mod finish;
 mod outbound;
 mod tunnel;
 
 use migration_glue::{Exchange, Ledger, Stop};
-use route_plan::{Circumstances, Failure, Plan};
-use traffic_split::RequestView;
+use route_plan::{Circumstances, Ended, Failure, Plan};
+use traffic_split::{RequestView, Role};
 
 use crate::buffer::Buffer;
 use crate::client::{Client, Next};
 use crate::scratch::{ScratchLease, View};
 use crate::transfer::Transfer;
 use crate::worker::Site;
+
+pub(crate) use fallback::Slot;
 
 /// One request of one client. Moved by value along the glue's way, so what is large lives in the scratch.
 pub(crate) struct H1Exchange<'c> {
@@ -38,12 +41,26 @@ impl<'c> H1Exchange<'c> {
 
     /// Fires when nothing has moved for this long, or when the time for everything is over.
     fn set_alarm(&self, after_ms: u32) {
-        self.client.alarm.set(u64::from(after_ms), self.scratch.legs.total_at_ms);
+        let legs = &self.scratch.legs;
+        let limit_ms = match (legs.total_at_ms, legs.fallback_at_ms) {
+            (Some(total_ms), Some(fallback_ms)) => Some(total_ms.min(fallback_ms)),
+            (total_ms, fallback_ms) => total_ms.or(fallback_ms),
+        };
+        self.client.alarm.set(u64::from(after_ms), limit_ms);
     }
 
     /// Closes the connection to the upstream, which may not be used again.
     fn drop_upstream(&mut self) {
         if self.scratch.legs.upstream.take().is_some() {
+            self.site.worker.cells.upstream_closed.inc();
+        }
+    }
+
+    /// Keeps the connection to the upstream, which the exchange left clean, for others.
+    fn keep_upstream(&mut self) {
+        if let Some(upstream) = self.scratch.legs.upstream.take()
+            && !upstream.release(self.site.worker.alarms.now_ms())
+        {
             self.site.worker.cells.upstream_closed.inc();
         }
     }
@@ -67,10 +84,12 @@ impl Exchange<Site> for H1Exchange<'_> {
     }
 
     async fn forward(&mut self, plan: &Plan, ledger: &mut Ledger<Site>) -> Result<(), Stop> {
-        let total_at_ms =
-            plan.timeouts.total_ms.map(|total_ms| self.client.alarm.deadline(u64::from(total_ms.get())));
-        self.scratch.legs.total_at_ms = total_at_ms;
-        self.site.count_keyless(plan);
+        if plan.role != Role::Fallback {
+            let total_ms = plan.timeouts.total_ms.map(|total_ms| u64::from(total_ms.get()));
+            self.scratch.legs.total_at_ms = total_ms.map(|total_ms| self.client.alarm.deadline(total_ms));
+            self.site.count_keyless(plan);
+            self.prepare_fallback(plan);
+        }
         let mut fresh_only = false;
         loop {
             self.lease(plan, fresh_only).await?;
@@ -82,17 +101,20 @@ impl Exchange<Site> for H1Exchange<'_> {
                     fresh_only = true;
                 }
                 Err(why) => return Err(why),
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.scratch.legs.fallback_at_ms = None;
+                    return Ok(());
+                }
             }
         }
     }
 
     fn circumstances(&self) -> Circumstances {
-        Circumstances { body_lost: true, ..Circumstances::default() }
+        self.what_became()
     }
 
-    fn rewind(&mut self, _: Option<()>) {
-        self.drop_upstream();
+    fn rewind(&mut self, ended: Ended) {
+        self.back_to_start(ended);
     }
 
     async fn respond(mut self, plan: &Plan, (): (), ledger: Ledger<Site>) -> Next {

@@ -17,6 +17,7 @@ mod client;
 mod exchange;
 mod load;
 mod proxy;
+mod proxy_status;
 mod resolve;
 mod rewrite;
 mod scratch;

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use http1_codec::{FieldId, Framing, HeadWriter, ResponseHead, Version, dashed, reason_phrase};
 
+use crate::proxy_status;
 use crate::scratch::Scratch;
 
 /// This proxy's element of `Via` (RFC 9110 7.6.3).
@@ -222,6 +223,8 @@ pub(crate) struct Added<'a> {
     pub(crate) set_cookie: Option<&'a str>,
     /// Name of the field that tells the arm, and the arm.
     pub(crate) arm: Option<(&'a str, &'a str)>,
+    /// The value of `Proxy-Status`.
+    pub(crate) proxy_status: Option<&'a str>,
 }
 
 /// Writes `scratch.answer`: the head of a final answer as the client gets it.
@@ -264,6 +267,9 @@ pub(crate) fn response_head(scratch: &mut Scratch, head: &[u8], form: AnswerForm
     if let Some((name, arm)) = added.arm {
         writer.field(name, arm.as_bytes());
     }
+    if let Some(proxy_status) = added.proxy_status {
+        writer.field(proxy_status::NAME, proxy_status.as_bytes());
+    }
     writer.end();
     scratch.answer = answer;
 }
@@ -297,6 +303,10 @@ pub(crate) struct Problem<'a> {
     /// A sentence for people.
     pub(crate) detail: &'a str,
     pub(crate) request_id: &'a [u8],
+    /// The value of `Proxy-Status`, where an upstream is to blame.
+    pub(crate) proxy_status: Option<&'a str>,
+    /// Seconds after which it is worth asking again.
+    pub(crate) retry_after_s: Option<u64>,
     pub(crate) head_only: bool,
     pub(crate) close: bool,
 }
@@ -318,6 +328,12 @@ impl Problem<'_> {
         writer.field("Cache-Control", b"no-store");
         if !self.request_id.is_empty() {
             writer.field("X-Request-Id", self.request_id);
+        }
+        if let Some(proxy_status) = self.proxy_status {
+            writer.field(proxy_status::NAME, proxy_status.as_bytes());
+        }
+        if let Some(seconds) = self.retry_after_s {
+            writer.field_u64("Retry-After", seconds);
         }
         if self.close {
             writer.lines("Connection: close\r\n");

@@ -6,10 +6,12 @@ use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
 use http1_codec::{FieldId, RequestHead, ResponseHead, Span};
+use route_plan::Ended;
 use traffic_split::RequestView;
 
 use crate::admit::Refusal;
 use crate::buffer::Buffer;
+use crate::exchange::Slot;
 use crate::transfer::Transfer;
 use crate::upstream::Connection;
 
@@ -31,6 +33,10 @@ pub(crate) struct Scratch {
     pub(crate) request_id: Vec<u8>,
     /// A copy of the request's head, for the access log; empty when that is off.
     pub(crate) logged: Vec<u8>,
+    /// A copy of the request's head, for a second attempt; empty when there will be none.
+    pub(crate) original: Vec<u8>,
+    /// Room for the content that is kept for a second attempt.
+    pub(crate) kept_room: Vec<u8>,
     pub(crate) facts: Facts,
     pub(crate) legs: Legs,
 }
@@ -54,6 +60,13 @@ pub(crate) struct Legs {
     pub(crate) client_broke: bool,
     /// An interim answer has been passed on.
     pub(crate) interim_seen: bool,
+    /// Something other than `100 Continue` has been passed on: the client has seen a part of an answer.
+    pub(crate) begun: bool,
+    /// When old is asked if new has not answered by then, on the worker's clock.
+    pub(crate) fallback_at_ms: Option<u64>,
+    /// How the attempt ended in whose place this one answers.
+    pub(crate) covered: Option<Ended>,
+    pub(crate) slot: Option<Slot>,
     /// On the worker's clock.
     pub(crate) total_at_ms: Option<u64>,
     /// The request turned out to be malformed, or too slow, after it was admitted.
@@ -85,11 +98,14 @@ impl Watch {
 impl Legs {
     /// Field by field: what holds nothing is not written, and there is much of it.
     fn clear(&mut self) {
-        let Legs { head, request, upstream, incoming, answer, .. } = self;
-        (*head, *request, *upstream, *incoming, *answer) = (None, None, None, None, None);
+        let Legs { head, request, upstream, incoming, answer, slot, .. } = self;
+        (*head, *request, *upstream, *incoming, *answer, *slot) = (None, None, None, None, None, None);
         self.request_given_up = false;
         self.client_broke = false;
         self.interim_seen = false;
+        self.begun = false;
+        self.fallback_at_ms = None;
+        self.covered = None;
         self.total_at_ms = None;
         self.refusal = None;
         self.watch = Watch::Later;
@@ -145,9 +161,11 @@ impl Scratch {
     fn reset(&mut self) {
         self.request.reset();
         self.response.reset();
-        for bytes in
-            [&mut self.sent, &mut self.answer, &mut self.path, &mut self.request_id, &mut self.logged]
-        {
+        if let Some(keep) = self.legs.request.as_mut().and_then(Transfer::take_keep) {
+            self.kept_room = keep.into_room();
+        }
+        let Scratch { sent, answer, path, request_id, logged, original, .. } = self;
+        for bytes in [sent, answer, path, request_id, logged, original] {
             bytes.clear();
         }
         self.facts = Facts::default();

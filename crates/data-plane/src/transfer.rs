@@ -58,13 +58,77 @@ pub(crate) struct Transfer {
     ended: bool,
     /// Content received so far, in bytes, framing not counted.
     content_bytes: u64,
+    /// A copy of the content received so far, if it may have to be sent again.
+    keep: Option<Keep>,
+}
+
+/// Content that is kept so that it can be sent once more, up to a limit.
+#[derive(Debug)]
+pub(crate) struct Keep {
+    bytes: Vec<u8>,
+    most: usize,
+    /// There was more than may be kept, so nothing is.
+    lost: bool,
+}
+
+/// Room for kept content that is not given back to the system.
+const KEEP_ROOM_BYTES: usize = 64 * 1024;
+
+impl Keep {
+    /// Keeps up to `most` bytes, in `room`.
+    pub(crate) fn new(mut room: Vec<u8>, most: usize) -> Keep {
+        room.clear();
+        Keep { bytes: room, most, lost: false }
+    }
+
+    fn take_note(&mut self, content: &[u8]) {
+        self.lost |= content.len() > self.most - self.bytes.len();
+        if self.lost {
+            self.bytes = Vec::new();
+        } else {
+            self.bytes.extend_from_slice(content);
+        }
+    }
+
+    /// The room, for the next one.
+    pub(crate) fn into_room(self) -> Vec<u8> {
+        if self.bytes.capacity() <= KEEP_ROOM_BYTES { self.bytes } else { Vec::new() }
+    }
 }
 
 impl Transfer {
     pub(crate) fn new(framing: Framing, outgoing: Outgoing, limits: &Limits) -> Transfer {
         let decoder = BodyDecoder::new(framing, limits);
         let ended = decoder.is_done();
-        Transfer { decoder, outgoing, wire: None, rest: None, ended, content_bytes: 0 }
+        Transfer { decoder, outgoing, wire: None, rest: None, ended, content_bytes: 0, keep: None }
+    }
+
+    /// Keeps a copy of the content from now on. To be called before [`Transfer::begin`].
+    pub(crate) fn keep(&mut self, keep: Option<Keep>) {
+        self.keep = keep;
+    }
+
+    pub(crate) fn take_keep(&mut self) -> Option<Keep> {
+        self.keep.take()
+    }
+
+    /// Whether all content received so far has been kept.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.content_bytes == 0 || self.keep.as_ref().is_some_and(|keep| !keep.lost)
+    }
+
+    /// Begins anew for another receiver: `head`, what was received of the content, and then what is still to come. All of
+    /// it has to have been kept.
+    pub(crate) fn begin_again(&mut self, mut buffer: Buffer, head: &[u8]) {
+        debug_assert!(self.is_kept(), "content is missing");
+        let content = self.keep.take().map(|keep| keep.bytes).unwrap_or_default();
+        buffer.append(&content);
+        self.frame(&mut buffer, content.len());
+        if self.ended {
+            self.finish(&mut buffer);
+        }
+        buffer.prepend(head);
+        self.wire = Some(buffer);
     }
 
     /// Everything was received; some of it may still have to be sent.
@@ -179,16 +243,26 @@ impl Transfer {
         }
         buffer.keep(from.unwrap_or(0), length);
         self.content_bytes += length as u64;
+        if let Some(keep) = &mut self.keep
+            && length > 0
+        {
+            keep.take_note(buffer.filled());
+        }
+        self.frame(buffer, length);
+        if self.decoder.is_done() {
+            self.finish(buffer);
+        }
+        Ok(())
+    }
+
+    /// Makes the content in the buffer a chunk, where chunks are sent.
+    fn frame(&self, buffer: &mut Buffer, length: usize) {
         if self.outgoing == Outgoing::Chunked && length > 0 {
             let mut size = Vec::with_capacity(20);
             write_chunk_head(&mut size, length);
             buffer.prepend(&size);
             buffer.append(CHUNK_END);
         }
-        if self.decoder.is_done() {
-            self.finish(buffer);
-        }
-        Ok(())
     }
 
     fn finish(&mut self, buffer: &mut Buffer) {

@@ -39,6 +39,8 @@ pub(crate) struct Worker {
     view: RefCell<Rc<View>>,
     pools: RefCell<HashMap<Endpoint, Rc<EndpointPool>>>,
     patience: Cell<ConnectionLimits>,
+    /// Fallbacks under way.
+    pub(crate) fallbacks: Cell<u32>,
     random: RefCell<fastrand::Rng>,
     draining: Cell<bool>,
     stopping: Cell<bool>,
@@ -91,6 +93,7 @@ impl Worker {
             view: RefCell::new(Rc::new(View::empty())),
             pools: RefCell::default(),
             patience: Cell::default(),
+            fallbacks: Cell::default(),
             random: RefCell::new(fastrand::Rng::new()),
             draining: Cell::new(false),
             stopping: Cell::new(false),
@@ -157,6 +160,11 @@ impl Worker {
             upstreams,
             snapshot,
         }
+    }
+
+    /// How many workers there are.
+    pub(crate) fn workers(&self) -> u32 {
+        u32::try_from(self.telemetry.worker_count()).unwrap_or(u32::MAX)
     }
 
     pub(crate) fn random(&self) -> u128 {

@@ -52,7 +52,7 @@ pub trait Exchange<S: Surroundings> {
 
     /// Gives up what came of the attempt, and makes the request ready to be forwarded once more, as it came in. Called at
     /// most once, and only where [`Exchange::circumstances`] say that all of it that was received has been kept.
-    fn rewind(&mut self, answer: Option<Self::Answer>);
+    fn rewind(&mut self, ended: Ended);
 
     /// Streams the answer to the client, and closes the ledger once its last byte is handed over.
     fn respond(self, plan: &Plan, answer: Self::Answer, ledger: Ledger<S>)
@@ -80,12 +80,12 @@ where
     };
     let mut ledger = Ledger::open(&plan, surroundings.clone());
     let answered = exchange.forward(&plan, &mut ledger).await;
-    if let Some(by_old) = fallback(&plan, &answered, &exchange, &ledger) {
+    if let Some((by_old, ended)) = fallback(&plan, &answered, &exchange, &ledger) {
         if let Err(why) = &answered {
             ledger.stopped(*why);
         }
         ledger.close_covered();
-        exchange.rewind(answered.ok());
+        exchange.rewind(ended);
         // Rare and large, so that no other request carries its weight.
         return Box::pin(answer_by_old(by_old, surroundings, exchange)).await;
     }
@@ -104,7 +104,7 @@ fn fallback<S, X>(
     answered: &Result<X::Answer, Stop>,
     exchange: &X,
     ledger: &Ledger<S>,
-) -> Option<Plan>
+) -> Option<(Plan, Ended)>
 where
     S: Surroundings,
     X: Exchange<S>,
@@ -116,7 +116,7 @@ where
         Err(Stop::Client) => Ended::Client,
     };
     match policy.decide(ended, exchange.circumstances()) {
-        Decision::FallBack => plan.by_old(),
+        Decision::FallBack => Some((plan.by_old()?, ended)),
         Decision::PassOn => None,
         Decision::Keep(why) => {
             ledger.surroundings().kept(plan.target, why);

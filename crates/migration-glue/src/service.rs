@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use http::{Request, Response};
-use route_plan::{Circumstances, Failure, Kept, Observation, Plan, Snapshot, Target};
+use route_plan::{Circumstances, Ended, Failure, Kept, Observation, Plan, Snapshot, Target};
 use traffic_split::{Arm, Percent, PercentError, RequestView};
 
 pub use body::Observed;
@@ -185,9 +185,7 @@ where
         Circumstances { body_lost: true, ..Circumstances::default() }
     }
 
-    fn rewind(&mut self, answer: Option<Self::Answer>) {
-        drop(answer);
-    }
+    fn rewind(&mut self, _: Ended) {}
 
     async fn respond(self, plan: &Plan, mut answer: Self::Answer, ledger: Ledger<Embedded>) -> Self::Out {
         self.view.add_cookie(plan, &ledger, answer.headers_mut());

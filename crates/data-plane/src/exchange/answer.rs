@@ -9,6 +9,7 @@ use route_plan::{Failure, Plan};
 use super::H1Exchange;
 use crate::buffer::Buffer;
 use crate::client::Next;
+use crate::proxy_status;
 use crate::rewrite::{self, Added, AnswerForm};
 use crate::transfer::{Broken, Moved, Outgoing, Transfer};
 use crate::worker::Site;
@@ -60,9 +61,11 @@ impl H1Exchange<'_> {
             _ => None,
         };
         let exposed = migration.and_then(|one| one.expose_arm.as_deref());
+        let proxy_status = self.scratch.legs.covered.map(proxy_status::of_fallback);
         let added = Added {
             set_cookie: cookie.as_deref(),
             arm: exposed.zip(plan.arm.map(traffic_split::Arm::as_str)),
+            proxy_status: proxy_status.as_deref(),
         };
         rewrite::response_head(&mut self.scratch, head, form, added);
     }
@@ -143,11 +146,8 @@ impl H1Exchange<'_> {
             && self.scratch.response.keep_alive()
             && legs.request_done()
             && !legs.request_given_up;
-        if clean
-            && let Some(upstream) = self.scratch.legs.upstream.take()
-            && !upstream.release(self.site.worker.alarms.now_ms())
-        {
-            self.site.worker.cells.upstream_closed.inc();
+        if clean {
+            self.keep_upstream();
         }
     }
 

@@ -9,19 +9,26 @@ use route_plan::{Failure, Observation, Plan};
 use super::H1Exchange;
 use crate::buffer::Buffer;
 use crate::client::Next;
+use crate::proxy_status;
 use crate::rewrite::Problem;
 use crate::transfer::Transfer;
 use crate::worker::Site;
 
 /// How long a client may take to read an answer of our own, in milliseconds.
 const ANSWER_MS: u64 = 10_000;
+/// When a client that was turned away is told to come again, in seconds.
+pub(crate) const RETRY_AFTER_S: u64 = 1;
 
 impl H1Exchange<'_> {
     /// There is no answer from the upstream: says so.
     pub(super) async fn answer_itself(mut self, plan: &Plan, why: Stop, mut ledger: Ledger<Site>) -> Next {
         self.drop_upstream();
+        let mut failed = None;
         let (status, reason, detail) = match why {
-            Stop::Failed(failure) => (failure.status(), failure.as_str(), self.detail(plan, failure)),
+            Stop::Failed(failure) => {
+                failed = Some(failure);
+                (failure.status(), failure.as_str(), self.detail(plan, failure))
+            }
             Stop::Client => match self.scratch.legs.refusal {
                 Some(refusal) => {
                     self.site.worker.cells.refused(refusal.reason());
@@ -35,7 +42,7 @@ impl H1Exchange<'_> {
             },
         };
         ledger.answered_with(status);
-        let (sent, next) = self.send_problem(status, reason, &detail).await;
+        let (sent, next) = self.send_problem(status, reason, &detail, failed).await;
         let observed = ledger.close(if sent { Delivery::Complete } else { Delivery::ClientGone });
         self.log(plan, &observed, 0);
         next
@@ -47,7 +54,7 @@ impl H1Exchange<'_> {
         let failure = Failure::BadAnswer;
         ledger.answered_with(failure.status());
         let detail = self.detail(plan, failure);
-        let (_, next) = self.send_problem(failure.status(), failure.as_str(), &detail).await;
+        let (_, next) = self.send_problem(failure.status(), failure.as_str(), &detail, Some(failure)).await;
         let observed = ledger.close(Delivery::Failed(failure));
         self.log(plan, &observed, 0);
         next
@@ -59,7 +66,7 @@ impl H1Exchange<'_> {
         if !self.scratch.logged.is_empty() {
             self.site.log_unmatched(&self.scratch);
         }
-        self.send_problem(404, "no-route", "no migration and no route matches this request").await.1
+        self.send_problem(404, "no-route", "no migration and no route matches this request", None).await.1
     }
 
     /// A sentence about the upstream, with the limit where there is one.
@@ -83,7 +90,14 @@ impl H1Exchange<'_> {
         }
     }
 
-    async fn send_problem(&mut self, status: u16, reason: &str, detail: &str) -> (bool, Next) {
+    /// `failed`: what the upstream failed with, where one is to blame.
+    async fn send_problem(
+        &mut self,
+        status: u16,
+        reason: &str,
+        detail: &str,
+        failed: Option<Failure>,
+    ) -> (bool, Next) {
         // What was read of the request is either all of it, or the connection cannot go on.
         let whole = match &self.scratch.legs.request {
             Some(request) => request.is_received(),
@@ -108,6 +122,8 @@ impl H1Exchange<'_> {
             reason,
             detail,
             request_id: &self.scratch.request_id,
+            proxy_status: failed.map(proxy_status::of_failure),
+            retry_after_s: (status == 503).then_some(RETRY_AFTER_S),
             head_only: self.scratch.request.is_head(),
             close,
         }

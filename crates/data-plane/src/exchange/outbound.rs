@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use http1_codec::Framing;
 use migration_glue::{Ledger, Stop};
 use route_plan::{Failure, Plan};
+use traffic_split::Role;
 
 use super::H1Exchange;
 use crate::admit::Refusal;
@@ -42,12 +43,16 @@ impl H1Exchange<'_> {
             if self.total_reached() {
                 return Err(Stop::Failed(Failure::TotalTimeout));
             }
+            if self.fallback_due() {
+                break;
+            }
         }
         Err(Stop::Failed(failure))
     }
 
     async fn connect(&mut self, plan: &Plan, endpoint: Rc<EndpointPool>) -> Result<(), Failure> {
-        self.set_alarm(plan.timeouts.connect_ms);
+        let connect_ms = plan.timeouts.connect_ms;
+        self.set_alarm(plan.fallback.map_or(connect_ms, |fallback| connect_ms.min(fallback.after_ms)));
         let mut connecting = pin!(endpoint.connect());
         let alarm = &self.client.alarm;
         let connected = poll_fn(|cx| match connecting.as_mut().poll(cx) {
@@ -69,6 +74,10 @@ impl H1Exchange<'_> {
     /// Makes the request ready to be sent: its new head before what has arrived of its body.
     pub(super) fn begin(&mut self, plan: &Plan) -> Result<(), Stop> {
         let view = self.site.view.clone();
+        if self.scratch.legs.head.is_none() && plan.role == Role::Fallback {
+            return self.begin_by_old(plan);
+        }
+        let keep = self.keep_for(plan);
         let mut buffer = match self.scratch.legs.head.take() {
             Some(received) => {
                 let authority = view.authority(plan.upstream);
@@ -83,13 +92,40 @@ impl H1Exchange<'_> {
         let outgoing = if framing == Framing::Chunked { Outgoing::Chunked } else { Outgoing::Plain };
         let scratch = &mut *self.scratch;
         let transfer = scratch.legs.request.insert(Transfer::new(framing, outgoing, &view.limits));
+        transfer.keep(keep);
         let begun = transfer.begin(buffer, &scratch.sent);
         scratch.legs.request_given_up = false;
+        let is_received = transfer.is_received();
         if let Err(reject) = begun {
             self.scratch.legs.refusal = Some(Refusal::Malformed(reject));
             return Err(Stop::Client);
         }
+        if is_received
+            && self.scratch.legs.fallback_at_ms.is_none()
+            && let Some(fallback) = &plan.fallback
+        {
+            self.start_fallback_clock(fallback);
+        }
         self.keep_rest();
+        Ok(())
+    }
+
+    /// The same for a request that new has had: from what was kept of it.
+    fn begin_by_old(&mut self, plan: &Plan) -> Result<(), Stop> {
+        let view = self.site.view.clone();
+        let original = std::mem::take(&mut self.scratch.original);
+        rewrite::request_head(
+            &mut self.scratch,
+            &original,
+            view.authority(plan.upstream),
+            &view.force_headers,
+        );
+        self.scratch.original = original;
+        let buffer = self.site.worker.buffers.take();
+        let scratch = &mut *self.scratch;
+        if let Some(transfer) = &mut scratch.legs.request {
+            transfer.begin_again(buffer, &scratch.sent);
+        }
         Ok(())
     }
 
@@ -147,8 +183,10 @@ impl H1Exchange<'_> {
     /// The alarm went off. The first time that may be only to begin to look out for the client.
     fn begin_to_watch(&mut self, plan: &Plan) -> bool {
         let patience_ms = self.patience_ms(plan);
-        let begins =
-            self.scratch.legs.watch == Watch::Later && patience_ms > WATCH_AFTER_MS && !self.total_reached();
+        let begins = self.scratch.legs.watch == Watch::Later
+            && patience_ms > WATCH_AFTER_MS
+            && !self.total_reached()
+            && !self.fallback_due();
         if begins {
             self.scratch.legs.watch = Watch::Now;
             self.set_alarm(patience_ms - WATCH_AFTER_MS);
@@ -170,9 +208,14 @@ impl H1Exchange<'_> {
             return Poll::Ready(Err(self.out_of_patience()));
         }
         loop {
-            if self.has_answer_head()? {
-                return Poll::Ready(Ok(()));
-            }
+            let held = if self.has_answer_head()? {
+                if !self.holds_answer(plan) {
+                    return Poll::Ready(Ok(()));
+                }
+                true
+            } else {
+                false
+            };
             let legs = &mut self.scratch.legs;
             let Some(upstream) = &mut legs.upstream else {
                 return Poll::Ready(Err(Stop::Failed(Failure::Closed)));
@@ -185,7 +228,10 @@ impl H1Exchange<'_> {
             match read {
                 Poll::Pending => break,
                 Poll::Ready(Ok(count)) if count > 0 => {}
-                Poll::Ready(_) => return Poll::Ready(Err(Stop::Failed(Failure::Closed))),
+                Poll::Ready(_) => {
+                    let failure = if held { Failure::Truncated } else { Failure::Closed };
+                    return Poll::Ready(Err(Stop::Failed(failure)));
+                }
             }
         }
         while self.client.alarm.expired(cx) {
@@ -211,7 +257,7 @@ impl H1Exchange<'_> {
         let polled = request.poll(cx, &mut self.client.stream, &mut upstream.stream, buffers, &mut moved);
         self.site.worker.cells.bytes_in.add(moved.received);
         if !was_received && request.is_received() {
-            ledger.request_sent();
+            self.request_arrived(plan, ledger);
         }
         match polled {
             Poll::Ready(Ok(())) => {
@@ -245,6 +291,10 @@ impl H1Exchange<'_> {
     fn out_of_patience(&mut self) -> Stop {
         if self.total_reached() {
             return Stop::Failed(Failure::TotalTimeout);
+        }
+        if self.fallback_due() {
+            let begun = self.scratch.response.head_len() > 0;
+            return Stop::Failed(if begun { Failure::IdleTimeout } else { Failure::FirstByteTimeout });
         }
         match &self.scratch.legs.request {
             _ if self.awaits_upstream() => Stop::Failed(Failure::FirstByteTimeout),
@@ -289,6 +339,7 @@ impl H1Exchange<'_> {
             self.scratch.legs.incoming = Some(rest);
         }
         self.scratch.legs.interim_seen = true;
+        self.scratch.legs.begun |= known && self.scratch.response.status() != 100;
         self.scratch.response.reset();
         if known {
             let answer = std::mem::take(&mut self.scratch.answer);

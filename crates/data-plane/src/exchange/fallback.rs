@@ -1,0 +1,145 @@
+//! What a request needs so that old can answer it after new has failed: its head and the received part of its body are
+//! kept, new gets a deadline of its own, and a short answer is held until it is whole.
+
+use std::rc::Rc;
+
+use http1_codec::Framing;
+use migration_glue::Ledger;
+use route_plan::{Circumstances, Ended, Fallback, Plan};
+
+use super::H1Exchange;
+use crate::alarm::TICK_MS;
+use crate::buffer::{Buffer, READ_BYTES};
+use crate::transfer::Keep;
+use crate::worker::{Site, Worker};
+
+/// One fallback under way, counted for as long as it lives.
+pub(crate) struct Slot(Rc<Worker>);
+
+impl Slot {
+    fn take(worker: &Rc<Worker>) -> Slot {
+        worker.fallbacks.set(worker.fallbacks.get() + 1);
+        Slot(worker.clone())
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fallbacks.set(self.0.fallbacks.get().saturating_sub(1));
+    }
+}
+
+impl H1Exchange<'_> {
+    /// Keeps the head as received, and starts new's clock, where the plan has a fallback.
+    pub(super) fn prepare_fallback(&mut self, plan: &Plan) {
+        let Some(fallback) = &plan.fallback else { return };
+        let scratch = &mut *self.scratch;
+        let received = scratch.legs.head.as_ref().map(Buffer::filled).unwrap_or_default();
+        let (head, behind) = received.split_at_checked(scratch.request.head_len()).unwrap_or_default();
+        scratch.original.clear();
+        scratch.original.extend_from_slice(head);
+        // While the client is still sending, the time is its own.
+        let is_whole = match scratch.request.framing() {
+            Framing::None => true,
+            Framing::Length(length) => length <= behind.len() as u64,
+            Framing::Chunked | Framing::UntilClose => false,
+        };
+        if is_whole {
+            self.start_fallback_clock(fallback);
+        }
+    }
+
+    /// From now on new has `fallback.after`. Rather a little early than late: two ticks is how late an alarm may be.
+    pub(super) fn start_fallback_clock(&mut self, fallback: &Fallback) {
+        if fallback.replayable {
+            let after_ms = u64::from(fallback.after_ms).saturating_sub(3 * TICK_MS).max(TICK_MS);
+            self.scratch.legs.fallback_at_ms = Some(self.client.alarm.deadline(after_ms));
+        }
+    }
+
+    /// The last byte of the request's body has arrived.
+    pub(super) fn request_arrived(&mut self, plan: &Plan, ledger: &mut Ledger<Site>) {
+        ledger.request_sent();
+        if let Some(fallback) = &plan.fallback {
+            self.start_fallback_clock(fallback);
+        }
+    }
+
+    /// What the body's transfer is to keep for a second attempt.
+    pub(super) fn keep_for(&mut self, plan: &Plan) -> Option<Keep> {
+        let fallback = plan.fallback.as_ref().filter(|fallback| fallback.replayable)?;
+        let room = std::mem::take(&mut self.scratch.kept_room);
+        Some(Keep::new(room, fallback.body_bytes as usize))
+    }
+
+    /// Whether new has used up the time that it has until old is asked.
+    pub(super) fn fallback_due(&self) -> bool {
+        self.scratch.legs.fallback_at_ms.is_some_and(|at| self.client.alarm.reached(at))
+    }
+
+    /// Whether the answer, whose head is there, is to be held until it is whole: then one that is cut short is seen in
+    /// time. Only where its length is known and fits the buffer, so that streams are never held.
+    pub(super) fn holds_answer(&self, plan: &Plan) -> bool {
+        let Some(fallback) = plan.fallback.as_ref().filter(|fallback| fallback.replayable) else {
+            return false;
+        };
+        let (legs, response) = (&self.scratch.legs, &self.scratch.response);
+        let Framing::Length(length) = response.framing(self.scratch.request.is_head()) else { return false };
+        let whole = (response.head_len() as u64).saturating_add(length);
+        let received = legs.incoming.as_ref().map_or(0, |incoming| incoming.len() as u64);
+        received < whole
+            && whole <= READ_BYTES as u64
+            && !response.is_interim()
+            && !fallback.statuses.contains(response.status())
+            && !legs.begun
+            && !self.body_lost()
+    }
+
+    /// Whether a part of the request's body is gone that old would have to get.
+    fn body_lost(&self) -> bool {
+        let legs = &self.scratch.legs;
+        // Before the first attempt has begun everything is still where it was received.
+        legs.head.is_none() && legs.request.as_ref().is_some_and(|request| !request.is_kept())
+    }
+
+    /// See [`migration_glue::Exchange::circumstances`].
+    pub(super) fn what_became(&self) -> Circumstances {
+        let worker = &self.site.worker;
+        Circumstances {
+            begun: self.scratch.legs.begun,
+            body_lost: self.body_lost(),
+            // The limit is the process's: this worker takes it that the others do as much as itself.
+            under_way: worker.fallbacks.get().saturating_mul(worker.workers()),
+        }
+    }
+
+    /// See [`migration_glue::Exchange::rewind`].
+    pub(super) fn back_to_start(&mut self, ended: Ended) {
+        self.release_whole_answer();
+        self.drop_upstream();
+        let slot = Slot::take(&self.site.worker);
+        let legs = &mut self.scratch.legs;
+        legs.incoming = None;
+        legs.request_given_up = false;
+        legs.fallback_at_ms = None;
+        legs.covered = Some(ended);
+        legs.slot = Some(slot);
+        self.scratch.response.reset();
+    }
+
+    /// An answer that is here as a whole, and is not going to be sent on, leaves its connection as good as any other.
+    fn release_whole_answer(&mut self) {
+        let (legs, response) = (&self.scratch.legs, &self.scratch.response);
+        let Some(incoming) = &legs.incoming else { return };
+        let length = match response.framing(self.scratch.request.is_head()) {
+            Framing::None => 0,
+            Framing::Length(length) => length,
+            Framing::Chunked | Framing::UntilClose => return,
+        };
+        let is_whole = response.head_len() > 0
+            && incoming.len() as u64 == (response.head_len() as u64).saturating_add(length);
+        if is_whole && response.keep_alive() && legs.request_done() && !legs.request_given_up {
+            self.keep_upstream();
+        }
+    }
+}
