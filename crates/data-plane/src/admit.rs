@@ -87,8 +87,9 @@ pub(crate) fn admit(
     take_request_id(scratch, head, id_trusted, random);
     let host = without_port(head, scratch.request.host());
     let method = scratch.request.method().of(head);
-    let idempotent = matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE");
-    scratch.facts = Facts { path, query, host, peer_ip, client_ip: client, peer_trusted, idempotent };
+    let safe = matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE");
+    let idempotent = safe || matches!(method, b"PUT" | b"DELETE");
+    scratch.facts = Facts { path, query, host, peer_ip, client_ip: client, peer_trusted, idempotent, safe };
     Ok(())
 }
 

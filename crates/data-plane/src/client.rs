@@ -17,7 +17,8 @@ use crate::exchange::H1Exchange;
 use crate::rewrite::Problem;
 use crate::scratch::ScratchLease;
 use crate::transfer::poll_read;
-use crate::worker::{Site, View, Worker};
+use crate::view::View;
+use crate::worker::{Site, Worker};
 
 /// How long a connection that we end is still read from, so that our last answer is not lost to a reset: while
 /// something comes, up to this in all.

@@ -6,6 +6,7 @@
 mod answer;
 mod fallback;
 mod finish;
+mod lease;
 mod outbound;
 mod tunnel;
 
@@ -51,18 +52,16 @@ impl<'c> H1Exchange<'c> {
 
     /// Closes the connection to the upstream, which may not be used again.
     fn drop_upstream(&mut self) {
-        if self.scratch.legs.upstream.take().is_some() {
-            self.site.worker.cells.upstream_closed.inc();
-        }
+        let legs = &mut self.scratch.legs;
+        (legs.upstream, legs.ticket) = (None, None);
     }
 
     /// Keeps the connection to the upstream, which the exchange left clean, for others.
     fn keep_upstream(&mut self) {
-        if let Some(upstream) = self.scratch.legs.upstream.take()
-            && !upstream.release(self.site.worker.alarms.now_ms())
-        {
-            self.site.worker.cells.upstream_closed.inc();
+        if let Some(upstream) = self.scratch.legs.upstream.take() {
+            upstream.release(self.site.worker.alarms.now_ms());
         }
+        self.scratch.legs.ticket = None;
     }
 
     /// What the client sent behind the request is the start of its next one.
@@ -94,11 +93,21 @@ impl Exchange<Site> for H1Exchange<'_> {
         loop {
             self.lease(plan, fresh_only).await?;
             self.begin(plan)?;
-            match self.await_answer(plan, ledger).await {
+            let answered = self.await_answer(plan, ledger).await;
+            match answered {
                 Err(Stop::Failed(Failure::Closed)) if self.may_repeat() => {
                     self.site.worker.cells.upstream_stale.inc();
-                    self.drop_upstream();
                     fresh_only = true;
+                    self.scratch.legs.upstream = None;
+                    continue;
+                }
+                Err(Stop::Failed(failure)) => self.note_attempt(plan, Some(failure)),
+                Err(Stop::Client) => {}
+                Ok(()) => self.note_attempt(plan, None),
+            }
+            match answered {
+                Err(Stop::Failed(failure)) if self.may_retry(plan, failure) => {
+                    self.scratch.legs.upstream = None;
                 }
                 Err(why) => return Err(why),
                 Ok(()) => {

@@ -12,17 +12,19 @@
 mod accept;
 mod admit;
 mod alarm;
+mod board;
 mod buffer;
 mod client;
 mod exchange;
 mod load;
+mod prober;
 mod proxy;
 mod proxy_status;
-mod resolve;
 mod rewrite;
 mod scratch;
 mod transfer;
 mod upstream;
+mod view;
 mod worker;
 
 pub use proxy::{Bound, ListenError, Options, Proxy, worker_count};

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use telemetry::{SnapshotCell, Telemetry, access_log};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::accept;
 use crate::load::Loads;
+use crate::prober;
 use crate::worker::Parts;
 
 /// Commands that may wait for a worker; handed-over connections beyond it stay where they were accepted.
@@ -82,6 +83,8 @@ pub struct Proxy {
     listeners: Mutex<Vec<Bound>>,
     loads: Arc<Loads>,
     ended: Arc<AtomicBool>,
+    /// Ends the prober when it is dropped.
+    _prober: oneshot::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -103,6 +106,8 @@ impl Proxy {
         let count = worker_count(options.workers);
         let loads = Arc::new(Loads::new(count));
         let ended = Arc::new(AtomicBool::new(false));
+        let (prober, stop_prober) = oneshot::channel();
+        let board = prober::start(snapshots, telemetry, stop_prober)?;
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(COMMANDS)).unzip();
         let mut workers = Vec::with_capacity(count);
         for (index, (queue, commands)) in senders.iter().zip(receivers).enumerate() {
@@ -112,11 +117,12 @@ impl Proxy {
                 telemetry: telemetry.clone(),
                 access_log: options.access_log.clone(),
                 loads: loads.clone(),
+                board: board.clone(),
             };
             let thread = start_worker(parts, commands, senders.clone(), Ended(ended.clone()))?;
             workers.push(WorkerThread { commands: queue.clone(), thread });
         }
-        Ok(Proxy { workers, listeners: Mutex::default(), loads, ended })
+        Ok(Proxy { workers, listeners: Mutex::default(), loads, ended, _prober: prober })
     }
 
     /// Opens and closes listeners so that exactly those `wanted` are open. Blocks. All or nothing: when one cannot be

@@ -13,7 +13,7 @@ use crate::admit::Refusal;
 use crate::buffer::Buffer;
 use crate::exchange::Slot;
 use crate::transfer::Transfer;
-use crate::upstream::Connection;
+use crate::upstream::{Connection, Ticket, Tried};
 
 /// How many a worker keeps: its requests under way at once, as a rule.
 const KEPT: usize = 256;
@@ -52,6 +52,12 @@ pub(crate) struct Legs {
     /// The upstream stopped taking the request's body: what it answers still counts.
     pub(crate) request_given_up: bool,
     pub(crate) upstream: Option<Connection>,
+    /// Counts the request among those of its upstream.
+    pub(crate) ticket: Option<Ticket>,
+    /// The endpoints that it was tried at.
+    pub(crate) tried: Tried,
+    /// Attempts after the first.
+    pub(crate) retries: u32,
     /// What has been received of the answer and not been sent on.
     pub(crate) incoming: Option<Buffer>,
     /// The answer's body. `None` until its head is written.
@@ -98,8 +104,11 @@ impl Watch {
 impl Legs {
     /// Field by field: what holds nothing is not written, and there is much of it.
     fn clear(&mut self) {
-        let Legs { head, request, upstream, incoming, answer, slot, .. } = self;
-        (*head, *request, *upstream, *incoming, *answer, *slot) = (None, None, None, None, None, None);
+        let Legs { head, request, upstream, incoming, answer, slot, ticket, .. } = self;
+        (*head, *request, *upstream, *incoming, *answer) = (None, None, None, None, None);
+        (*slot, *ticket) = (None, None);
+        self.tried = Tried::default();
+        self.retries = 0;
         self.request_given_up = false;
         self.client_broke = false;
         self.interim_seen = false;
@@ -140,6 +149,8 @@ pub(crate) struct Facts {
     pub(crate) peer_trusted: bool,
     /// The method is idempotent (RFC 9110 9.2.2).
     pub(crate) idempotent: bool,
+    /// The method is safe (RFC 9110 9.2.1).
+    pub(crate) safe: bool,
 }
 
 impl Default for Facts {
@@ -153,6 +164,7 @@ impl Default for Facts {
             client_ip: nobody,
             peer_trusted: false,
             idempotent: false,
+            safe: false,
         }
     }
 }

@@ -1,133 +1,145 @@
-//! A worker's connections to upstreams: idle ones kept for reuse, new ones made when there is none.
+//! A worker's view of one upstream: which of its endpoints gets a request, and how much of it is in use.
+//!
+//! Of two endpoints picked at random the one with fewer requests under way gets the next (the power of two choices: M.
+//! Mitzenmacher, IEEE TPDS 12(10), 2001). Endpoints that the health checks find unhealthy, and those that this worker has
+//! ejected, are left out.
 
-use std::cell::{Cell, RefCell};
-use std::io;
-use std::mem::MaybeUninit;
+mod budget;
+mod connection;
+mod standing;
+mod usage;
+
 use std::rc::Rc;
 
-use route_plan::Endpoint;
-use socket2::SockRef;
-use tokio::net::TcpStream;
+use route_plan::{Ejection, Retry};
 
-use crate::resolve::Resolver;
+pub(crate) use connection::{Connection, Member};
+pub(crate) use usage::{Full, Ticket, Usage};
 
-/// How long an idle connection is kept, in milliseconds: below what common servers keep theirs (Node.js: 5 s), so
-/// that the upstream seldom closes first.
-const IDLE_MS: u64 = 4_000;
-/// Idle connections kept for one endpoint by one worker.
-const IDLE_CONNECTIONS: usize = 1_024;
+/// How often two different endpoints are sought by chance before all are looked at.
+const DRAWS: usize = 8;
 
-/// A connection to an endpoint, in use by one request.
-#[derive(Debug)]
-pub(crate) struct Connection {
-    pub(crate) stream: TcpStream,
-    /// It has carried a request before, so the endpoint may close it at any moment without being at fault.
-    pub(crate) reused: bool,
-    home: Rc<EndpointPool>,
-    idle_since_ms: u64,
-}
-
-impl Connection {
-    /// Keeps it for another request. Its last answer must be whole, and nothing may have come behind it. `false`: it
-    /// was closed, since there are enough or the endpoint has gone from the configuration.
-    pub(crate) fn release(mut self, now_ms: u64) -> bool {
-        self.reused = true;
-        self.idle_since_ms = now_ms;
-        let home = self.home.clone();
-        let mut idle = home.idle.borrow_mut();
-        let kept = !home.retired.get() && idle.len() < IDLE_CONNECTIONS;
-        if kept {
-            idle.push(self);
-        }
-        kept
-    }
-
-    /// Whether the endpoint has neither closed it nor sent anything that nobody asked for, as far as the runtime has
-    /// been told. Costs no system call unless there is something to read.
-    fn is_quiet(&self) -> bool {
-        let mut byte = [0];
-        matches!(self.stream.try_read(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-    }
-
-    /// The same, asking the kernel: what has arrived since the runtime last looked counts too.
-    fn is_quiet_now(&self) -> bool {
-        let mut byte = [MaybeUninit::uninit()];
-        let peeked = SockRef::from(&self.stream).peek(&mut byte);
-        matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-    }
-}
-
-/// The idle connections to one endpoint, the one used last on top.
-#[derive(Debug)]
-pub(crate) struct EndpointPool {
-    pub(crate) endpoint: Endpoint,
-    resolver: Rc<Resolver>,
-    idle: RefCell<Vec<Connection>>,
-    /// No longer in the configuration: what comes back is closed.
-    retired: Cell<bool>,
-}
-
-impl EndpointPool {
-    pub(crate) fn new(endpoint: Endpoint) -> Rc<EndpointPool> {
-        let resolver = Resolver::new(&endpoint.host, endpoint.port);
-        Rc::new(EndpointPool { endpoint, resolver, idle: RefCell::default(), retired: Cell::new(false) })
-    }
-
-    /// The idle connection used last that is still good. `stale` counts those that were not. A request that can be
-    /// sent only `once` is worth a system call to make sure; others are repeated if need be.
-    pub(crate) fn take_idle(&self, once: bool, stale: &mut u64) -> Option<Connection> {
-        loop {
-            let connection = self.idle.borrow_mut().pop()?;
-            if connection.is_quiet() && (!once || connection.is_quiet_now()) {
-                return Some(connection);
-            }
-            *stale += 1;
-        }
-    }
-
-    /// Opens a connection.
-    pub(crate) async fn connect(self: Rc<Self>) -> io::Result<Connection> {
-        let stream = match self.endpoint.addr {
-            Some(address) => TcpStream::connect(address).await?,
-            None => TcpStream::connect(&self.resolver.addresses().await?[..]).await?,
-        };
-        stream.set_nodelay(true)?;
-        Ok(Connection { stream, reused: false, home: self, idle_since_ms: 0 })
-    }
-
-    /// Closes connections that have been idle for too long; the oldest are at the bottom.
-    pub(crate) fn sweep(&self, now_ms: u64) -> u64 {
-        let mut idle = self.idle.borrow_mut();
-        let old = idle.iter().take_while(|one| one.idle_since_ms + IDLE_MS <= now_ms).count();
-        idle.drain(..old);
-        old as u64
-    }
-
-    /// The endpoint has left the configuration.
-    pub(crate) fn retire(&self) -> u64 {
-        self.retired.set(true);
-        let idle = std::mem::take(&mut *self.idle.borrow_mut());
-        idle.len() as u64
-    }
-}
-
-/// The endpoints of one upstream, taken in turn.
+/// The addresses of one upstream, as one view has them.
 #[derive(Debug)]
 pub(crate) struct UpstreamPool {
-    endpoints: Vec<Rc<EndpointPool>>,
-    next: Cell<usize>,
+    pub(crate) members: Vec<Rc<Member>>,
+    pub(crate) names: Names,
+    /// What this worker uses of it, across all views.
+    pub(crate) usage: Rc<Usage>,
+    pub(crate) retry: Retry,
+    ejection: Option<Ejection>,
+}
+
+/// How far the names among an upstream's endpoints have been resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// There is an address for each, or none is a name.
+    Known,
+    /// Some have not been looked up yet.
+    Unknown,
+    /// Some have no address.
+    NotFound,
+}
+
+/// Members that were tried for a request, by place; those beyond the first 64 are never marked.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tried(u64);
+
+impl Tried {
+    fn mark(&mut self, at: usize) {
+        self.0 |= 1_u64.checked_shl(u32::try_from(at).unwrap_or(u32::MAX)).unwrap_or(0);
+    }
+
+    fn has(self, at: usize) -> bool {
+        at < 64 && self.0 & (1 << at) != 0
+    }
 }
 
 impl UpstreamPool {
-    pub(crate) fn new(endpoints: Vec<Rc<EndpointPool>>) -> UpstreamPool {
-        UpstreamPool { endpoints, next: Cell::new(0) }
+    pub(crate) fn new(
+        members: Vec<Rc<Member>>,
+        names: Names,
+        usage: Rc<Usage>,
+        upstream: &route_plan::Upstream,
+    ) -> UpstreamPool {
+        UpstreamPool { members, names, usage, retry: upstream.retry, ejection: upstream.ejection }
     }
 
-    /// The endpoints in the order in which to try them for one request.
-    pub(crate) fn in_turn(&self) -> impl Iterator<Item = &Rc<EndpointPool>> {
-        let count = self.endpoints.len();
-        let first = self.next.get();
-        self.next.set(if first + 1 >= count { 0 } else { first + 1 });
-        self.endpoints.iter().cycle().skip(first).take(count)
+    /// The member for one more attempt, marked as tried. Those that were tried before come only when all were. With
+    /// `last_resort` an unhealthy one is better than none.
+    pub(crate) fn choose(
+        &self,
+        now_ms: u64,
+        tried: &mut Tried,
+        last_resort: bool,
+        random: impl FnMut(usize) -> usize,
+    ) -> Option<Rc<Member>> {
+        let at = self.pick(now_ms, *tried, last_resort, random)?;
+        tried.mark(at);
+        self.members.get(at).cloned()
+    }
+
+    fn pick(
+        &self,
+        now_ms: u64,
+        tried: Tried,
+        last_resort: bool,
+        mut random: impl FnMut(usize) -> usize,
+    ) -> Option<usize> {
+        // The usual case first: one endpoint, and it is fine.
+        if let [only] = self.members.as_slice() {
+            return (only.is_eligible(now_ms) || last_resort).then_some(0);
+        }
+        let eligible = |at: usize| self.members.get(at).is_some_and(|member| member.is_eligible(now_ms));
+        self.better_of_two(now_ms, &|at| eligible(at) && !tried.has(at), &mut random)
+            .or_else(|| self.better_of_two(now_ms, &eligible, &mut random))
+            .or_else(|| self.better_of_two(now_ms, &|at| last_resort && !tried.has(at), &mut random))
+            .or_else(|| self.better_of_two(now_ms, &|_| last_resort, &mut random))
+    }
+
+    /// The better of two that fit, drawn by chance.
+    fn better_of_two(
+        &self,
+        now_ms: u64,
+        fits: &dyn Fn(usize) -> bool,
+        random: &mut impl FnMut(usize) -> usize,
+    ) -> Option<usize> {
+        let count = self.members.len();
+        let mut first = None;
+        for _ in 0..DRAWS.min(count * 4) {
+            let at = random(count);
+            match first {
+                _ if !fits(at) => {}
+                None => first = Some(at),
+                Some(one) if one == at => {}
+                Some(one) => return Some(self.less_loaded(now_ms, one, at)),
+            }
+        }
+        // Few fit. The search begins by chance, so that no member is favoured.
+        let start = if count > 0 { random(count) } else { 0 };
+        first.or_else(|| (start..count).chain(0..start).find(|&at| fits(at)))
+    }
+
+    fn less_loaded(&self, now_ms: u64, one: usize, other: usize) -> usize {
+        let load = |at: usize| self.members.get(at).map_or(u64::MAX, |member| member.load(now_ms));
+        if load(other) < load(one) { other } else { one }
+    }
+
+    /// An attempt at a member ended. `true` when it is ejected for that.
+    pub(crate) fn note(&self, member: &Member, failed: bool, now_ms: u64) -> bool {
+        let Some(ejection) = &self.ejection else { return false };
+        if !member.standing.note(failed, ejection, now_ms) {
+            return false;
+        }
+        let out = self.members.iter().filter(|member| member.standing.is_out(now_ms)).count();
+        let allowed = self.members.len() * usize::from(ejection.max_percent) / 100;
+        let ejected = out < allowed;
+        if ejected {
+            member.standing.eject(ejection, now_ms);
+        }
+        ejected
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,25 +2,24 @@
 //! that more than one of them writes.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::cache::Cache;
-use http1_codec::Limits;
 use migration_glue::Surroundings;
-use route_plan::{ConnectionLimits, Endpoint, Kept, Observation, Plan, Snapshot, Target};
+use route_plan::{ConnectionLimits, Kept, Observation, Plan, Snapshot, Target};
 use telemetry::access_log::{self, AccessEntry};
-use telemetry::{SnapshotCell, Telemetry, TrafficCells, TrafficKind, WorkerCells};
+use telemetry::{SnapshotCell, Telemetry, TrafficCells, WorkerCells};
 use traffic_split::Reason;
 
 use crate::alarm::{Alarms, TICK_MS};
 use crate::buffer::BufferPool;
 use crate::load::Loads;
+use crate::prober::BoardReader;
 use crate::scratch::{Scratch, ScratchPool};
-use crate::upstream::{Connection, EndpointPool, UpstreamPool};
+use crate::view::{Stock, View};
 
 /// Ticks between two looks for upstream connections that have been idle for too long.
 const TICKS_PER_SWEEP: u64 = 500 / TICK_MS;
@@ -28,6 +27,8 @@ const TICKS_PER_SWEEP: u64 = 500 / TICK_MS;
 /// What a worker's connections share.
 pub(crate) struct Worker {
     pub(crate) index: usize,
+    /// How many workers there are.
+    pub(crate) workers: u32,
     pub(crate) alarms: Rc<Alarms>,
     pub(crate) buffers: Rc<BufferPool>,
     pub(crate) scratches: Rc<ScratchPool>,
@@ -37,34 +38,14 @@ pub(crate) struct Worker {
     telemetry: Arc<Telemetry>,
     published: RefCell<Cache<Arc<SnapshotCell>, Arc<Snapshot>>>,
     view: RefCell<Rc<View>>,
-    pools: RefCell<HashMap<Endpoint, Rc<EndpointPool>>>,
+    board: RefCell<BoardReader>,
+    stock: Stock,
     patience: Cell<ConnectionLimits>,
     /// Fallbacks under way.
     pub(crate) fallbacks: Cell<u32>,
     random: RefCell<fastrand::Rng>,
     draining: Cell<bool>,
     stopping: Cell<bool>,
-}
-
-/// One snapshot as this worker sees it: with its own cells and connections beside it.
-pub(crate) struct View {
-    pub(crate) snapshot: Arc<Snapshot>,
-    pub(crate) limits: Limits,
-    pub(crate) answer_limits: Limits,
-    pub(crate) upstreams: Vec<UpstreamPool>,
-    /// The headers by which clients may force an arm, of all migrations: no backend sees any of them, since the value
-    /// may be a secret.
-    pub(crate) force_headers: Vec<String>,
-    migration_cells: Vec<Arc<TrafficCells>>,
-    route_cells: Vec<Arc<TrafficCells>>,
-}
-
-impl View {
-    /// What to send as `Host` when the client sent none.
-    pub(crate) fn authority(&self, upstream: usize) -> &str {
-        let endpoint = self.snapshot.upstreams.get(upstream).and_then(|one| one.endpoints.first());
-        endpoint.map_or("", |endpoint| endpoint.authority.as_str())
-    }
 }
 
 /// Everything that a worker is started with.
@@ -74,24 +55,29 @@ pub(crate) struct Parts {
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) access_log: access_log::Handle,
     pub(crate) loads: Arc<Loads>,
+    pub(crate) board: BoardReader,
 }
 
 impl Worker {
     pub(crate) fn new(parts: Parts) -> Rc<Worker> {
-        let Parts { index, snapshots, telemetry, access_log, loads } = parts;
+        let Parts { index, snapshots, telemetry, access_log, loads, board } = parts;
         let published = Cache::new(snapshots);
+        let cells = telemetry.worker(index);
+        let workers = u32::try_from(telemetry.worker_count()).unwrap_or(u32::MAX);
         let worker = Worker {
             index,
+            workers,
             alarms: Alarms::new(),
             buffers: Rc::default(),
             scratches: Rc::default(),
-            cells: telemetry.worker(index),
+            stock: Stock::new(cells.clone(), workers),
+            cells,
+            board: RefCell::new(board),
             access_log,
             loads,
             telemetry,
             published: RefCell::new(published),
             view: RefCell::new(Rc::new(View::empty())),
-            pools: RefCell::default(),
             patience: Cell::default(),
             fallbacks: Cell::default(),
             random: RefCell::new(fastrand::Rng::new()),
@@ -113,62 +99,34 @@ impl Worker {
         self.patience.get()
     }
 
+    /// Follows the configuration and what the prober found. Costs two loads while neither has changed.
     fn look(&self) {
         let mut published = self.published.borrow_mut();
         let latest = published.load();
-        if !Arc::ptr_eq(latest, &self.view.borrow().snapshot) {
-            let view = self.build(latest.clone());
+        let mut board = self.board.borrow_mut();
+        // Once the prober has ended, what it found last stays.
+        let board_changed = board.has_changed().unwrap_or(false);
+        if board_changed || !Arc::ptr_eq(latest, &self.view.borrow().snapshot) {
+            let found = board.borrow_and_update().clone();
+            let now_ms = self.alarms.now_ms();
+            let view = View::build(latest.clone(), &found, &self.stock, &self.telemetry, now_ms);
             self.patience.set(view.snapshot.connection);
             *self.view.borrow_mut() = Rc::new(view);
         }
     }
 
-    fn build(&self, snapshot: Arc<Snapshot>) -> View {
-        let mut pools = self.pools.borrow_mut();
-        let mut kept = HashMap::new();
-        let mut upstreams = Vec::with_capacity(snapshot.upstreams.len());
-        for upstream in &snapshot.upstreams {
-            let endpoints = upstream.endpoints.iter().map(|endpoint| {
-                let pool = kept.entry(endpoint.clone()).or_insert_with(|| {
-                    pools.remove(endpoint).unwrap_or_else(|| EndpointPool::new(endpoint.clone()))
-                });
-                pool.clone()
-            });
-            upstreams.push(UpstreamPool::new(endpoints.collect()));
-        }
-        for gone in std::mem::replace(&mut *pools, kept).into_values() {
-            self.cells.upstream_closed.add(gone.retire());
-        }
-        let cells = |kind, name: &str| self.telemetry.traffic(kind, name);
-        let connection = snapshot.connection;
-        let limits = Limits {
-            head_bytes: connection.header_bytes.min(crate::buffer::READ_BYTES),
-            fields: connection.header_count,
-            target_bytes: connection.target_bytes,
-            ..Limits::default()
-        };
-        View {
-            migration_cells: snapshot
-                .migrations
-                .iter()
-                .map(|one| cells(TrafficKind::Migration, &one.name))
-                .collect(),
-            route_cells: snapshot.routes.iter().map(|one| cells(TrafficKind::Route, &one.name)).collect(),
-            answer_limits: Limits { head_bytes: crate::buffer::READ_BYTES, ..Limits::default() },
-            force_headers: force_headers(&snapshot),
-            limits,
-            upstreams,
-            snapshot,
-        }
-    }
-
-    /// How many workers there are.
-    pub(crate) fn workers(&self) -> u32 {
-        u32::try_from(self.telemetry.worker_count()).unwrap_or(u32::MAX)
+    /// What the prober finds, for somebody who waits for it.
+    pub(crate) fn board(&self) -> BoardReader {
+        self.board.borrow().clone()
     }
 
     pub(crate) fn random(&self) -> u128 {
         self.random.borrow_mut().u128(..)
+    }
+
+    /// A random number below `limit`, which is not 0.
+    pub(crate) fn random_below(&self, limit: usize) -> usize {
+        self.random.borrow_mut().usize(..limit)
     }
 
     /// No further requests on a connection once the one under way is answered.
@@ -212,36 +170,10 @@ impl Worker {
             ticks += 1;
             if ticks.is_multiple_of(TICKS_PER_SWEEP) {
                 self.look();
-                let now_ms = self.alarms.now_ms();
-                let closed: u64 = self.pools.borrow().values().map(|pool| pool.sweep(now_ms)).sum();
-                self.cells.upstream_closed.add(closed);
+                self.stock.sweep(self.alarms.now_ms());
             }
         }
     }
-}
-
-impl View {
-    fn empty() -> View {
-        View {
-            snapshot: Arc::default(),
-            limits: Limits::default(),
-            answer_limits: Limits::default(),
-            upstreams: Vec::new(),
-            force_headers: Vec::new(),
-            migration_cells: Vec::new(),
-            route_cells: Vec::new(),
-        }
-    }
-}
-
-/// Each once. Those that begin with `crossfade-` are removed anyway.
-fn force_headers(snapshot: &Snapshot) -> Vec<String> {
-    let forcing = snapshot.migrations.iter().filter_map(|migration| migration.force.as_ref());
-    let mut names: Vec<String> = forcing.map(|force| force.header.clone()).collect();
-    names.retain(|name| !name.starts_with("crossfade-"));
-    names.sort_unstable();
-    names.dedup();
-    names
 }
 
 /// One request's surroundings: the worker, and the one snapshot that the request goes by.
@@ -252,19 +184,6 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// The idle connection used last, if one is still good; `once` for a request that cannot be sent a second time.
-    pub(crate) fn idle_connection(&self, endpoint: &EndpointPool, once: bool) -> Option<Connection> {
-        let mut stale = 0;
-        let connection = endpoint.take_idle(once, &mut stale);
-        if stale > 0 {
-            self.worker.cells.upstream_closed.add(stale);
-        }
-        if connection.is_some() {
-            self.worker.cells.upstream_reuses.inc();
-        }
-        connection
-    }
-
     /// Counts a request that had no key, which the old arm gets.
     pub(crate) fn count_keyless(&self, plan: &Plan) {
         let keyless = plan.assignment.as_ref().is_some_and(|one| one.reason == Reason::NoKey);

@@ -160,6 +160,9 @@ impl H1Exchange<'_> {
         ledger: Ledger<Site>,
         at_once: bool,
     ) -> Next {
+        if let Err(Delivery::Failed(failure)) = streamed {
+            self.note_attempt(plan, Some(failure));
+        }
         self.release_upstream();
         self.drop_upstream();
         self.keep_rest();

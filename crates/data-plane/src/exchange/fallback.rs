@@ -11,6 +11,7 @@ use super::H1Exchange;
 use crate::alarm::TICK_MS;
 use crate::buffer::{Buffer, READ_BYTES};
 use crate::transfer::Keep;
+use crate::upstream::Tried;
 use crate::worker::{Site, Worker};
 
 /// One fallback under way, counted for as long as it lives.
@@ -109,7 +110,7 @@ impl H1Exchange<'_> {
             begun: self.scratch.legs.begun,
             body_lost: self.body_lost(),
             // The limit is the process's: this worker takes it that the others do as much as itself.
-            under_way: worker.fallbacks.get().saturating_mul(worker.workers()),
+            under_way: worker.fallbacks.get().saturating_mul(worker.workers),
         }
     }
 
@@ -120,6 +121,8 @@ impl H1Exchange<'_> {
         let slot = Slot::take(&self.site.worker);
         let legs = &mut self.scratch.legs;
         legs.incoming = None;
+        legs.tried = Tried::default();
+        legs.retries = 0;
         legs.request_given_up = false;
         legs.fallback_at_ms = None;
         legs.covered = Some(ended);

@@ -1,9 +1,6 @@
-//! The first half: find a connection, send the request, wait for the head of the answer.
+//! The first half, with a connection at hand: send the request, wait for the head of the answer.
 
-use std::future::{Future, poll_fn};
-use std::io;
-use std::pin::pin;
-use std::rc::Rc;
+use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use http1_codec::Framing;
@@ -16,61 +13,12 @@ use crate::admit::Refusal;
 use crate::rewrite;
 use crate::scratch::Watch;
 use crate::transfer::{Broken, Moved, Outgoing, Transfer, poll_read};
-use crate::upstream::EndpointPool;
 use crate::worker::Site;
 
 /// How long an answer may take until its client is watched, in milliseconds. Before that it is not worth its cost.
 const WATCH_AFTER_MS: u32 = 100;
 
 impl H1Exchange<'_> {
-    /// Takes an idle connection or opens one.
-    pub(super) async fn lease(&mut self, plan: &Plan, fresh_only: bool) -> Result<(), Stop> {
-        let view = self.site.view.clone();
-        let Some(pool) = view.upstreams.get(plan.upstream) else {
-            return Err(Stop::Failed(Failure::Connect));
-        };
-        let mut failure = Failure::Connect;
-        for endpoint in pool.in_turn() {
-            let once = !self.is_repeatable();
-            if !fresh_only && let Some(connection) = self.site.idle_connection(endpoint, once) {
-                self.scratch.legs.upstream = Some(connection);
-                return Ok(());
-            }
-            match Box::pin(self.connect(plan, endpoint.clone())).await {
-                Ok(()) => return Ok(()),
-                Err(why) => failure = why,
-            }
-            if self.total_reached() {
-                return Err(Stop::Failed(Failure::TotalTimeout));
-            }
-            if self.fallback_due() {
-                break;
-            }
-        }
-        Err(Stop::Failed(failure))
-    }
-
-    async fn connect(&mut self, plan: &Plan, endpoint: Rc<EndpointPool>) -> Result<(), Failure> {
-        let connect_ms = plan.timeouts.connect_ms;
-        self.set_alarm(plan.fallback.map_or(connect_ms, |fallback| connect_ms.min(fallback.after_ms)));
-        let mut connecting = pin!(endpoint.connect());
-        let alarm = &self.client.alarm;
-        let connected = poll_fn(|cx| match connecting.as_mut().poll(cx) {
-            Poll::Pending if alarm.expired(cx) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            other => other,
-        })
-        .await;
-        match connected {
-            Ok(connection) => {
-                self.site.worker.cells.upstream_connects.inc();
-                self.scratch.legs.upstream = Some(connection);
-                Ok(())
-            }
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(Failure::ConnectTimeout),
-            Err(_) => Err(Failure::Connect),
-        }
-    }
-
     /// Makes the request ready to be sent: its new head before what has arrived of its body.
     pub(super) fn begin(&mut self, plan: &Plan) -> Result<(), Stop> {
         let view = self.site.view.clone();
@@ -138,7 +86,7 @@ impl H1Exchange<'_> {
     }
 
     /// Whether the request does no harm when it is carried out twice (RFC 9110 9.2.2), and has no body to keep.
-    fn is_repeatable(&self) -> bool {
+    pub(super) fn is_repeatable(&self) -> bool {
         self.scratch.facts.idempotent && self.scratch.request.framing() == Framing::None
     }
 

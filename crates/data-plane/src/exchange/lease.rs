@@ -1,0 +1,235 @@
+//! Before the first half: an endpoint, and a connection to it. And what its failures mean for the next attempt.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use http1_codec::Framing;
+use migration_glue::Stop;
+use route_plan::{Failure, Plan};
+
+use super::H1Exchange;
+use crate::upstream::{Full, Member, Names, UpstreamPool};
+use crate::view::View;
+
+impl H1Exchange<'_> {
+    /// Takes an idle connection or opens one.
+    pub(super) async fn lease(&mut self, plan: &Plan, fresh_only: bool) -> Result<(), Stop> {
+        let view = self.site.view.clone();
+        let Some(pool) = view.upstreams.get(plan.upstream) else {
+            return Err(Stop::Failed(Failure::Connect));
+        };
+        self.admit_to(pool)?;
+        let member = self.choose(plan, pool);
+        if !fresh_only && member.as_ref().is_some_and(|member| self.take_idle(member)) {
+            return Ok(());
+        }
+        Box::pin(self.open(plan, view.clone(), member, fresh_only)).await
+    }
+
+    /// Counts the request among those of its upstream, if there may be one more.
+    fn admit_to(&mut self, pool: &UpstreamPool) -> Result<(), Stop> {
+        if self.scratch.legs.ticket.is_some() {
+            return Ok(());
+        }
+        let worker = &self.site.worker;
+        pool.usage.budget.request(worker.alarms.now_ms());
+        match pool.usage.admit() {
+            Ok(ticket) => {
+                self.scratch.legs.ticket = Some(ticket);
+                Ok(())
+            }
+            Err(Full) => {
+                worker.cells.upstream_turned_away.inc();
+                Err(Stop::Failed(Failure::Overloaded))
+            }
+        }
+    }
+
+    /// The endpoint for one more attempt.
+    fn choose(&mut self, plan: &Plan, pool: &UpstreamPool) -> Option<Rc<Member>> {
+        let worker = &self.site.worker;
+        let now_ms = worker.alarms.now_ms();
+        let tried = &mut self.scratch.legs.tried;
+        pool.choose(now_ms, tried, plan.last_resort, |below| worker.random_below(below))
+    }
+
+    /// The usual case: the endpoint has an idle connection.
+    fn take_idle(&mut self, member: &Rc<Member>) -> bool {
+        let once = !self.is_repeatable();
+        let worker = &self.site.worker;
+        let Some(connection) = member.take_idle(once, worker.alarms.now_ms()) else { return false };
+        worker.cells.upstream_reuses.inc();
+        self.scratch.legs.upstream = Some(connection);
+        true
+    }
+
+    /// Opens a connection to `member`, or where that gives none to another one.
+    async fn open(
+        &mut self,
+        plan: &Plan,
+        mut view: Rc<View>,
+        mut member: Option<Rc<Member>>,
+        fresh_only: bool,
+    ) -> Result<(), Stop> {
+        let mut upstream = plan.upstream;
+        let connect_ms = plan.timeouts.connect_ms;
+        let patience_ms = plan.fallback.map_or(connect_ms, |fallback| connect_ms.min(fallback.after_ms));
+        self.set_alarm(patience_ms);
+        let unknown = |pool: &UpstreamPool| pool.members.is_empty() && pool.names == Names::Unknown;
+        if view.upstreams.get(upstream).is_some_and(unknown) {
+            (view, upstream) = self.await_names(plan).await?;
+            member = view.upstreams.get(upstream).and_then(|pool| self.choose(plan, pool));
+        }
+        let Some(pool) = view.upstreams.get(upstream) else { return Err(Stop::Failed(Failure::NoEndpoint)) };
+        let mut waited = false;
+        loop {
+            let Some(one) = member else { return Err(Stop::Failed(without_endpoint(pool))) };
+            if !pool.usage.has_room() && !pool.members.iter().any(|other| other.close_one()) {
+                self.await_turn(pool, waited).await?;
+                waited = true;
+                // Whoever let go of a connection may have left it idle, here or at another endpoint.
+                let idle = !fresh_only && pool.members.iter().any(|other| self.take_idle(other));
+                if idle {
+                    return Ok(());
+                }
+                member = Some(one);
+                continue;
+            }
+            let Err(failure) = self.connect(one.clone()).await else { return Ok(()) };
+            if pool.note(&one, true, self.site.worker.alarms.now_ms()) {
+                self.site.worker.cells.upstream_ejections.inc();
+            }
+            if self.total_reached() {
+                return Err(Stop::Failed(Failure::TotalTimeout));
+            }
+            if !self.may_try_another(pool) {
+                return Err(Stop::Failed(failure));
+            }
+            self.set_alarm(patience_ms);
+            member = self.choose(plan, pool);
+            if !fresh_only && member.as_ref().is_some_and(|member| self.take_idle(member)) {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn connect(&mut self, member: Rc<Member>) -> Result<(), Failure> {
+        let mut connecting = pin!(member.connect(self.site.worker.alarms.now_ms()));
+        let alarm = &self.client.alarm;
+        let connected = poll_fn(|cx| match connecting.as_mut().poll(cx) {
+            Poll::Pending if alarm.expired(cx) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            other => other,
+        })
+        .await;
+        match connected {
+            Ok(connection) => {
+                self.scratch.legs.upstream = Some(connection);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(Failure::ConnectTimeout),
+            Err(_) => Err(Failure::Connect),
+        }
+    }
+
+    /// Waits until the names of the upstream have been looked up. The view with the addresses, and where in it the
+    /// upstream is: in the meantime there may be another configuration.
+    async fn await_names(&mut self, plan: &Plan) -> Result<(Rc<View>, usize), Stop> {
+        let own = self.site.view.snapshot.clone();
+        let Some(name) = own.upstreams.get(plan.upstream).map(|upstream| upstream.name.as_str()) else {
+            return Err(Stop::Failed(Failure::NoEndpoint));
+        };
+        let mut board = self.site.worker.board();
+        loop {
+            board.mark_unchanged();
+            let view = self.site.worker.view();
+            let at = view.snapshot.upstreams.iter().position(|upstream| upstream.name == name);
+            let Some(at) = at else { return Err(Stop::Failed(Failure::NoEndpoint)) };
+            let known = view.upstreams.get(at).is_some_and(|pool| pool.names != Names::Unknown);
+            if known {
+                return Ok((view, at));
+            }
+            let mut changed = pin!(board.changed());
+            let alarm = &self.client.alarm;
+            let in_time = poll_fn(|cx| match changed.as_mut().poll(cx) {
+                Poll::Ready(_) => Poll::Ready(true),
+                Poll::Pending if alarm.expired(cx) => Poll::Ready(false),
+                Poll::Pending => Poll::Pending,
+            });
+            if !in_time.await {
+                return Err(Stop::Failed(Failure::ConnectTimeout));
+            }
+        }
+    }
+
+    /// Waits until there is room for a connection. `again`: it was this one's turn before, and somebody was faster.
+    async fn await_turn(&mut self, pool: &UpstreamPool, again: bool) -> Result<(), Stop> {
+        let Ok(place) = pool.usage.queue(again) else {
+            self.site.worker.cells.upstream_turned_away.inc();
+            return Err(Stop::Failed(Failure::Overloaded));
+        };
+        let alarm = &self.client.alarm;
+        let in_time = poll_fn(|cx| match place.poll_turn(cx) {
+            Poll::Ready(()) => Poll::Ready(true),
+            Poll::Pending if alarm.expired(cx) => Poll::Ready(false),
+            Poll::Pending => Poll::Pending,
+        });
+        if in_time.await { Ok(()) } else { Err(Stop::Failed(Failure::Overloaded)) }
+    }
+
+    /// Whether the request may go to another endpoint after one gave no connection.
+    fn may_try_another(&mut self, pool: &UpstreamPool) -> bool {
+        let elsewhere = (self.scratch.legs.retries as usize) + 1 < pool.members.len();
+        elsewhere && !self.fallback_due() && self.spend_retry(pool)
+    }
+
+    /// Whether a request that failed after it was sent may be sent again: it has a safe method, the operator says so, and
+    /// nothing of an answer has come (RFC 9110 9.2.2).
+    pub(super) fn may_retry(&mut self, plan: &Plan, failure: Failure) -> bool {
+        let view = self.site.view.clone();
+        let Some(pool) = view.upstreams.get(plan.upstream) else { return false };
+        let legs = &self.scratch.legs;
+        pool.retry.safe_methods
+            && failure == Failure::Closed
+            && self.scratch.facts.safe
+            && self.scratch.request.framing() == Framing::None
+            && legs.incoming.is_none()
+            && !legs.begun
+            && !self.fallback_due()
+            && self.spend_retry(pool)
+    }
+
+    fn spend_retry(&mut self, pool: &UpstreamPool) -> bool {
+        let worker = &self.site.worker;
+        if self.scratch.legs.retries >= pool.retry.attempts {
+            return false;
+        }
+        if !pool.usage.budget.retry(&pool.retry, worker.workers, worker.alarms.now_ms()) {
+            worker.cells.upstream_retries_withheld.inc();
+            return false;
+        }
+        worker.cells.upstream_retries.inc();
+        self.scratch.legs.retries += 1;
+        true
+    }
+
+    /// An attempt with a connection has ended: the endpoint's record is kept by that.
+    pub(super) fn note_attempt(&mut self, plan: &Plan, failure: Option<Failure>) {
+        let Some(connection) = &self.scratch.legs.upstream else { return };
+        let Some(pool) = self.site.view.upstreams.get(plan.upstream) else { return };
+        // Statuses by which gateways and servers say that they cannot, not that the request was wrong.
+        let failed = failure.is_some() || matches!(self.scratch.response.status(), 502..=504);
+        let worker = &self.site.worker;
+        if pool.note(&connection.home, failed, worker.alarms.now_ms()) {
+            worker.cells.upstream_ejections.inc();
+        }
+    }
+}
+
+/// Why there is nobody to ask.
+fn without_endpoint(pool: &UpstreamPool) -> Failure {
+    let nowhere = pool.members.is_empty() && pool.names == Names::NotFound;
+    if nowhere { Failure::Connect } else { Failure::NoEndpoint }
+}

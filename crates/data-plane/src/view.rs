@@ -1,0 +1,174 @@
+//! One snapshot as one worker sees it, with the worker's own cells and connections beside it.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http1_codec::Limits;
+use route_plan::{Endpoint, Snapshot};
+use telemetry::{Telemetry, TrafficCells, TrafficKind, WorkerCells};
+
+use crate::board::{Board, Found};
+use crate::buffer::READ_BYTES;
+use crate::upstream::{Member, Names, UpstreamPool, Usage};
+
+/// What a request goes by from its admission to its end.
+pub(crate) struct View {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) limits: Limits,
+    pub(crate) answer_limits: Limits,
+    pub(crate) upstreams: Vec<UpstreamPool>,
+    /// The headers by which clients may force an arm, of all migrations: no backend sees any of them, since the value
+    /// may be a secret.
+    pub(crate) force_headers: Vec<String>,
+    pub(crate) migration_cells: Vec<Arc<TrafficCells>>,
+    pub(crate) route_cells: Vec<Arc<TrafficCells>>,
+}
+
+impl View {
+    pub(crate) fn empty() -> View {
+        View {
+            snapshot: Arc::default(),
+            limits: Limits::default(),
+            answer_limits: Limits::default(),
+            upstreams: Vec::new(),
+            force_headers: Vec::new(),
+            migration_cells: Vec::new(),
+            route_cells: Vec::new(),
+        }
+    }
+
+    /// The view of a snapshot. Connections and records of upstreams that it keeps are taken over from `stock`.
+    pub(crate) fn build(
+        snapshot: Arc<Snapshot>,
+        board: &Board,
+        stock: &Stock,
+        telemetry: &Telemetry,
+        now_ms: u64,
+    ) -> View {
+        let cells = |kind, name: &str| telemetry.traffic(kind, name);
+        let connection = snapshot.connection;
+        let limits = Limits {
+            head_bytes: connection.header_bytes.min(READ_BYTES),
+            fields: connection.header_count,
+            target_bytes: connection.target_bytes,
+            ..Limits::default()
+        };
+        let migrations = snapshot.migrations.iter();
+        let routes = snapshot.routes.iter();
+        View {
+            migration_cells: migrations.map(|one| cells(TrafficKind::Migration, &one.name)).collect(),
+            route_cells: routes.map(|one| cells(TrafficKind::Route, &one.name)).collect(),
+            answer_limits: Limits { head_bytes: READ_BYTES, ..Limits::default() },
+            force_headers: force_headers(&snapshot),
+            upstreams: stock.pools(&snapshot, board, now_ms),
+            limits,
+            snapshot,
+        }
+    }
+
+    /// What to send as `Host` when the client sent none.
+    pub(crate) fn authority(&self, upstream: usize) -> &str {
+        let endpoint = self.snapshot.upstreams.get(upstream).and_then(|one| one.endpoints.first());
+        endpoint.map_or("", |endpoint| endpoint.authority.as_str())
+    }
+}
+
+/// Each once. Those that begin with `crossfade-` are removed anyway.
+fn force_headers(snapshot: &Snapshot) -> Vec<String> {
+    let forcing = snapshot.migrations.iter().filter_map(|migration| migration.force.as_ref());
+    let mut names: Vec<String> = forcing.map(|force| force.header.clone()).collect();
+    names.retain(|name| !name.starts_with("crossfade-"));
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// What outlives a view: usage and members of each upstream, by its name.
+pub(crate) struct Stock {
+    upstreams: RefCell<HashMap<String, Kept>>,
+    cells: Arc<WorkerCells>,
+    workers: u32,
+}
+
+#[derive(Default)]
+struct Kept {
+    usage: Rc<Usage>,
+    members: HashMap<(Endpoint, SocketAddr), Rc<Member>>,
+}
+
+impl Stock {
+    pub(crate) fn new(cells: Arc<WorkerCells>, workers: u32) -> Stock {
+        Stock { upstreams: RefCell::default(), cells, workers }
+    }
+
+    fn pools(&self, snapshot: &Snapshot, board: &Board, now_ms: u64) -> Vec<UpstreamPool> {
+        let mut before = self.upstreams.borrow_mut();
+        let mut kept = HashMap::new();
+        let mut pools = Vec::with_capacity(snapshot.upstreams.len());
+        for upstream in &snapshot.upstreams {
+            let was = before.remove(&upstream.name);
+            let mut was =
+                was.unwrap_or_else(|| Kept { usage: Usage::new(self.cells.clone()), ..Kept::default() });
+            let usage = was.usage.clone();
+            usage.set_limits(&upstream.limits, self.workers);
+            let (members, names) = members(upstream, board, &mut was, now_ms);
+            retire(was.members.into_values());
+            let listed = members.iter().map(|one| ((one.endpoint.clone(), one.address), one.clone()));
+            let now = Kept { usage: usage.clone(), members: listed.collect() };
+            kept.insert(upstream.name.clone(), now);
+            pools.push(UpstreamPool::new(members, names, usage, upstream));
+        }
+        for gone in std::mem::replace(&mut *before, kept).into_values() {
+            retire(gone.members.into_values());
+        }
+        pools
+    }
+
+    /// Closes connections that have been idle for too long.
+    pub(crate) fn sweep(&self, now_ms: u64) {
+        for kept in self.upstreams.borrow().values() {
+            kept.members.values().for_each(|member| member.sweep(now_ms));
+        }
+    }
+}
+
+/// An upstream's members as the board has them, those known before taken out of `was`.
+fn members(
+    upstream: &route_plan::Upstream,
+    board: &Board,
+    was: &mut Kept,
+    now_ms: u64,
+) -> (Vec<Rc<Member>>, Names) {
+    let slow_start_ms = upstream.ejection.map_or(0, |ejection| ejection.slow_start_ms);
+    let mut members: Vec<Rc<Member>> = Vec::with_capacity(upstream.endpoints.len());
+    let mut names = Names::Known;
+    for endpoint in &upstream.endpoints {
+        let addresses = match board.find(&upstream.name, endpoint) {
+            Found::At(addresses) => addresses,
+            Found::Unknown => {
+                names = Names::Unknown;
+                continue;
+            }
+            Found::Nowhere => {
+                if names == Names::Known {
+                    names = Names::NotFound;
+                }
+                continue;
+            }
+        };
+        for (address, healthy) in addresses {
+            let known = was.members.remove(&(endpoint.clone(), address));
+            let member = known.unwrap_or_else(|| Member::new(endpoint.clone(), address, was.usage.clone()));
+            member.set_healthy(healthy, now_ms, slow_start_ms);
+            members.push(member);
+        }
+    }
+    (members, names)
+}
+
+fn retire(members: impl Iterator<Item = Rc<Member>>) {
+    members.for_each(|member| member.retire());
+}
