@@ -28,6 +28,11 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// The endpoint that it leads to, with its other connections.
+    pub(crate) fn home(&self) -> Rc<EndpointPool> {
+        self.home.clone()
+    }
+
     /// Keeps it for another request. Its last answer must be whole, and nothing may have come behind it. `false`: it
     /// was closed, since there are enough or the endpoint has gone from the configuration.
     pub(crate) fn release(mut self, now_ms: u64) -> bool {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use arc_swap::cache::Cache;
 use http1_codec::Limits;
 use migration_glue::Surroundings;
-use route_plan::{ConnectionLimits, Endpoint, Kept, Observation, Plan, Snapshot, Target};
+use route_plan::{ConnectionLimits, Endpoint, Kept, Observation, Plan, Rules, Snapshot, Target};
 use telemetry::access_log::{self, AccessEntry};
 use telemetry::{SnapshotCell, Telemetry, TrafficCells, TrafficKind, WorkerCells};
 use traffic_split::Reason;
@@ -55,15 +55,19 @@ pub(crate) struct View {
     /// The headers by which clients may force an arm, of all migrations: no backend sees any of them, since the value
     /// may be a secret.
     pub(crate) force_headers: Vec<String>,
+    /// Whether any arm or route changes heads. Seldom, so that most requests need not ask theirs.
+    any_rules: bool,
     migration_cells: Vec<Arc<TrafficCells>>,
     route_cells: Vec<Arc<TrafficCells>>,
 }
 
 impl View {
-    /// What to send as `Host` when the client sent none.
-    pub(crate) fn authority(&self, upstream: usize) -> &str {
-        let endpoint = self.snapshot.upstreams.get(upstream).and_then(|one| one.endpoints.first());
-        endpoint.map_or("", |endpoint| endpoint.authority.as_str())
+    /// What is changed in the messages of this attempt; `None` when nothing is.
+    pub(crate) fn rules(&self, plan: &Plan) -> Option<&Rules> {
+        if !self.any_rules {
+            return None;
+        }
+        plan.rules(&self.snapshot).filter(|rules| !rules.is_empty())
     }
 }
 
@@ -156,6 +160,7 @@ impl Worker {
             route_cells: snapshot.routes.iter().map(|one| cells(TrafficKind::Route, &one.name)).collect(),
             answer_limits: Limits { head_bytes: crate::buffer::READ_BYTES, ..Limits::default() },
             force_headers: force_headers(&snapshot),
+            any_rules: any_rules(&snapshot),
             limits,
             upstreams,
             snapshot,
@@ -228,6 +233,7 @@ impl View {
             answer_limits: Limits::default(),
             upstreams: Vec::new(),
             force_headers: Vec::new(),
+            any_rules: false,
             migration_cells: Vec::new(),
             route_cells: Vec::new(),
         }
@@ -242,6 +248,12 @@ fn force_headers(snapshot: &Snapshot) -> Vec<String> {
     names.sort_unstable();
     names.dedup();
     names
+}
+
+/// Whether any arm or route changes anything in heads.
+fn any_rules(snapshot: &Snapshot) -> bool {
+    let arms = snapshot.migrations.iter().flat_map(|migration| &migration.rules);
+    arms.chain(snapshot.routes.iter().map(|route| &route.rules)).any(|rules| !rules.is_empty())
 }
 
 /// One request's surroundings: the worker, and the one snapshot that the request goes by.
