@@ -3,26 +3,83 @@
 //! Untouched lines are copied as bytes; a run of them is one copy. Hop-by-hop fields end here in both directions
 //! (RFC 9110 7.6.1), the codec has marked them. What a client says of the way it came (`X-Forwarded-*`,
 //! `Forwarded`) is kept only from a trusted proxy; from anybody else it is replaced by what is known.
+//! What the rules of an arm or a route change beside that is in [`rules`].
+
+mod rules;
 
 use std::io::Write;
 use std::net::IpAddr;
 
-use http1_codec::{FieldId, Framing, HeadWriter, ResponseHead, Version, dashed, reason_phrase};
+use http1_codec::{Field, FieldId, Framing, HeadWriter, ResponseHead, Version, dashed, reason_phrase};
+use route_plan::{PathPrefix, Rules};
 
 use crate::proxy_status;
 use crate::scratch::Scratch;
+pub(crate) use rules::{AnswerRules, repeat_head};
 
 /// This proxy's element of `Via` (RFC 9110 7.6.3).
 const VIA_SELF: &[u8] = b"1.1 crossfade";
 /// The same as a whole line.
 const VIA_LINE: &str = "Via: 1.1 crossfade\r\n";
 
+/// How the head of a request changes on its way to one upstream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestForm<'a> {
+    /// Host and port of the endpoint that gets it.
+    pub(crate) authority: &'a str,
+    /// The headers by which clients may force an arm.
+    pub(crate) forcing: &'a [String],
+    /// What the arm or the route changes; `None` when nothing.
+    pub(crate) rules: Option<&'a Rules>,
+}
+
 /// Writes `scratch.sent`: the request's head as the upstream gets it.
-pub(crate) fn request_head(scratch: &mut Scratch, head: &[u8], authority: &str, forcing: &[String]) {
+pub(crate) fn request_head(scratch: &mut Scratch, head: &[u8], form: RequestForm<'_>) {
+    let RequestForm { forcing, rules, .. } = form;
     let mut sent = std::mem::take(&mut scratch.sent);
     sent.clear();
     let mut writer = HeadWriter::new(&mut sent);
-    request_line(&mut writer, scratch, head);
+    match rules {
+        None => {
+            request_line(&mut writer, scratch, head, None);
+            request_host(&mut writer, scratch, head, form.authority);
+            request_fields(&mut writer, scratch, head, forcing, |_| false);
+        }
+        Some(rules) => {
+            rules::keep_origin(scratch, head, rules);
+            request_line(&mut writer, scratch, head, rules.path_prefix.as_ref());
+            match rules::chosen_host(rules, form.authority) {
+                None => request_host(&mut writer, scratch, head, form.authority),
+                Some(host) => writer.field("Host", host),
+            }
+            let changes = &rules.request_headers;
+            let gives_way = |field: &Field| rules::gives_way(changes, field, head);
+            request_fields(&mut writer, scratch, head, forcing, gives_way);
+            rules::write(&mut writer, changes, None);
+        }
+    }
+    let request = &scratch.request;
+    if request.framing() == Framing::Chunked {
+        writer.lines("Transfer-Encoding: chunked\r\n");
+    }
+    match (upgrade_wanted(scratch, head), request.te_trailers()) {
+        (Some(protocol), _) => {
+            writer.lines("Connection: Upgrade\r\n");
+            writer.field("Upgrade", protocol);
+        }
+        (None, true) => {
+            writer.lines("Connection: TE\r\nTE: trailers\r\n");
+        }
+        (None, false) => {}
+    }
+    way_of_the_request(&mut writer, scratch, head);
+    writer.field("X-Request-Id", &scratch.request_id);
+    writer.end();
+    scratch.sent = sent;
+}
+
+/// What the client asked for as `Host`, or else the endpoint's own.
+fn request_host<'h>(writer: &mut HeadWriter<'h>, scratch: &Scratch, head: &'h [u8], authority: &str) {
     let request = &scratch.request;
     let host = request.host();
     let sent_host = request.field(FieldId::Host).filter(|field| field.value == host && !host.is_empty());
@@ -32,8 +89,17 @@ pub(crate) fn request_head(scratch: &mut Scratch, head: &[u8], authority: &str, 
         // The authority of an absolute-form target wins over `Host` (RFC 9112 3.2.2).
         None => writer.field("Host", host.of(head)),
     }
-    let upgrade = upgrade_wanted(scratch, head);
-    for field in request.fields() {
+}
+
+/// Copies the fields that pass, but for those that give way to a rule.
+fn request_fields<'h>(
+    writer: &mut HeadWriter<'h>,
+    scratch: &Scratch,
+    head: &'h [u8],
+    forcing: &[String],
+    gives_way: impl Fn(&Field) -> bool,
+) {
+    for field in scratch.request.fields() {
         let dropped = field.hop
             || match field.id {
                 FieldId::Host | FieldId::Crossfade | FieldId::ProxyAuthorization | FieldId::XRequestId => {
@@ -49,27 +115,10 @@ pub(crate) fn request_head(scratch: &mut Scratch, head: &[u8], authority: &str, 
                 FieldId::Other => speaks_for_us(field.name.of(head), forcing, scratch.facts.peer_trusted),
                 _ => false,
             };
-        if !dropped {
+        if !dropped && !gives_way(field) {
             writer.copy_field(head, field);
         }
     }
-    if request.framing() == Framing::Chunked {
-        writer.lines("Transfer-Encoding: chunked\r\n");
-    }
-    match (upgrade, request.te_trailers()) {
-        (Some(protocol), _) => {
-            writer.lines("Connection: Upgrade\r\n");
-            writer.field("Upgrade", protocol);
-        }
-        (None, true) => {
-            writer.lines("Connection: TE\r\nTE: trailers\r\n");
-        }
-        (None, false) => {}
-    }
-    way_of_the_request(&mut writer, scratch, head);
-    writer.field("X-Request-Id", &scratch.request_id);
-    writer.end();
-    scratch.sent = sent;
 }
 
 /// Whether a field that the codec does not know would all the same be taken for one that only a proxy may set: another
@@ -101,18 +150,29 @@ pub(crate) fn upgrade_wanted<'a>(scratch: &Scratch, head: &'a [u8]) -> Option<&'
     (!http).then_some(protocol)
 }
 
-fn request_line(writer: &mut HeadWriter<'_>, scratch: &Scratch, head: &[u8]) {
+/// The path as it was matched, with the prefix replaced where a rule says so, and the query as it came.
+fn request_line(
+    writer: &mut HeadWriter<'_>,
+    scratch: &mut Scratch,
+    head: &[u8],
+    prefix: Option<&PathPrefix>,
+) {
     let method = scratch.request.method().of(head);
-    let target = scratch.request.path_and_query();
-    if scratch.path.is_empty() && !scratch.facts.path.is_empty() {
-        return writer.request_line(method, target.of(head));
+    if prefix.is_none() && scratch.path.is_empty() && !scratch.facts.path.is_empty() {
+        return writer.request_line(method, scratch.request.path_and_query().of(head));
     }
-    let mut rewritten = scratch.path(head).to_vec();
+    let mut target = std::mem::take(&mut scratch.spare);
+    target.clear();
+    let path = scratch.path(head);
+    if !prefix.is_some_and(|prefix| prefix.rewrite(path, &mut target)) {
+        target.extend_from_slice(path);
+    }
     if let Some(query) = scratch.facts.query {
-        rewritten.push(b'?');
-        rewritten.extend_from_slice(query.of(head));
+        target.push(b'?');
+        target.extend_from_slice(query.of(head));
     }
-    writer.request_line(method, &rewritten);
+    writer.request_line(method, &target);
+    scratch.spare = target;
 }
 
 /// `Via`, `X-Forwarded-*` and `Forwarded` (RFC 7239).
@@ -228,24 +288,30 @@ pub(crate) struct Added<'a> {
 }
 
 /// Writes `scratch.answer`: the head of a final answer as the client gets it.
-pub(crate) fn response_head(scratch: &mut Scratch, head: &[u8], form: AnswerForm, added: Added<'_>) {
+pub(crate) fn response_head(
+    scratch: &mut Scratch,
+    head: &[u8],
+    form: AnswerForm,
+    added: Added<'_>,
+    rules: Option<AnswerRules<'_>>,
+) {
     let mut answer = std::mem::take(&mut scratch.answer);
     answer.clear();
     let mut writer = HeadWriter::new(&mut answer);
     let response = &scratch.response;
     status_line(&mut writer, response, head);
-    let mut has_id = false;
     let upgraded = response.status() == 101;
-    for field in response.fields() {
-        has_id |= field.id == FieldId::XRequestId && !field.hop;
-        let dropped = field.hop
-            || matches!(field.id, FieldId::Crossfade)
-            || (field.id == FieldId::ContentLength && form.chunked)
-            || added.arm.is_some_and(|(name, _)| field.name.of(head).eq_ignore_ascii_case(name.as_bytes()));
-        if !dropped {
-            writer.copy_field(head, field);
+    let has_id = match rules {
+        None => answer_fields(&mut writer, response, head, form, added, |_, _| false),
+        Some(rules) => {
+            let known_as = rules.known_as(scratch);
+            let change =
+                |writer: &mut HeadWriter<'_>, field: &Field| rules.change(writer, field, head, known_as);
+            let has_id = answer_fields(&mut writer, response, head, form, added, change);
+            rules::write(&mut writer, &rules.rules.response_headers, added.arm.map(|(name, _)| name));
+            has_id
         }
-    }
+    };
     if form.chunked {
         writer.lines("Transfer-Encoding: chunked\r\n");
     }
@@ -272,6 +338,30 @@ pub(crate) fn response_head(scratch: &mut Scratch, head: &[u8], form: AnswerForm
     }
     writer.end();
     scratch.answer = answer;
+}
+
+/// Copies the fields that pass, but for those that `change` takes care of: it says whether it has. Whether a request id
+/// was among them.
+fn answer_fields<'h>(
+    writer: &mut HeadWriter<'h>,
+    response: &ResponseHead,
+    head: &'h [u8],
+    form: AnswerForm,
+    added: Added<'_>,
+    change: impl Fn(&mut HeadWriter<'h>, &Field) -> bool,
+) -> bool {
+    let mut has_id = false;
+    for field in response.fields() {
+        has_id |= field.id == FieldId::XRequestId && !field.hop;
+        let dropped = field.hop
+            || matches!(field.id, FieldId::Crossfade)
+            || (field.id == FieldId::ContentLength && form.chunked)
+            || added.arm.is_some_and(|(name, _)| field.name.of(head).eq_ignore_ascii_case(name.as_bytes()));
+        if !dropped && !change(writer, field) {
+            writer.copy_field(head, field);
+        }
+    }
+    has_id
 }
 
 /// Writes `scratch.answer`: an interim answer as the client gets it (RFC 9110 15.2).

@@ -31,6 +31,10 @@ pub(crate) struct Scratch {
     pub(crate) path: Vec<u8>,
     /// The request's id, taken over or made.
     pub(crate) request_id: Vec<u8>,
+    /// Scheme and authority that the client used, for answers that are to lead back to them; else empty.
+    pub(crate) origin: Vec<u8>,
+    /// Room for a value that is put together.
+    pub(crate) spare: Vec<u8>,
     /// A copy of the request's head, for the access log; empty when that is off.
     pub(crate) logged: Vec<u8>,
     /// A copy of the request's head, for a second attempt; empty when there will be none.
@@ -176,8 +180,8 @@ impl Scratch {
         if let Some(keep) = self.legs.request.as_mut().and_then(Transfer::take_keep) {
             self.kept_room = keep.into_room();
         }
-        let Scratch { sent, answer, path, request_id, logged, original, .. } = self;
-        for bytes in [sent, answer, path, request_id, logged, original] {
+        let Scratch { sent, answer, path, request_id, origin, logged, original, .. } = self;
+        for bytes in [sent, answer, path, request_id, origin, logged, original] {
             bytes.clear();
         }
         self.facts = Facts::default();

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http1_codec::Limits;
-use route_plan::{Endpoint, Snapshot};
+use route_plan::{Endpoint, Plan, Rules, Snapshot};
 use telemetry::{Telemetry, TrafficCells, TrafficKind, WorkerCells};
 
 use crate::board::{Board, Found};
@@ -23,6 +23,8 @@ pub(crate) struct View {
     /// The headers by which clients may force an arm, of all migrations: no backend sees any of them, since the value
     /// may be a secret.
     pub(crate) force_headers: Vec<String>,
+    /// Whether any arm or route changes heads. Seldom, so that most requests need not ask theirs.
+    any_rules: bool,
     pub(crate) migration_cells: Vec<Arc<TrafficCells>>,
     pub(crate) route_cells: Vec<Arc<TrafficCells>>,
 }
@@ -35,6 +37,7 @@ impl View {
             answer_limits: Limits::default(),
             upstreams: Vec::new(),
             force_headers: Vec::new(),
+            any_rules: false,
             migration_cells: Vec::new(),
             route_cells: Vec::new(),
         }
@@ -63,17 +66,26 @@ impl View {
             route_cells: routes.map(|one| cells(TrafficKind::Route, &one.name)).collect(),
             answer_limits: Limits { head_bytes: READ_BYTES, ..Limits::default() },
             force_headers: force_headers(&snapshot),
+            any_rules: any_rules(&snapshot),
             upstreams: stock.pools(&snapshot, board, now_ms),
             limits,
             snapshot,
         }
     }
 
-    /// What to send as `Host` when the client sent none.
-    pub(crate) fn authority(&self, upstream: usize) -> &str {
-        let endpoint = self.snapshot.upstreams.get(upstream).and_then(|one| one.endpoints.first());
-        endpoint.map_or("", |endpoint| endpoint.authority.as_str())
+    /// What is changed in the messages of this attempt; `None` when nothing is.
+    pub(crate) fn rules(&self, plan: &Plan) -> Option<&Rules> {
+        if !self.any_rules {
+            return None;
+        }
+        plan.rules(&self.snapshot).filter(|rules| !rules.is_empty())
     }
+}
+
+/// Whether any arm or route changes anything in heads.
+fn any_rules(snapshot: &Snapshot) -> bool {
+    let arms = snapshot.migrations.iter().flat_map(|migration| &migration.rules);
+    arms.chain(snapshot.routes.iter().map(|route| &route.rules)).any(|rules| !rules.is_empty())
 }
 
 /// Each once. Those that begin with `crossfade-` are removed anyway.

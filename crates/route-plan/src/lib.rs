@@ -10,6 +10,7 @@
 pub mod client;
 pub mod fallback;
 pub mod limits;
+pub mod location;
 pub mod matching;
 pub mod outcome;
 pub mod path;
@@ -22,6 +23,7 @@ pub mod upstream;
 pub use client::client_ip;
 pub use fallback::{Circumstances, Decision, Ended, Fallback, FallbackPolicy, Kept, Statuses};
 pub use limits::{ConnectionLimits, ListenerLimits, Timeouts};
+pub use location::{KnownAs, lead_back};
 pub use matching::{Match, RouteEntry, RouteTable, Target, Tie, ValueMatch};
 pub use outcome::{Failure, Observation};
 pub use path::{PathError, normalise_path};

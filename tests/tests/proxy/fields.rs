@@ -10,7 +10,12 @@ fn pass(fields: &str, answer: &str) -> (Request, Response) {
     through(&upstream, &mut client, fields, answer)
 }
 
-fn through(upstream: &Scripted, client: &mut Wire, fields: &str, answer: &str) -> (Request, Response) {
+pub(crate) fn through(
+    upstream: &Scripted,
+    client: &mut Wire,
+    fields: &str,
+    answer: &str,
+) -> (Request, Response) {
     client.send(format!("GET /a HTTP/1.1\r\nHost: shop.example\r\n{fields}\r\n"));
     let mut wire = upstream.accept();
     let got = wire.request();

@@ -17,6 +17,7 @@ mod malformed;
 mod matching;
 mod paths;
 mod reload;
+mod rules;
 mod split;
 mod split_keys;
 mod streaming;

@@ -10,8 +10,9 @@ use super::H1Exchange;
 use crate::buffer::Buffer;
 use crate::client::Next;
 use crate::proxy_status;
-use crate::rewrite::{self, Added, AnswerForm};
+use crate::rewrite::{self, Added, AnswerForm, AnswerRules};
 use crate::transfer::{Broken, Moved, Outgoing, Transfer};
+use crate::upstream::Connection;
 use crate::worker::Site;
 
 impl H1Exchange<'_> {
@@ -54,7 +55,8 @@ impl H1Exchange<'_> {
 
     /// Writes `scratch.answer` from the upstream's head.
     pub(super) fn write_head(&mut self, plan: &Plan, form: AnswerForm, head: &[u8]) {
-        let migrations = &self.site.view.snapshot.migrations;
+        let view = &self.site.view;
+        let migrations = &view.snapshot.migrations;
         let migration = plan.migration().and_then(|index| migrations.get(index));
         let cookie = match (migration.and_then(|one| one.assign_cookie.as_ref()), &plan.set_cookie_key) {
             (Some(cookie), Some(key)) => Some(cookie.render(key)),
@@ -67,7 +69,11 @@ impl H1Exchange<'_> {
             arm: exposed.zip(plan.arm.map(traffic_split::Arm::as_str)),
             proxy_status: proxy_status.as_deref(),
         };
-        rewrite::response_head(&mut self.scratch, head, form, added);
+        let rules = view.rules(plan);
+        let home = rules.and(self.scratch.legs.upstream.as_ref()).map(Connection::home);
+        let endpoint = home.as_ref().map_or("", |home| &home.endpoint.authority);
+        let rules = rules.map(|rules| AnswerRules { rules, endpoint });
+        rewrite::response_head(&mut self.scratch, head, form, added, rules);
     }
 
     /// Moves the answer on, and a request that is not through yet. Ready when the answer is.

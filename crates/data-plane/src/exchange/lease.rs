@@ -222,7 +222,7 @@ impl H1Exchange<'_> {
         // Statuses by which gateways and servers say that they cannot, not that the request was wrong.
         let failed = failure.is_some() || matches!(self.scratch.response.status(), 502..=504);
         let worker = &self.site.worker;
-        if pool.note(&connection.home, failed, worker.alarms.now_ms()) {
+        if pool.note(&connection.home(), failed, worker.alarms.now_ms()) {
             worker.cells.upstream_ejections.inc();
         }
     }

@@ -10,9 +10,11 @@ use traffic_split::Role;
 
 use super::H1Exchange;
 use crate::admit::Refusal;
-use crate::rewrite;
+use crate::rewrite::{self, RequestForm};
 use crate::scratch::Watch;
 use crate::transfer::{Broken, Moved, Outgoing, Transfer, poll_read};
+use crate::upstream::{Connection, Member};
+use crate::view::View;
 use crate::worker::Site;
 
 /// How long an answer may take until its client is watched, in milliseconds. Before that it is not worth its cost.
@@ -26,14 +28,18 @@ impl H1Exchange<'_> {
             return self.begin_by_old(plan);
         }
         let keep = self.keep_for(plan);
+        let home = self.scratch.legs.upstream.as_ref().map(Connection::home);
+        let form = request_form(&view, home.as_deref(), plan);
         let mut buffer = match self.scratch.legs.head.take() {
             Some(received) => {
-                let authority = view.authority(plan.upstream);
-                rewrite::request_head(&mut self.scratch, received.filled(), authority, &view.force_headers);
+                rewrite::request_head(&mut self.scratch, received.filled(), form);
                 received
             }
             // Sent before, on a connection that turned out to be closed; it has no body.
-            None => self.site.worker.buffers.take(),
+            None => {
+                rewrite::repeat_head(&mut self.scratch, form);
+                self.site.worker.buffers.take()
+            }
         };
         buffer.consume(self.scratch.request.head_len());
         let framing = self.scratch.request.framing();
@@ -62,12 +68,9 @@ impl H1Exchange<'_> {
     fn begin_by_old(&mut self, plan: &Plan) -> Result<(), Stop> {
         let view = self.site.view.clone();
         let original = std::mem::take(&mut self.scratch.original);
-        rewrite::request_head(
-            &mut self.scratch,
-            &original,
-            view.authority(plan.upstream),
-            &view.force_headers,
-        );
+        let home = self.scratch.legs.upstream.as_ref().map(Connection::home);
+        let form = request_form(&view, home.as_deref(), plan);
+        rewrite::request_head(&mut self.scratch, &original, form);
         self.scratch.original = original;
         let buffer = self.site.worker.buffers.take();
         let scratch = &mut *self.scratch;
@@ -308,5 +311,14 @@ impl H1Exchange<'_> {
         // The head that was sent tells: it names an upgrade only where the client asked for one that may pass.
         self.scratch.request.upgrade().is_some()
             && self.scratch.sent.windows(9).any(|window| window.eq_ignore_ascii_case(b"\nUpgrade:"))
+    }
+}
+
+/// How the head of a request changes on its way to this endpoint.
+fn request_form<'a>(view: &'a View, endpoint: Option<&'a Member>, plan: &Plan) -> RequestForm<'a> {
+    RequestForm {
+        authority: endpoint.map_or("", |one| &one.endpoint.authority),
+        forcing: &view.force_headers,
+        rules: view.rules(plan),
     }
 }

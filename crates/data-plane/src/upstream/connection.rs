@@ -42,7 +42,7 @@ pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
     /// It has carried a request before, so the endpoint may close it at any moment without being at fault.
     pub(crate) reused: bool,
-    pub(crate) home: Rc<Member>,
+    home: Rc<Member>,
     born_ms: u64,
     open: Open,
     _use: Use,
@@ -66,6 +66,11 @@ impl Drop for Use {
 }
 
 impl Connection {
+    /// The address that it leads to, with its other connections.
+    pub(crate) fn home(&self) -> Rc<Member> {
+        self.home.clone()
+    }
+
     /// Keeps it for another request, unless it is old or its endpoint has gone. Its last answer must be whole, and nothing
     /// may have come behind it.
     pub(crate) fn release(self, now_ms: u64) {
