@@ -136,6 +136,12 @@ impl Sink {
         self.found.iter().any(|d| d.severity == Severity::Error)
     }
 
+    /// Whether a key of the table at this spot, or of one within it, was reported as unknown.
+    pub(crate) fn has_unknown_key_in(&self, table: &Spot) -> bool {
+        let is_below = |path: &str| path.strip_prefix(&table.path).is_some_and(|rest| rest.starts_with('.'));
+        self.found.iter().any(|d| d.code == "unknown-key" && is_below(&d.path))
+    }
+
     /// Everything found, with line and column, in file order and without repetitions.
     pub(crate) fn finish(self, text: &str) -> Vec<Diagnostic> {
         let lines = Lines::new(text);

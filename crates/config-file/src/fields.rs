@@ -73,8 +73,12 @@ pub(crate) enum Kind {
     Named(&'static Section),
     /// The table, or text that stands for its field of this name.
     TableOr(&'static Section, &'static str),
+    /// The table, `true` for the table with nothing in it, or `false` for none. No field of it is required.
+    TableOrFlag(&'static Section),
     /// Names chosen by the operator, each with the text that must be there or `true` for any.
     Conditions,
+    /// Names chosen by the operator, each with a text, which may be empty.
+    Texts(Format),
 }
 
 /// What a text is meant to be.
@@ -106,11 +110,18 @@ impl Section {
     }
 }
 
-/// The header of the section where a key of this name belongs, if exactly one has it.
-pub(crate) fn home_of(name: &str) -> Option<&'static str> {
-    let mut homes = ALL.iter().filter(|section| section.field(name).is_some());
-    match (homes.next(), homes.next()) {
-        (Some(home), None) => Some(home.header),
+/// The headers of the sections where a key of this name belongs, when they are few enough to say. What lies within
+/// the section that the key was written in goes before what does not.
+pub(crate) fn home_of(name: &str, written_in: &Section) -> Option<String> {
+    let within = |section: &Section| {
+        let outer = written_in.header.strip_suffix(']').unwrap_or(written_in.header);
+        section.header.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'))
+    };
+    let homes: Vec<&Section> = ALL.iter().copied().filter(|section| section.field(name).is_some()).collect();
+    let inner: Vec<&Section> = homes.iter().copied().filter(|section| within(section)).collect();
+    match (inner.as_slice(), homes.as_slice()) {
+        ([home], _) | ([], [home]) => Some(home.header.to_owned()),
+        ([one, other], _) => Some(format!("{} or {}", one.header, other.header)),
         _ => None,
     }
 }

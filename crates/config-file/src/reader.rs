@@ -3,6 +3,8 @@
 //! The tree is walked by hand, not through a deserialiser, for two reasons: the walk goes on after an error, so that
 //! a person sees all of them at once, and every value keeps the bytes it came from.
 
+mod names;
+
 use std::ops::Range;
 
 use toml::Spanned;
@@ -15,6 +17,8 @@ use crate::nearest::{nearest, one_of, suggest};
 use crate::scalar::{self, VariableError};
 use crate::words::{describe, expected, hint, place, rule_hint, type_of, written_path};
 use crate::written::{Entry, Said, Table, Value};
+
+pub(crate) use names::is_name;
 
 /// Reads a whole document against the schema's root.
 pub(crate) fn read(
@@ -109,7 +113,7 @@ impl Reader<'_> {
                 let (kind, name) = at.path.split_once('.').unwrap_or_default();
                 Some(format!("a name with a dot is written in quotes: `[{kind}.\"{name}\"]`"))
             }
-            None => match fields::home_of(key) {
+            None => match fields::home_of(key, section) {
                 Some(home) => Some(format!("`{key}` belongs into {home}")),
                 None => suggest(key, section.names(), "valid key"),
             },
@@ -133,9 +137,10 @@ impl Reader<'_> {
                 });
                 Some(Value::List(items.collect()))
             }
-            (Kind::Table(section) | Kind::TableOr(section, _), DeValue::Table(table)) => {
-                Some(Value::Table(self.section(section, table, spot.clone())))
-            }
+            (
+                Kind::Table(section) | Kind::TableOr(section, _) | Kind::TableOrFlag(section),
+                DeValue::Table(table),
+            ) => Some(Value::Table(self.section(section, table, spot.clone()))),
             (Kind::TableOr(section, main), DeValue::String(_)) => {
                 self.short_table(section, main, value, spot)
             }
@@ -159,13 +164,17 @@ impl Reader<'_> {
             (Kind::Conditions, DeValue::Table(table)) => {
                 Some(Value::Conditions(self.conditions(table, spot)))
             }
+            (Kind::Texts(format), DeValue::Table(table)) => {
+                Some(Value::Texts(self.texts(format, table, spot)))
+            }
             (
                 Kind::List { .. }
                 | Kind::Table(_)
                 | Kind::TableOr(..)
                 | Kind::Tables { .. }
                 | Kind::Named(_)
-                | Kind::Conditions,
+                | Kind::Conditions
+                | Kind::Texts(_),
                 other,
             ) => {
                 self.wrong_type(&expected(kind), other, spot, hint(kind, spot));
@@ -183,6 +192,9 @@ impl Reader<'_> {
     fn plain_scalar(&mut self, kind: &'static Kind, value: &DeValue<'_>, spot: &Spot) -> Option<Value> {
         match (kind, value) {
             (Kind::Flag, DeValue::Boolean(flag)) => Some(Value::Flag(*flag)),
+            (Kind::TableOrFlag(section), DeValue::Boolean(flag)) => {
+                Some(self.flag_for_table(section, *flag, spot))
+            }
             (Kind::Count { .. }, DeValue::Integer(number)) => {
                 self.in_range(kind, integer(number), number.as_str(), spot).map(Value::Count)
             }
@@ -232,6 +244,10 @@ impl Reader<'_> {
                 Ok(flag) => Some(Value::Flag(flag)),
                 Err(_) => self.bad("bad-flag", format!("`{text}` is neither true nor false"), kind, spot),
             },
+            Kind::TableOrFlag(section) if expanded => match text.parse::<bool>() {
+                Ok(flag) => Some(self.flag_for_table(section, flag, spot)),
+                Err(_) => self.bad("bad-flag", format!("`{text}` is neither true nor false"), kind, spot),
+            },
             _ => {
                 self.wrong_type(&expected(kind), &DeValue::String(text.into()), spot, hint(kind, spot));
                 None
@@ -271,6 +287,16 @@ impl Reader<'_> {
         }
     }
 
+    /// `name = true` for a table of which nothing is said, `name = false` for none.
+    fn flag_for_table(&mut self, section: &'static Section, flag: bool, spot: &Spot) -> Value {
+        if !flag {
+            return Value::Flag(false);
+        }
+        let fields = section.fields.iter();
+        let entries = fields.filter_map(|field| self.left_out(section, field, spot)).collect();
+        Value::Table(Table { spot: spot.clone(), section, entries })
+    }
+
     /// `name = "text"` for a table of which only one field is said.
     fn short_table(
         &mut self,
@@ -286,61 +312,6 @@ impl Reader<'_> {
             entries.extend(self.left_out(section, field, spot));
         }
         Some(Value::Table(Table { spot: spot.clone(), section, entries }))
-    }
-
-    fn named(
-        &mut self,
-        section: &'static Section,
-        table: &DeTable<'_>,
-        spot: &Spot,
-    ) -> Vec<(Said<String>, Table)> {
-        let mut named = Vec::new();
-        for (key, value) in in_file_order(table) {
-            let name = key.get_ref().to_string();
-            let at = spot.child(&name, self.span(key));
-            if !is_name(&name) {
-                let message = format!("`{name}` is not a name");
-                let diagnostic = Diagnostic::error("bad-name", &at, message);
-                self.sink.push(diagnostic.expected("up to 63 lower-case letters, digits, `-`, `_` and `.`"));
-            }
-            let DeValue::Table(inner) = value.get_ref() else {
-                let spot = at.at(self.span(value));
-                self.wrong_type(&format!("a table: `[{}]`", at.path), value.get_ref(), &spot, None);
-                // The name exists nonetheless, so that what refers to it is right.
-                named.push((Said::new(name, at), Table { spot, section, entries: Vec::new() }));
-                continue;
-            };
-            let inner = self.section(section, inner, at.at(self.span(value)));
-            named.push((Said::new(name, at), inner));
-        }
-        named
-    }
-
-    fn conditions(&mut self, table: &DeTable<'_>, spot: &Spot) -> Vec<(Said<String>, Option<String>)> {
-        let mut conditions = Vec::new();
-        for (key, value) in in_file_order(table) {
-            let name = Said::new(key.get_ref().to_string(), spot.child(key.get_ref(), self.span(key)));
-            let at = name.spot.at(self.span(value));
-            match value.get_ref() {
-                DeValue::Boolean(true) => conditions.push((name, None)),
-                DeValue::String(raw) => {
-                    conditions.extend(self.expanded(raw, &at).map(|text| (name, Some(text))));
-                }
-                DeValue::Boolean(false) => {
-                    let diagnostic = Diagnostic::error(
-                        "bad-condition",
-                        &at,
-                        "a rule cannot ask for something to be absent",
-                    );
-                    let help = "write a more specific rule for the requests that have it";
-                    self.sink.push(
-                        diagnostic.expected("the text that must be there, or `true` for any").help(help),
-                    );
-                }
-                other => self.wrong_type("the text that must be there, or `true` for any", other, &at, None),
-            }
-        }
-        conditions
     }
 
     /// The text with its variables filled in.
@@ -436,12 +407,6 @@ enum Meant {
     /// Another table of the same kind, whose name has a dot.
     Sibling,
     Nothing,
-}
-
-/// Whether this may name an upstream, a migration, a route or a listener.
-pub(crate) fn is_name(name: &str) -> bool {
-    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.');
-    (1..=63).contains(&name.len()) && name.bytes().all(fits)
 }
 
 /// The parser keeps tables by the alphabet; people read files from the top.

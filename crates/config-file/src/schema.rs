@@ -69,6 +69,7 @@ fn kind(kind: &Kind) -> Value {
             let short = of.field(main).map(|field| self::kind(&field.kind));
             json!({ "anyOf": [short, section(of)] })
         }
+        Kind::TableOrFlag(of) => json!({ "anyOf": [{ "type": "boolean" }, variable(), section(of)] }),
         Kind::Tables { of, min } => json!({ "type": "array", "items": section(of), "minItems": min }),
         Kind::Named(of) => json!({
             "type": "object",
@@ -79,6 +80,7 @@ fn kind(kind: &Kind) -> Value {
             "type": "object",
             "additionalProperties": { "anyOf": [{ "type": "string" }, { "const": true }] },
         }),
+        Kind::Texts(format) => json!({ "type": "object", "additionalProperties": text(format.pattern) }),
     }
 }
 

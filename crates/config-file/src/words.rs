@@ -66,7 +66,8 @@ pub(crate) fn expected(kind: &Kind) -> String {
         Kind::Choice { names, .. } => one_of(names),
         Kind::List { of, min: 0 } => format!("a list, each entry {}", expected(of)),
         Kind::List { of, .. } => format!("a list of at least one entry, each {}", expected(of)),
-        Kind::Table(_) | Kind::Conditions => "a table".to_owned(),
+        Kind::Table(_) | Kind::Conditions | Kind::Texts(_) => "a table".to_owned(),
+        Kind::TableOrFlag(_) => "`true`, `false` or a table".to_owned(),
         Kind::TableOr(section, main) => {
             let main = section.field(main).map(|field| expected(&field.kind)).unwrap_or_default();
             format!("{main}, or a table")
@@ -81,10 +82,16 @@ pub(crate) fn expected(kind: &Kind) -> String {
 pub(crate) fn hint(kind: &Kind, spot: &Spot) -> Option<String> {
     match kind {
         Kind::Duration { .. } => Some("write it with its unit and in quotes, such as \"30s\"".to_owned()),
+        Kind::List { of: Kind::Count { min, .. }, .. } => {
+            Some(format!("write a single entry in brackets too: `[{min}]`"))
+        }
         Kind::List { .. } => Some("write a single entry in brackets too: `[\"...\"]`".to_owned()),
         Kind::Tables { of, .. } if of.header.starts_with("[[") => Some(format!("write `{}`", of.header)),
         Kind::Tables { .. } => Some("write a single rule in brackets too".to_owned()),
-        Kind::Table(_) => Some(format!("write `[{}]` and the fields on lines of their own", spot.path)),
+        Kind::Texts(_) => Some("write `{ \"name\" = \"text\" }`".to_owned()),
+        Kind::Table(_) | Kind::TableOrFlag(_) => {
+            Some(format!("write `[{}]` and the fields on lines of their own", spot.path))
+        }
         _ => None,
     }
 }

@@ -43,6 +43,8 @@ pub(crate) enum Value {
     Named(Vec<(Said<String>, Table)>),
     /// Name and the text that must be there; none: any.
     Conditions(Vec<(Said<String>, Option<String>)>),
+    /// Name and text, in the order of the file.
+    Texts(Vec<(Said<String>, Said<String>)>),
 }
 
 /// A table that was read against its section of the schema.
@@ -100,14 +102,12 @@ impl Table {
 
     /// The texts of a list, those that were wrong left out.
     pub(crate) fn texts(&self, name: &str) -> Vec<Said<&str>> {
-        let list =
-            self.pick(name, |value| if let Value::List(list) = value { Some(list.as_slice()) } else { None });
-        let items = list.map(|said| said.value).unwrap_or_default();
-        let texts = items.iter().filter_map(|item| match &item.value {
-            Value::Text(text) => Some(Said::new(text.as_str(), item.spot.clone())),
-            _ => None,
-        });
-        texts.collect()
+        self.items(name, |value| if let Value::Text(text) = value { Some(text.as_str()) } else { None })
+    }
+
+    /// The numbers of a list, those that were wrong left out.
+    pub(crate) fn counts(&self, name: &str) -> Vec<Said<u64>> {
+        self.items(name, |value| if let Value::Count(count) = value { Some(*count) } else { None })
     }
 
     pub(crate) fn table(&self, name: &str) -> Option<&Table> {
@@ -134,6 +134,19 @@ impl Table {
         self.pick(name, |value| if let Value::Conditions(all) = value { Some(all.as_slice()) } else { None })
             .map(|said| said.value)
             .unwrap_or_default()
+    }
+
+    pub(crate) fn pairs(&self, name: &str) -> &[(Said<String>, Said<String>)] {
+        self.pick(name, |value| if let Value::Texts(all) = value { Some(all.as_slice()) } else { None })
+            .map(|said| said.value)
+            .unwrap_or_default()
+    }
+
+    fn items<'a, T>(&'a self, name: &str, of: impl Fn(&'a Value) -> Option<T>) -> Vec<Said<T>> {
+        let list =
+            self.pick(name, |value| if let Value::List(list) = value { Some(list.as_slice()) } else { None });
+        let items = list.map(|said| said.value).unwrap_or_default().iter();
+        items.filter_map(|item| Some(Said::new(of(&item.value)?, item.spot.clone()))).collect()
     }
 
     fn pick<'a, T>(&'a self, name: &str, of: impl Fn(&'a Value) -> Option<T>) -> Option<Said<T>> {

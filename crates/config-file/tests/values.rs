@@ -4,9 +4,14 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 
 use config_file::{AccessLog, Checked, Files, LogFormat, LogLevel, NoFiles, Outcome, Standing};
-use route_plan::{ConnectionLimits, Phase, RequestIdTrust, SameSite, Target, Timeouts};
+use route_plan::{
+    ConnectionLimits, Ejection, FallbackPolicy, HeaderRules, HealthCheck, HostRule, ListenerLimits,
+    PathPrefix, Phase, Probe, RequestIdTrust, Retry, Rules, SameSite, Target, Timeouts, Upstream,
+    UpstreamLimits,
+};
 use traffic_split::{KeySource, Percent, RequestView};
 
 const HEAD: &str = r#"
@@ -71,6 +76,11 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((checked.log.level, checked.log.format), (LogLevel::Info, LogFormat::Auto));
     assert!(checked.trusted_proxies.is_empty());
     assert_eq!(checked.listeners[0].name, "0.0.0.0:8080");
+    assert_eq!(checked.listeners[0].limits, ListenerLimits::default());
+    let upstream = checked.upstreams[0].clone();
+    let (name, endpoints) = (upstream.name.clone(), upstream.endpoints.clone());
+    let ejection = Some(Ejection::default());
+    assert_eq!(upstream, Upstream { name, endpoints, ejection, ..Upstream::default() });
 
     let migration = &checked.migrations[0];
     assert_eq!((migration.name.as_str(), migration.salt.as_str(), migration.attempt), ("shop", "shop", 1));
@@ -79,6 +89,8 @@ fn what_is_left_out_has_its_default() {
         (Percent::ZERO, None, Phase::Preparation)
     );
     assert_eq!(migration.timeouts, Timeouts::default());
+    assert!(migration.fallback.is_none());
+    assert_eq!(migration.rules, <[Rules; 2]>::default());
     assert!(migration.overrides.old.is_empty() && migration.overrides.new.is_empty());
     assert!(migration.force.is_none() && migration.assign_cookie.is_none() && migration.expose_arm.is_none());
     assert!(!migration.reshuffle);
@@ -217,7 +229,8 @@ fn an_assigned_cookie_makes_request_ids_sticky_enough() {
 #[test]
 fn process_wide_fields() {
     let checked = with(
-        "[proxy]\nworkers = 2\nheader_bytes = 32768\ntarget_bytes = \"4KiB\"\nidle_timeout = \"5m\"\n\
+        "[proxy]\nrequests = 300\nbody_bytes = \"1MiB\"\nmin_rate = 0\nconnection_lifetime = \"2h\"\nconnection_requests = 7\n\
+         workers = 2\nheader_bytes = 32768\ntarget_bytes = \"4KiB\"\nidle_timeout = \"5m\"\n\
          trusted_proxies = [\"10.0.0.0/8\"]\nrequest_id_trust = \"nobody\"\naccess_log = \"/var/log/crossfade.log\"\n\
          [log]\nlevel = \"debug\"\nformat = \"json\"\n[state]\ndir = \"state\"\n\
          [admin]\nlisten = \"0.0.0.0:9900\"\ntoken_file = \"token\"\nprobe_listen = \"[::]:9901\"",
@@ -227,6 +240,11 @@ fn process_wide_fields() {
         (connection.header_bytes, connection.target_bytes, connection.idle_timeout_ms),
         (32_768, 4_096, 300_000)
     );
+    assert_eq!(
+        (connection.requests, connection.body_bytes, connection.min_rate_bytes),
+        (300, Some(1 << 20), 0)
+    );
+    assert_eq!((connection.lifetime_ms, connection.requests_per_connection), (7_200_000, 7));
     assert_eq!((checked.workers, checked.request_id_trust), (2, RequestIdTrust::Nobody));
     assert_eq!(checked.access_log, Some(AccessLog::File("/var/log/crossfade.log".to_owned())));
     assert_eq!((checked.log.level, checked.log.format), (LogLevel::Debug, LogFormat::Json));
@@ -234,6 +252,184 @@ fn process_wide_fields() {
     assert_eq!(checked.state_dir.as_deref(), Some("state"));
     assert_eq!(checked.admin.token_file.as_deref(), Some("token"));
     assert_eq!(checked.admin.probe_listen.unwrap().port(), 9901);
+}
+
+/// The first upstream with these lines in its table.
+fn upstream_with(lines: &str) -> Upstream {
+    let text = format!("{HEAD}{MIGRATION}").replacen(
+        "endpoints = [\"http://10.0.0.11:8080\"]",
+        &format!("endpoints = [\"http://10.0.0.11:8080\"]\n{lines}"),
+        1,
+    );
+    checked(&text).upstreams[0].clone()
+}
+
+#[test]
+fn limits_of_listeners_and_upstreams() {
+    let text = format!("{HEAD}{MIGRATION}").replacen(
+        "listen = \"0.0.0.0:8080\"",
+        "listen = \"0.0.0.0:8080\"\nconnections = 30\nrequests = 20",
+        1,
+    );
+    let limits = checked(&text).listeners[0].limits;
+    assert_eq!(limits, ListenerLimits { connections: Some(30), requests: Some(20) });
+    let upstream =
+        upstream_with("limits = { connections = 5, requests = 7 }\nidle_timeout = \"9s\"\nlifetime = \"1d\"");
+    assert_eq!(
+        upstream.limits,
+        UpstreamLimits {
+            connections: 5,
+            pending: 1_000,
+            requests: 7,
+            idle_timeout_ms: 9_000,
+            lifetime_ms: 86_400_000
+        }
+    );
+}
+
+#[test]
+fn health_checks_ask_for_a_path_or_a_connection() {
+    let http =
+        |path: &str, host: Option<&str>| Probe::Http { path: path.to_owned(), host: host.map(str::to_owned) };
+    let usual = |probe| HealthCheck {
+        probe,
+        interval_ms: 2_000,
+        timeout_ms: 1_000,
+        unhealthy_after: 3,
+        healthy_after: 2,
+    };
+    assert_eq!(
+        upstream_with("health = \"/healthz?deep=1\"").health,
+        Some(usual(http("/healthz?deep=1", None)))
+    );
+    assert_eq!(upstream_with("health = { tcp = true }").health, Some(usual(Probe::Tcp)));
+    assert_eq!(
+        upstream_with(
+            "[upstream.shop-old.health]\npath = \"/up\"\nhost = \"[::1]:81\"\ntcp = false\ninterval = \"500ms\"\n\
+             timeout = \"500ms\"\nunhealthy_after = 1\nhealthy_after = 4"
+        )
+        .health,
+        Some(HealthCheck {
+            probe: http("/up", Some("[::1]:81")),
+            interval_ms: 500,
+            timeout_ms: 500,
+            unhealthy_after: 1,
+            healthy_after: 4
+        })
+    );
+}
+
+#[test]
+fn ejection_and_retries_are_tables_or_flags() {
+    for on in ["", "eject = true", "eject = {}", "eject = \"${YES}\""] {
+        assert_eq!(upstream_with(on).ejection, Some(Ejection::default()), "{on}");
+    }
+    assert_eq!(upstream_with("eject = false").ejection, None);
+    assert_eq!(
+        upstream_with(
+            "eject = { failures = 1, time = \"1s\", max_time = \"1s\", max_share = 100, slow_start = \"0s\" }"
+        )
+        .ejection,
+        Some(Ejection {
+            failures: 1,
+            time_ms: 1_000,
+            max_time_ms: 1_000,
+            max_percent: 100,
+            slow_start_ms: 0
+        })
+    );
+    for on in ["", "retry = true", "retry = {}", "retry = \"${YES}\""] {
+        assert_eq!(upstream_with(on).retry, Retry::default(), "{on}");
+    }
+    assert_eq!(upstream_with("retry = false").retry.attempts, 0);
+    assert_eq!(
+        upstream_with("retry = { attempts = 1, budget = \"7%\", budget_min = 0, safe_methods = true }").retry,
+        Retry { attempts: 1, budget_percent: 7, budget_min: 0, safe_methods: true }
+    );
+}
+
+#[test]
+fn fallback_is_off_unless_asked_for() {
+    let fallback = |lines: &str| with(lines).migrations[0].fallback.clone();
+    assert!(fallback("fallback = false").is_none());
+    for on in ["fallback = true", "fallback = {}", "[migration.shop.fallback]"] {
+        let (policy, usual) = (fallback(on).unwrap(), FallbackPolicy::default());
+        assert_eq!((policy.after_ms, policy.statuses), (usual.after_ms, usual.statuses), "{on}");
+        assert_eq!((policy.body_bytes, policy.concurrency), (usual.body_bytes, usual.concurrency), "{on}");
+        assert!(policy.listed.is_empty(), "{on}");
+    }
+    let checked = with(
+        "[migration.shop.fallback]\nafter = \"250ms\"\nstatuses = [503, 599]\nbody_bytes = 0\nconcurrency = 3\n\
+         replay = [{ method = \"GET\", path = \"/search\" }, { path = \"/quote/*\" }, { path = \"/quote/*\" }]",
+    );
+    let policy = checked.migrations[0].fallback.clone().unwrap();
+    assert_eq!((policy.after_ms, policy.body_bytes, policy.concurrency), (250, 0, 3));
+    let in_it: Vec<u16> = (400..=600).filter(|status| policy.statuses.contains(*status)).collect();
+    assert_eq!(in_it, [503, 599]);
+    assert!(policy.listed.find(&Get("/search")).is_some() && policy.listed.find(&Get("/quote/7")).is_some());
+    assert!(policy.listed.find(&Get("/pay")).is_none());
+    let standing = checked.migrations[0].standing();
+    assert!(checked.snapshot(1, &|_| standing).migrations[0].fallback.is_some());
+    assert!(!fallback("fallback = { statuses = [] }").unwrap().statuses.contains(503));
+}
+
+#[test]
+fn timeouts_of_migrations_and_routes() {
+    let lines = "connect = \"1s\"\nfirst_byte = \"2s\"\nidle = \"3s\"\ntotal = \"9s\"\nfail_after = \"5s\"\ntunnel_idle = \"6s\"";
+    let checked = with(&format!(
+        "[migration.shop.timeouts]\n{lines}\n[route.other]\nmatch = [{{ path = \"/other\" }}]\nto = \"shop-old\"\n\
+         [route.other.timeouts]\n{lines}\n[route.usual]\nmatch = [{{ path = \"/usual\" }}]\nto = \"shop-old\""
+    ));
+    let wanted = Timeouts {
+        connect_ms: 1_000,
+        first_byte_ms: 2_000,
+        idle_ms: 3_000,
+        total_ms: NonZeroU32::new(9_000),
+        fail_after_ms: NonZeroU32::new(5_000),
+        tunnel_idle_ms: 6_000,
+    };
+    assert_eq!((checked.migrations[0].timeouts, checked.routes[0].timeouts), (wanted, wanted));
+    assert_eq!(
+        (checked.routes[1].timeouts, &checked.routes[1].rules),
+        (Timeouts::default(), &Rules::default())
+    );
+}
+
+#[test]
+fn rules_for_each_arm_and_for_routes() {
+    let checked = with(
+        "[migration.shop.rules.old]\nhost = \"endpoint\"\n\
+         [migration.shop.rules.new]\npath_prefix = { from = \"/v1/\", to = \"/\" }\nhost = \"shop.internal:8080\"\nlocation = true\n\
+         [migration.shop.rules.new.request_headers]\nremove = [\"X-Old\", \"x-old\"]\n\
+         set = { X-Plan = \"a\\tb c\", Authorization = \"Basic ${PERCENT}\" }\nadd = { Cookie = \"\" }\n\
+         [route.other]\nmatch = [{ path = \"/other\" }]\nto = \"shop-old\"\n\
+         rules = { path_prefix = { from = \"/\", to = \"/a%2Fb\" }, response_headers = { remove = [\"Server\"] } }",
+    );
+    let [old, new] = &checked.migrations[0].rules;
+    assert_eq!(*old, Rules { host: HostRule::Endpoint, ..Rules::default() });
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let prefix = |from: &str, to: &str| Some(PathPrefix { from: from.to_owned(), to: to.to_owned() });
+    assert_eq!(
+        *new,
+        Rules {
+            path_prefix: prefix("/v1", ""),
+            host: HostRule::Fixed("shop.internal:8080".to_owned()),
+            location: true,
+            request_headers: HeaderRules {
+                remove: vec!["x-old".to_owned()],
+                set: vec![pair("X-Plan", "a\tb c"), pair("Authorization", "Basic 12.5")],
+                add: vec![pair("Cookie", "")],
+            },
+            response_headers: HeaderRules::default(),
+        }
+    );
+    let standing = checked.migrations[0].standing();
+    let snapshot = checked.snapshot(1, &|_| standing);
+    assert_eq!(snapshot.migrations[0].rules, checked.migrations[0].rules);
+    let rules = &snapshot.routes[0].rules;
+    assert_eq!(rules.path_prefix, prefix("", "/a%2Fb"));
+    assert_eq!((&rules.host, rules.location), (&HostRule::Client, false));
+    assert_eq!(rules.response_headers.remove, ["server"]);
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::Files;
 use route_plan::ListenerLimits;
 
+use super::size;
+use crate::Files;
 use crate::checked::{Admin, Listener, Secret};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::reader::is_name;
@@ -24,10 +25,30 @@ pub(super) fn listeners(root: &Table, sink: &mut Sink) -> Vec<Listener> {
         }
         if let Some((listen, written)) = listen {
             let name = table.text("name").map_or(written, |name| name.value);
-            listeners.push(Listener { name: name.to_owned(), listen, limits: ListenerLimits::default() });
+            let limits = limits(table, root, sink);
+            listeners.push(Listener { name: name.to_owned(), listen, limits });
         }
     }
     listeners
+}
+
+fn limits(table: &Table, root: &Table, sink: &mut Sink) -> ListenerLimits {
+    let mut limit = |name| {
+        let said = table.count(name)?;
+        let process = root.table("proxy").and_then(|proxy| Some((proxy.count(name)?, proxy.wrote(name))));
+        if let Some((process, is_written)) = process.filter(|(process, _)| said.value > process.value) {
+            let message =
+                format!("`{name}` is never reached: all listeners together may have {}", process.value);
+            let diagnostic = Diagnostic::warning("limit-never-reached", &said.spot, message);
+            sink.push(if is_written {
+                diagnostic.label(process.span(), "the limit of the process")
+            } else {
+                diagnostic.help(format!("raise `proxy.{name}` too"))
+            });
+        }
+        Some(size(&said))
+    };
+    ListenerLimits { connections: limit("connections"), requests: limit("requests") }
 }
 
 pub(super) fn admin(table: &Table, files: &dyn Files, sink: &mut Sink) -> Option<Admin> {

@@ -1,15 +1,12 @@
 //! One migration.
 
-use std::num::NonZeroU32;
+use route_plan::{Phase, Rules};
+use traffic_split::{Arm, Percent};
 
-use route_plan::{Phase, Timeouts};
-use traffic_split::Percent;
-
-use super::{cookie, force, header_name, keys, overrides, upstreams};
+use super::{cookie, fallback, force, header_name, heads, keys, overrides, timeouts, upstreams};
 use crate::Files;
 use crate::checked::MigrationConfig;
 use crate::diagnostic::{Diagnostic, Sink};
-use crate::scalar::show_duration;
 use crate::written::{Said, Table};
 
 pub(super) fn migration(
@@ -30,7 +27,10 @@ pub(super) fn migration(
     let overrides =
         table.table("override").map(|table| overrides::overrides(table, files, sink)).unwrap_or_default();
     let force = table.table("force").map(|table| force::force(table, sink));
-    let timeouts = table.table("timeouts").and_then(|table| timeouts(table, sink));
+    let timeouts = table.table("timeouts").and_then(|table| timeouts::timeouts(table, sink));
+    let total = table.table("timeouts").and_then(|table| table.millis("total"));
+    let fallback = table.table("fallback").map(|table| fallback::fallback(table, total, sink));
+    let rules = table.table("rules").and_then(|table| rules(table, sink));
     let expose_arm = table.text("expose_arm").map(|said| header_name(&said, sink));
     Some(MigrationConfig {
         name: name.value.clone(),
@@ -45,11 +45,18 @@ pub(super) fn migration(
         force: force.unwrap_or_default(),
         assign_cookie: assign_cookie.unwrap_or_default(),
         timeouts: timeouts?,
-        fallback: None,
-        rules: Default::default(),
+        fallback: fallback.unwrap_or_default(),
+        rules: rules?,
         expose_arm: expose_arm.unwrap_or_default(),
         reshuffle: table.flag("reshuffle")?,
     })
+}
+
+/// The changes to each arm's heads, by [`traffic_split::Arm::index`].
+fn rules(table: &Table, sink: &mut Sink) -> Option<[Rules; 2]> {
+    let mut arm = |arm: Arm| table.table(arm.as_str()).and_then(|table| heads::rules(table, sink));
+    let [old, new] = Arm::ALL.map(&mut arm);
+    Some([old?, new?])
 }
 
 fn different_upstreams(table: &Table, sink: &mut Sink) {
@@ -80,32 +87,4 @@ fn phase_and_percent(table: &Table, phase: Option<Phase>, sink: &mut Sink) {
                 .help("the percentage counts in phase `canary`"),
         );
     }
-}
-
-fn timeouts(table: &Table, sink: &mut Sink) -> Option<Timeouts> {
-    let total = table.millis("total");
-    if let Some(total) = &total {
-        for name in ["connect", "first_byte", "idle"] {
-            let Some(part) = table.millis(name).filter(|part| table.wrote(name) && part.value > total.value)
-            else {
-                continue;
-            };
-            let message =
-                format!("`{name}` is never reached: the request ends after {}", show_duration(total.value));
-            let diagnostic = Diagnostic::warning("timeout-order", &part.spot, message);
-            sink.push(diagnostic.label(total.span(), "the limit for all of it"));
-        }
-    }
-    Some(Timeouts {
-        connect_ms: millis(&table.millis("connect")?),
-        first_byte_ms: millis(&table.millis("first_byte")?),
-        idle_ms: millis(&table.millis("idle")?),
-        total_ms: total.and_then(|total| NonZeroU32::new(millis(&total))),
-        ..Timeouts::default()
-    })
-}
-
-/// A duration that the schema keeps to a day.
-fn millis(said: &Said<u64>) -> u32 {
-    u32::try_from(said.value).unwrap_or(u32::MAX)
 }

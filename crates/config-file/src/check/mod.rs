@@ -5,12 +5,16 @@
 
 mod addresses;
 mod cookie;
+mod fallback;
 mod force;
+mod heads;
+mod health;
 mod keys;
 mod migrations;
 mod overrides;
 mod proxy;
 mod rules;
+mod timeouts;
 mod upstreams;
 
 use std::fmt::Display;
@@ -68,8 +72,10 @@ pub(crate) fn check(root: &Table, files: &dyn Files, sink: &mut Sink) -> Option<
 }
 
 fn route(name: &Said<String>, table: &Table, root: &Table, sink: &mut Sink) -> Option<Route> {
-    let upstream = upstreams::reference(table, "to", root, sink)?;
-    Some(Route { name: name.value.clone(), upstream, ..Route::default() })
+    let upstream = upstreams::reference(table, "to", root, sink);
+    let timeouts = table.table("timeouts").and_then(|table| timeouts::timeouts(table, sink));
+    let rules = table.table("rules").and_then(|table| heads::rules(table, sink));
+    Some(Route { name: name.value.clone(), upstream: upstream?, timeouts: timeouts?, rules: rules? })
 }
 
 fn nothing_to_serve(root: &Table, sink: &mut Sink) {
@@ -103,6 +109,32 @@ where
             None
         }
     }
+}
+
+/// A host, with or without a port, that requests ask for.
+fn host(said: &Said<&str>, sink: &mut Sink) -> Option<String> {
+    let (message, help) = match (upstreams::host_and_port(said.value), said.value.split_once("://")) {
+        (Ok(_), None) => return Some(said.value.to_owned()),
+        (_, Some((_, bare))) => {
+            let bare = bare.split('/').next().filter(|bare| upstreams::host_and_port(bare).is_ok());
+            let help = bare.map(|bare| format!("write \"{bare}\""));
+            (format!("`{}` is more than a host", said.value), help)
+        }
+        (Err(message), None) => (message, None),
+    };
+    let diagnostic = Diagnostic::error("bad-host", &said.spot, message);
+    sink.push(diagnostic.expected("a host such as \"shop.internal\" or \"10.0.0.11:8080\"").maybe_help(help));
+    None
+}
+
+/// A number that the schema keeps far below what a `u32` holds.
+fn whole(said: &Said<u64>) -> u32 {
+    u32::try_from(said.value).unwrap_or(u32::MAX)
+}
+
+/// A number that the schema keeps far below what a `usize` holds.
+fn size(said: &Said<u64>) -> usize {
+    usize::try_from(said.value).unwrap_or(usize::MAX)
 }
 
 /// RFC 9110 section 5.6.2: what names of headers, cookies and methods are made of.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use route_plan::{ConnectionLimits, RequestIdTrust};
 
+use super::size;
 use crate::checked::{AccessLog, Log, LogFormat, LogLevel};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::written::{Said, Table};
@@ -43,12 +44,16 @@ pub(super) fn proxy(table: &Table, sink: &mut Sink) -> Option<Proxy> {
     };
     let connection = ConnectionLimits {
         connections: size(&table.count("connections")?),
+        requests: size(&table.count("requests")?),
         header_bytes: size(&header_bytes?),
         header_count: size(&table.count("header_count")?),
         target_bytes: size(&target_bytes?),
+        body_bytes: table.bytes("body_bytes").map(|said| said.value),
         idle_timeout_ms: table.millis("idle_timeout")?.value,
         header_timeout_ms: table.millis("header_timeout")?.value,
-        ..ConnectionLimits::default()
+        min_rate_bytes: table.bytes("min_rate")?.value,
+        lifetime_ms: table.millis("connection_lifetime")?.value,
+        requests_per_connection: table.count("connection_requests")?.value,
     };
     let access_log = table.text("access_log").map(|said| match said.value {
         "stdout" => AccessLog::Stdout,
@@ -122,9 +127,4 @@ fn network(said: &Said<&str>, sink: &mut Sink) -> Option<IpNet> {
             None
         }
     }
-}
-
-/// A number that the schema keeps far below what a `usize` holds.
-fn size(said: &Said<u64>) -> usize {
-    usize::try_from(said.value).unwrap_or(usize::MAX)
 }

@@ -1,7 +1,6 @@
 //! Which requests go where: the rules of all migrations and routes, as one table.
 
 use std::collections::HashSet;
-use std::ops::Range;
 
 use route_plan::{Match, RouteEntry, RouteTable, Target, ValueMatch};
 
@@ -49,18 +48,33 @@ fn add(
     spots: &mut Vec<Spot>,
     sink: &mut Sink,
 ) {
-    let mut own: Vec<(Match, Range<usize>)> = Vec::new();
-    for (index, table) in table.tables("match").iter().enumerate() {
+    for (index, rule, spot) in list(table, "match", sink) {
+        entries.push(RouteEntry { label: format!("{label} match {}", index + 1), rule, target });
+        spots.push(spot);
+    }
+}
+
+/// A list of rules that only tells whether a request is in it.
+pub(super) fn listed(table: &Table, field: &str, sink: &mut Sink) -> Option<RouteTable> {
+    let target = Target::Migration(0);
+    let entry = |(index, rule, _)| RouteEntry { label: format!("{field} {}", index + 1), rule, target };
+    // Rules that lead to the same never tie.
+    RouteTable::build(list(table, field, sink).into_iter().map(entry).collect()).ok()
+}
+
+/// The rules of a list that are right, each with its place in the list and in the file.
+fn list(table: &Table, field: &str, sink: &mut Sink) -> Vec<(usize, Match, Spot)> {
+    let mut rules: Vec<(usize, Match, Spot)> = Vec::new();
+    for (index, table) in table.tables(field).iter().enumerate() {
         let Some(rule) = rule(table, sink) else { continue };
-        if let Some((_, earlier)) = own.iter().find(|(other, _)| *other == rule) {
+        if let Some((_, _, earlier)) = rules.iter().find(|(_, other, _)| *other == rule) {
             let diagnostic =
                 Diagnostic::warning("duplicate-rule", &table.spot, "this rule stands in the list already");
-            sink.push(diagnostic.label(earlier.clone(), "the same rule"));
+            sink.push(diagnostic.label(earlier.span.clone(), "the same rule"));
         }
-        own.push((rule.clone(), table.spot.span.clone()));
-        entries.push(RouteEntry { label: format!("{label} match {}", index + 1), rule, target });
-        spots.push(table.spot.clone());
+        rules.push((index, rule, table.spot.clone()));
     }
+    rules
 }
 
 fn report_tie(first: &Spot, second: &Spot, sink: &mut Sink) {

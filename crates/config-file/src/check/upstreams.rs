@@ -2,8 +2,9 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use route_plan::{Endpoint, Upstream};
+use route_plan::{Endpoint, Upstream, UpstreamLimits};
 
+use super::{health, size};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::nearest::suggest;
 use crate::written::{Said, Table};
@@ -21,9 +22,27 @@ pub(super) fn upstreams(root: &Table, sink: &mut Sink) -> Vec<Upstream> {
             }
             endpoints.push(endpoint);
         }
-        Upstream { name: name.value.clone(), endpoints, ..Upstream::default() }
+        Upstream {
+            name: name.value.clone(),
+            endpoints,
+            limits: limits(table).unwrap_or_default(),
+            health: table.table("health").and_then(|table| health::health(table, sink)),
+            ejection: health::ejection(table, sink),
+            retry: health::retry(table, sink).unwrap_or_default(),
+        }
     };
     root.named("upstream").iter().map(upstream).collect()
+}
+
+fn limits(upstream: &Table) -> Option<UpstreamLimits> {
+    let table = upstream.table("limits")?;
+    Some(UpstreamLimits {
+        connections: size(&table.count("connections")?),
+        pending: size(&table.count("pending")?),
+        requests: size(&table.count("requests")?),
+        idle_timeout_ms: upstream.millis("idle_timeout")?.value,
+        lifetime_ms: upstream.millis("lifetime")?.value,
+    })
 }
 
 /// The index of the upstream that a field names.
@@ -98,18 +117,24 @@ fn parse_endpoint(text: &str) -> Result<Endpoint, Flaw> {
     if authority.contains('@') {
         return wrong("an endpoint carries no user name or password", None);
     }
-    let (host, port) = split_port(authority).map_err(|message| Flaw::Wrong(message.to_owned(), None))?;
+    let (host, port) = host_and_port(authority).map_err(|message| Flaw::Wrong(message, None))?;
+    Ok(Endpoint::new(host, port.unwrap_or(80)))
+}
+
+/// A host, an IPv6 address in its brackets, and its port; or what is wrong with them, as a sentence.
+pub(super) fn host_and_port(text: &str) -> Result<(&str, Option<u16>), String> {
+    let (host, port) = split_port(text)?;
     let port = match port {
-        None => 80,
+        None => None,
         Some(port) => match port.parse::<u16>() {
-            Ok(number) if number > 0 && !port.starts_with('+') => number,
-            _ => return wrong(&format!("`{port}` is not a port from 1 to 65535"), None),
+            Ok(number) if number > 0 && !port.starts_with('+') => Some(number),
+            _ => return Err(format!("`{port}` is not a port from 1 to 65535")),
         },
     };
     if !host.starts_with('[') && !is_host(host) {
-        return wrong(&format!("`{host}` is neither a host name nor an IP address"), None);
+        return Err(format!("`{host}` is neither a host name nor an IP address"));
     }
-    Ok(Endpoint::new(host, port))
+    Ok((host, port))
 }
 
 /// Host, an IPv6 address in its brackets, and what stands behind the colon.
