@@ -222,6 +222,12 @@ impl Checked {
             trusted_proxies: self.trusted_proxies.clone(),
             request_id_trust: self.request_id_trust,
             connection: self.connection,
+            listeners: self
+                .listeners
+                .iter()
+                .filter(|listener| listener.limits != ListenerLimits::default())
+                .map(|listener| (listener.listen, listener.limits))
+                .collect(),
         }
     }
 

@@ -1,9 +1,12 @@
 //! A worker's main loop: commands from outside, and connections as they come.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -13,11 +16,14 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::task::JoinHandle;
 
 use crate::client::{self, Client};
+use crate::entry::{self, Entry};
 use crate::proxy::Command;
 use crate::worker::{Parts, Worker};
 
 /// How long accepting rests when there are no descriptors left.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
+/// How many clients are told so each time.
+const TOLD_AT_ONCE: usize = 32;
 
 /// How many tasks run between two looks at the sockets, when that many are ready. Larger batches mean fewer wake-ups
 /// on both sides; one batch is still well under a millisecond.
@@ -42,22 +48,34 @@ pub(crate) async fn run(
     let worker = Worker::new(parts);
     let others: Rc<[mpsc::Sender<Command>]> = others.into();
     let mut accepting: HashMap<SocketAddr, Accepting> = HashMap::new();
+    let reserve = Reserve::default();
+    reserve.refill();
     tokio::task::spawn_local(worker.clone().tick());
     while let Some(command) = commands.recv().await {
         match command {
-            Command::Listen(address, socket) => {
+            Command::Listen(listener, socket) => {
                 let closing = Rc::new(Notify::new());
-                let acceptor =
-                    Acceptor { worker: worker.clone(), others: others.clone(), closing: closing.clone() };
+                let entry = Entry::new(worker.clone(), listener.asked);
+                let acceptor = Acceptor {
+                    entry: entry.clone(),
+                    bound: listener.bound,
+                    others: others.clone(),
+                    closing: closing.clone(),
+                    reserve: reserve.clone(),
+                };
                 let task = tokio::task::spawn_local(acceptor.run(socket));
-                accepting.insert(address, Accepting { closing, task });
+                accepting.insert(listener.bound, Accepting { closing, task, entry });
             }
             Command::Unlisten(address) => {
                 if let Some(acceptor) = accepting.remove(&address) {
                     acceptor.closing.notify_one();
                 }
             }
-            Command::Serve(stream, peer) => spawn(&worker, stream, peer),
+            Command::Serve(stream, peer, bound) => {
+                // A listener that was closed meanwhile has no limits any more.
+                let entry = accepting.get(&bound).map(|one| one.entry.clone());
+                spawn(&entry.unwrap_or_else(|| Entry::new(worker.clone(), bound)), stream, peer);
+            }
             Command::Drain(handled) => {
                 for (_, acceptor) in accepting.drain() {
                     acceptor.closing.notify_one();
@@ -80,13 +98,17 @@ pub(crate) async fn run(
 struct Accepting {
     closing: Rc<Notify>,
     task: JoinHandle<()>,
+    entry: Rc<Entry>,
 }
 
 /// Where a worker accepts connections.
 struct Acceptor {
-    worker: Rc<Worker>,
+    entry: Rc<Entry>,
+    /// The address in use.
+    bound: SocketAddr,
     others: Rc<[mpsc::Sender<Command>]>,
     closing: Rc<Notify>,
+    reserve: Reserve,
 }
 
 impl Acceptor {
@@ -96,7 +118,7 @@ impl Acceptor {
             Ok(listener) => listener,
             Err(error) => {
                 return tracing::error!(
-                    worker = self.worker.index,
+                    worker = self.entry.worker.index,
                     "a listener could not be registered: {error}"
                 );
             }
@@ -109,45 +131,76 @@ impl Acceptor {
             match accepted {
                 Ok((stream, peer)) => self.place(stream, peer),
                 Err(error) if is_transient(&error) => {}
-                Err(error) => self.rest(&error).await,
+                Err(error) => self.rest(&listener, &error).await,
             }
         }
         if let Ok(listener) = listener.into_std() {
             while let Ok((stream, peer)) = listener.accept() {
                 if stream.set_nonblocking(true).is_ok() {
-                    spawn(&self.worker, stream, peer);
+                    spawn(&self.entry, stream, peer);
                 }
             }
         }
     }
 
-    /// Serves a connection here, or hands it to a worker that has far fewer. Over the limit it is closed at once.
+    /// Serves a connection here, or hands it to a worker that has far fewer. Over the limit it is turned away.
     fn place(&self, stream: TcpStream, peer: SocketAddr) {
-        if self.worker.loads.total() >= self.worker.patience().connections {
-            return self.worker.cells.connections_turned_away.inc();
+        let worker = &self.entry.worker;
+        if !self.entry.has_room() {
+            return entry::turn_away(worker, &stream);
         }
-        let better = self.worker.loads.better_than(self.worker.index);
+        let better = worker.loads.better_than(worker.index);
         let Some(queue) = better.and_then(|other| self.others.get(other)) else {
-            return serve(&self.worker, stream, peer);
+            return serve(&self.entry, stream, peer);
         };
         // Taking it out of this worker's runtime costs two system calls, which is why balance is only approximate.
         let Ok(stream) = stream.into_std() else { return };
-        match queue.try_send(Command::Serve(stream, peer)) {
-            Ok(()) => self.worker.cells.handed_over.inc(),
+        match queue.try_send(Command::Serve(stream, peer, self.bound)) {
+            Ok(()) => worker.cells.handed_over.inc(),
             Err(
-                TrySendError::Full(Command::Serve(stream, peer))
-                | TrySendError::Closed(Command::Serve(stream, peer)),
-            ) => spawn(&self.worker, stream, peer),
+                TrySendError::Full(Command::Serve(stream, peer, _))
+                | TrySendError::Closed(Command::Serve(stream, peer, _)),
+            ) => spawn(&self.entry, stream, peer),
             Err(_) => {}
         }
     }
 
-    /// There are no descriptors left, most likely: connections wait in the kernel.
-    async fn rest(&self, error: &io::Error) {
-        self.worker.cells.connections_turned_away.inc();
+    /// There are no descriptors left, most likely: the one in reserve is used to tell some of those who wait, the others
+    /// wait in the kernel.
+    async fn rest(&self, listener: &tokio::net::TcpListener, error: &io::Error) {
+        let worker = &self.entry.worker;
         let rest_ms = OUT_OF_DESCRIPTORS.as_millis();
-        tracing::warn!(worker = self.worker.index, "accepting rests for {rest_ms} ms: {error}");
+        tracing::warn!(worker = worker.index, "accepting rests for {rest_ms} ms: {error}");
+        for _ in 0..TOLD_AT_ONCE {
+            self.reserve.0.borrow_mut().take();
+            let told = poll_fn(|cx| match listener.poll_accept(cx) {
+                Poll::Ready(Ok((stream, _))) => {
+                    entry::turn_away(worker, &stream);
+                    Poll::Ready(true)
+                }
+                Poll::Ready(Err(_)) | Poll::Pending => Poll::Ready(false),
+            });
+            let told = told.await;
+            self.reserve.refill();
+            if !told {
+                break;
+            }
+        }
         tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
+    }
+}
+
+/// A descriptor that is held so that there is one to give up when all are gone.
+#[derive(Clone, Default)]
+struct Reserve(Rc<RefCell<Option<std::net::UdpSocket>>>);
+
+impl Reserve {
+    fn refill(&self) {
+        let mut held = self.0.borrow_mut();
+        if held.is_none() {
+            // Any descriptor will do; this one needs no file system. If there is none, there is none to give up.
+            *held = std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0)).ok();
+        }
     }
 }
 
@@ -159,38 +212,17 @@ fn is_transient(error: &io::Error) -> bool {
     )
 }
 
-fn spawn(worker: &Rc<Worker>, stream: std::net::TcpStream, peer: SocketAddr) {
+fn spawn(entry: &Rc<Entry>, stream: std::net::TcpStream, peer: SocketAddr) {
     match TcpStream::from_std(stream) {
-        Ok(stream) => serve(worker, stream, peer),
+        Ok(stream) => serve(entry, stream, peer),
         Err(error) => {
+            let worker = &entry.worker;
             worker.cells.connections_turned_away.inc();
             tracing::warn!(worker = worker.index, "a connection could not be registered: {error}");
         }
     }
 }
 
-fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
-    tokio::task::spawn_local(client::serve(Client::new(Open::new(worker), stream, peer)));
-}
-
-/// Counts one connection for as long as it lives.
-pub(crate) struct Open(Rc<Worker>);
-
-impl Open {
-    fn new(worker: &Rc<Worker>) -> Open {
-        worker.cells.connections_accepted.inc();
-        worker.loads.opened(worker.index);
-        Open(worker.clone())
-    }
-
-    pub(crate) fn worker(&self) -> Rc<Worker> {
-        self.0.clone()
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.cells.connections_closed.inc();
-        self.0.loads.closed(self.0.index);
-    }
+fn serve(entry: &Rc<Entry>, stream: TcpStream, peer: SocketAddr) {
+    tokio::task::spawn_local(client::serve(Client::new(entry.open(), stream, peer)));
 }

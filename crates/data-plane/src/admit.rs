@@ -20,8 +20,10 @@ pub(crate) enum Refusal {
     AmbiguousPath,
     /// Its head did not arrive in time (RFC 9110 15.5.9).
     HeadTooSlow,
-    /// Nothing of its body arrived for too long.
+    /// Nothing, or too little, of its body arrived for too long.
     BodyTooSlow,
+    /// Its body is larger than the configuration allows (RFC 9110 15.5.14).
+    BodyTooLarge,
 }
 
 impl Refusal {
@@ -30,6 +32,7 @@ impl Refusal {
             Refusal::Malformed(reject) => reject.status(),
             Refusal::AmbiguousPath => 400,
             Refusal::HeadTooSlow | Refusal::BodyTooSlow => 408,
+            Refusal::BodyTooLarge => 413,
         }
     }
 
@@ -40,6 +43,7 @@ impl Refusal {
             Refusal::AmbiguousPath => "ambiguous-path",
             Refusal::HeadTooSlow => "head-timeout",
             Refusal::BodyTooSlow => "body-timeout",
+            Refusal::BodyTooLarge => "body-too-large",
         }
     }
 
@@ -52,7 +56,8 @@ impl Refusal {
                     .to_owned()
             }
             Refusal::HeadTooSlow => "the head of the request did not arrive in time".to_owned(),
-            Refusal::BodyTooSlow => "nothing of the request's body arrived for too long".to_owned(),
+            Refusal::BodyTooSlow => "the request's body did not arrive fast enough".to_owned(),
+            Refusal::BodyTooLarge => "the request's body is larger than this proxy takes".to_owned(),
         }
     }
 }
@@ -65,6 +70,10 @@ pub(crate) fn admit(
     snapshot: &Snapshot,
     random: &mut dyn FnMut() -> u128,
 ) -> Result<(), Refusal> {
+    let most = snapshot.connection.body_bytes;
+    if most.is_some_and(|most| scratch.request.content_length().is_some_and(|length| length > most)) {
+        return Err(Refusal::BodyTooLarge);
+    }
     let (path, query) = split_target(head, scratch.request.path_and_query());
     scratch.path.clear();
     match normalise_path(path.of(head)) {

@@ -9,10 +9,10 @@ use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
-use crate::accept::Open;
 use crate::admit::{Refusal, admit};
 use crate::alarm::Alarm;
 use crate::buffer::Buffer;
+use crate::entry::{self, Open};
 use crate::exchange::H1Exchange;
 use crate::rewrite::Problem;
 use crate::scratch::ScratchLease;
@@ -57,8 +57,11 @@ pub(crate) struct Client {
     peer: IpAddr,
     /// It has been read from, or been given the time to send something: while draining it may go.
     served: bool,
-    /// Counts it for as long as it lives.
-    _open: Open,
+    /// Requests that it has carried.
+    requests: u32,
+    /// On the worker's clock.
+    born_ms: u64,
+    open: Open,
 }
 
 /// A request whose head is complete and valid.
@@ -91,8 +94,9 @@ pub(crate) fn serve(mut client: Client) -> impl Future<Output = ()> {
 
 impl Client {
     pub(crate) fn new(open: Open, stream: TcpStream, peer: SocketAddr) -> Client {
-        let worker = open.worker();
+        let worker = open.entry().worker.clone();
         let peer = peer.ip().to_canonical();
+        let worker_born_ms = worker.alarms.now_ms();
         Client {
             stream,
             alarm: worker.alarms.alarm(),
@@ -100,8 +104,17 @@ impl Client {
             pending: None,
             peer,
             served: false,
-            _open: open,
+            requests: 0,
+            born_ms: worker_born_ms,
+            open,
         }
+    }
+
+    /// Whether it has carried as much, or for as long, as one connection may: it ends after the request under way.
+    pub(crate) fn is_worn(&self) -> bool {
+        let limits = self.worker.patience();
+        u64::from(self.requests) >= limits.requests_per_connection
+            || self.worker.alarms.now_ms().saturating_sub(self.born_ms) >= limits.lifetime_ms
     }
 
     async fn end(&mut self, next: Next) {
@@ -198,9 +211,40 @@ impl Client {
             scratch.logged.extend_from_slice(bytes);
         }
         site.worker.cells.requests_started.inc();
+        self.requests = self.requests.saturating_add(1);
+        let Some(under_way) = self.open.entry().begin() else {
+            return Box::pin(self.shed(scratch, head)).await;
+        };
+        scratch.legs.under_way = Some(under_way);
         scratch.legs.head = Some(head);
         let exchange = H1Exchange::new(self, site.clone(), scratch);
         migration_glue::carry(&site.view.snapshot, &site, exchange).await
+    }
+
+    /// Tells the client to come again: there are as many requests under way as there may be.
+    async fn shed(&mut self, scratch: ScratchLease, mut head: Buffer) -> Next {
+        const REASON: &str = "overloaded";
+        self.worker.cells.refused(REASON);
+        self.worker.log_refused(self.peer, 503, REASON);
+        let request = &scratch.request;
+        let whole = request.framing() == http1_codec::Framing::None;
+        let close = !whole || !request.keep_alive() || self.worker.is_draining();
+        let mut out = Vec::new();
+        let detail = "as many requests are under way as there may be at the moment";
+        let problem = entry::busy(detail, close);
+        let problem = Problem { request_id: &scratch.request_id, head_only: request.is_head(), ..problem };
+        problem.write(&mut out);
+        head.consume(request.head_len());
+        if whole && !head.is_empty() {
+            self.pending = Some(Buffer::kept(head.filled()));
+        }
+        drop(head);
+        self.alarm.set(REFUSAL_MS, None);
+        match (self.send(&out).await, close) {
+            (true, false) => Next::Again,
+            (true, true) if !whole => Next::Refuse,
+            _ => Next::Close,
+        }
     }
 
     /// Answers a request that is not carried at all, and ends the connection: what follows cannot be trusted.

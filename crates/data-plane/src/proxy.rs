@@ -13,6 +13,7 @@ use telemetry::{SnapshotCell, Telemetry, access_log};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::accept;
+use crate::descriptors;
 use crate::load::Loads;
 use crate::prober;
 use crate::worker::Parts;
@@ -65,11 +66,11 @@ impl std::error::Error for ListenError {
 /// What a worker is told.
 pub(crate) enum Command {
     /// Accept here; known by the address that it is bound to.
-    Listen(SocketAddr, TcpListener),
+    Listen(Bound, TcpListener),
     /// Accept what waits there, then close it.
     Unlisten(SocketAddr),
-    /// Serve this client, that another worker accepted.
-    Serve(TcpStream, SocketAddr),
+    /// Serve this client, that another worker accepted at this listener.
+    Serve(TcpStream, SocketAddr, SocketAddr),
     /// Close all listeners, end keep-alive, and say when that is done.
     Drain(std::sync::mpsc::SyncSender<()>),
     /// End now.
@@ -105,6 +106,13 @@ impl Proxy {
     ) -> io::Result<Proxy> {
         let count = worker_count(options.workers);
         let loads = Arc::new(Loads::new(count));
+        let most_clients = descriptors::most_clients();
+        let asked = snapshots.load().connection.connections;
+        if most_clients < asked {
+            tracing::warn!(
+                "client connections are limited to {most_clients} instead of {asked}: the process may not open more files"
+            );
+        }
         let ended = Arc::new(AtomicBool::new(false));
         let (prober, stop_prober) = oneshot::channel();
         let board = prober::start(snapshots, telemetry, stop_prober)?;
@@ -118,6 +126,7 @@ impl Proxy {
                 access_log: options.access_log.clone(),
                 loads: loads.clone(),
                 board: board.clone(),
+                most_clients,
             };
             let thread = start_worker(parts, commands, senders.clone(), Ended(ended.clone()))?;
             workers.push(WorkerThread { commands: queue.clone(), thread });
@@ -147,7 +156,7 @@ impl Proxy {
         for (asked, sockets) in opened {
             let Some(bound) = sockets.first().and_then(|socket| socket.local_addr().ok()) else { continue };
             for (worker, socket) in self.workers.iter().zip(sockets) {
-                worker.tell(Command::Listen(bound, socket));
+                worker.tell(Command::Listen(Bound { asked, bound }, socket));
             }
             listeners.push(Bound { asked, bound });
         }

@@ -11,7 +11,9 @@ use traffic_split::RequestView;
 
 use crate::admit::Refusal;
 use crate::buffer::Buffer;
+use crate::entry::UnderWay;
 use crate::exchange::Slot;
+use crate::pace::Pace;
 use crate::transfer::Transfer;
 use crate::upstream::{Connection, Ticket, Tried};
 
@@ -77,6 +79,9 @@ pub(crate) struct Legs {
     /// How the attempt ended in whose place this one answers.
     pub(crate) covered: Option<Ended>,
     pub(crate) slot: Option<Slot>,
+    pub(crate) under_way: Option<UnderWay>,
+    /// How fast the request's body arrives.
+    pub(crate) pace: Pace,
     /// On the worker's clock.
     pub(crate) total_at_ms: Option<u64>,
     /// The request turned out to be malformed, or too slow, after it was admitted.
@@ -108,9 +113,10 @@ impl Watch {
 impl Legs {
     /// Field by field: what holds nothing is not written, and there is much of it.
     fn clear(&mut self) {
-        let Legs { head, request, upstream, incoming, answer, slot, ticket, .. } = self;
+        let Legs { head, request, upstream, incoming, answer, slot, ticket, under_way, .. } = self;
         (*head, *request, *upstream, *incoming, *answer) = (None, None, None, None, None);
-        (*slot, *ticket) = (None, None);
+        (*slot, *ticket, *under_way) = (None, None, None);
+        self.pace = Pace::default();
         self.tried = Tried::default();
         self.retries = 0;
         self.request_given_up = false;

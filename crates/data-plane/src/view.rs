@@ -139,6 +139,13 @@ impl Stock {
         pools
     }
 
+    /// Closes all idle connections.
+    pub(crate) fn close_idle(&self) {
+        for kept in self.upstreams.borrow().values() {
+            kept.members.values().for_each(|member| member.close_idle());
+        }
+    }
+
     /// Closes connections that have been idle for too long.
     pub(crate) fn sweep(&self, now_ms: u64) {
         for kept in self.upstreams.borrow().values() {

@@ -2,14 +2,14 @@
 //! that more than one of them writes.
 
 use std::cell::{Cell, RefCell};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::cache::Cache;
 use migration_glue::Surroundings;
-use route_plan::{ConnectionLimits, Kept, Observation, Plan, Snapshot, Target};
+use route_plan::{ConnectionLimits, Kept, ListenerLimits, Observation, Plan, Snapshot, Target};
 use telemetry::access_log::{self, AccessEntry};
 use telemetry::{SnapshotCell, Telemetry, TrafficCells, WorkerCells};
 use traffic_split::Reason;
@@ -29,6 +29,8 @@ pub(crate) struct Worker {
     pub(crate) index: usize,
     /// How many workers there are.
     pub(crate) workers: u32,
+    /// As many client connections as the process has descriptors for.
+    pub(crate) most_clients: usize,
     pub(crate) alarms: Rc<Alarms>,
     pub(crate) buffers: Rc<BufferPool>,
     pub(crate) scratches: Rc<ScratchPool>,
@@ -41,6 +43,8 @@ pub(crate) struct Worker {
     board: RefCell<BoardReader>,
     stock: Stock,
     patience: Cell<ConnectionLimits>,
+    /// Requests under way.
+    pub(crate) requests: Cell<usize>,
     /// Fallbacks under way.
     pub(crate) fallbacks: Cell<u32>,
     random: RefCell<fastrand::Rng>,
@@ -56,17 +60,20 @@ pub(crate) struct Parts {
     pub(crate) access_log: access_log::Handle,
     pub(crate) loads: Arc<Loads>,
     pub(crate) board: BoardReader,
+    /// As many client connections as the process has descriptors for.
+    pub(crate) most_clients: usize,
 }
 
 impl Worker {
     pub(crate) fn new(parts: Parts) -> Rc<Worker> {
-        let Parts { index, snapshots, telemetry, access_log, loads, board } = parts;
+        let Parts { index, snapshots, telemetry, access_log, loads, board, most_clients } = parts;
         let published = Cache::new(snapshots);
         let cells = telemetry.worker(index);
         let workers = u32::try_from(telemetry.worker_count()).unwrap_or(u32::MAX);
         let worker = Worker {
             index,
             workers,
+            most_clients,
             alarms: Alarms::new(),
             buffers: Rc::default(),
             scratches: Rc::default(),
@@ -79,6 +86,7 @@ impl Worker {
             published: RefCell::new(published),
             view: RefCell::new(Rc::new(View::empty())),
             patience: Cell::default(),
+            requests: Cell::default(),
             fallbacks: Cell::default(),
             random: RefCell::new(fastrand::Rng::new()),
             draining: Cell::new(false),
@@ -97,6 +105,17 @@ impl Worker {
     /// How long to wait for a client, as the snapshot that was looked at last says.
     pub(crate) fn patience(&self) -> ConnectionLimits {
         self.patience.get()
+    }
+
+    /// Closes all idle connections to upstreams, since there are no descriptors left.
+    pub(crate) fn free_descriptors(&self) {
+        self.stock.close_idle();
+    }
+
+    /// What the clients of the listener at this configured address may use up, if it has limits of its own.
+    pub(crate) fn listener_limits(&self, asked: SocketAddr) -> Option<ListenerLimits> {
+        let view = self.view.borrow();
+        view.snapshot.listeners.iter().find(|listener| listener.0 == asked).map(|listener| listener.1)
     }
 
     /// Follows the configuration and what the prober found. Costs two loads while neither has changed.

@@ -7,14 +7,14 @@
 use std::error::Error;
 use std::fmt;
 use std::hint::black_box;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use ipnet::IpNet;
 use traffic_split::{Arm, KeySource, Percent, RequestView, Split};
 
 use crate::fallback::FallbackPolicy;
-use crate::limits::{ConnectionLimits, Timeouts};
+use crate::limits::{ConnectionLimits, ListenerLimits, Timeouts};
 use crate::matching::RouteTable;
 use crate::rules::Rules;
 use crate::upstream::Upstream;
@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub request_id_trust: RequestIdTrust,
     /// What clients may use up.
     pub connection: ConnectionLimits,
+    /// What the clients of single listeners may use up, by their configured address: those that have limits.
+    pub listeners: Vec<(SocketAddr, ListenerLimits)>,
 }
 
 /// A rule by which requests move from one upstream to another, as it stands now.

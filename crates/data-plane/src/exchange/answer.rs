@@ -49,6 +49,7 @@ impl H1Exchange<'_> {
             || framing == Framing::UntilClose
             || refused
             || legs.request_given_up
+            || self.client.is_worn()
             || self.site.worker.is_draining();
         AnswerForm { framing, chunked, close, client }
     }
@@ -138,6 +139,10 @@ impl H1Exchange<'_> {
                 legs.client_broke = !matches!(broken, Broken::Sink);
             }
             Poll::Pending => {}
+        }
+        if moved.received > 0 && self.refuse_body(moved.received).is_some() {
+            // The answer goes on; the connection ends after it.
+            self.scratch.legs.request_given_up = true;
         }
         moved
     }

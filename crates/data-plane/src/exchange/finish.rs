@@ -9,6 +9,7 @@ use route_plan::{Failure, Observation, Plan};
 use super::H1Exchange;
 use crate::buffer::Buffer;
 use crate::client::Next;
+use crate::entry::RETRY_AFTER_S;
 use crate::proxy_status;
 use crate::rewrite::Problem;
 use crate::transfer::Transfer;
@@ -16,8 +17,6 @@ use crate::worker::Site;
 
 /// How long a client may take to read an answer of our own, in milliseconds.
 const ANSWER_MS: u64 = 10_000;
-/// When a client that was turned away is told to come again, in seconds.
-pub(crate) const RETRY_AFTER_S: u64 = 1;
 
 impl H1Exchange<'_> {
     /// There is no answer from the upstream: says so.
@@ -115,6 +114,7 @@ impl H1Exchange<'_> {
         let close = !whole
             || self.scratch.legs.refusal.is_some()
             || !self.scratch.request.keep_alive()
+            || self.client.is_worn()
             || self.site.worker.is_draining();
         let mut out = std::mem::take(&mut self.scratch.answer);
         Problem {

@@ -117,6 +117,20 @@ impl H1Exchange<'_> {
     }
 
     async fn connect(&mut self, member: Rc<Member>) -> Result<(), Failure> {
+        match self.connect_once(member.clone()).await {
+            Err(error) if is_out_of_descriptors(&error) => {
+                self.site.worker.free_descriptors();
+                self.connect_once(member).await
+            }
+            connected => connected,
+        }
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => Failure::ConnectTimeout,
+            _ => Failure::Connect,
+        })
+    }
+
+    async fn connect_once(&mut self, member: Rc<Member>) -> io::Result<()> {
         let mut connecting = pin!(member.connect(self.site.worker.alarms.now_ms()));
         let alarm = &self.client.alarm;
         let connected = poll_fn(|cx| match connecting.as_mut().poll(cx) {
@@ -124,14 +138,8 @@ impl H1Exchange<'_> {
             other => other,
         })
         .await;
-        match connected {
-            Ok(connection) => {
-                self.scratch.legs.upstream = Some(connection);
-                Ok(())
-            }
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(Failure::ConnectTimeout),
-            Err(_) => Err(Failure::Connect),
-        }
+        self.scratch.legs.upstream = Some(connected?);
+        Ok(())
     }
 
     /// Waits until the names of the upstream have been looked up. The view with the addresses, and where in it the
@@ -226,6 +234,12 @@ impl H1Exchange<'_> {
             worker.cells.upstream_ejections.inc();
         }
     }
+}
+
+/// The process, or the whole machine, has as many files open as it may.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 /// Why there is nobody to ask.

@@ -54,6 +54,10 @@ impl H1Exchange<'_> {
             self.scratch.legs.refusal = Some(Refusal::Malformed(reject));
             return Err(Stop::Client);
         }
+        if self.is_body_too_large() {
+            self.scratch.legs.refusal = Some(Refusal::BodyTooLarge);
+            return Err(Stop::Client);
+        }
         if is_received
             && self.scratch.legs.fallback_at_ms.is_none()
             && let Some(fallback) = &plan.fallback
@@ -224,7 +228,36 @@ impl H1Exchange<'_> {
             Poll::Pending if moved.any() => self.set_patience(plan),
             Poll::Pending => {}
         }
+        if moved.received > 0
+            && let Some(refusal) = self.refuse_body(moved.received)
+        {
+            self.scratch.legs.refusal = Some(refusal);
+            return Poll::Ready(Stop::Client);
+        }
         Poll::Pending
+    }
+
+    /// Why no more of the body is taken, of which `received` bytes have just come: it is too large, or too slow.
+    pub(super) fn refuse_body(&mut self, received: u64) -> Option<Refusal> {
+        if self.is_body_too_large() {
+            return Some(Refusal::BodyTooLarge);
+        }
+        let now_ms = self.site.worker.alarms.now_ms();
+        let min_rate_bytes = self.site.view.snapshot.connection.min_rate_bytes;
+        let legs = &mut self.scratch.legs;
+        if legs.request.as_ref().is_some_and(Transfer::has_unsent) {
+            // The upstream is the one that is waited for.
+            legs.pace.rest();
+            return None;
+        }
+        let is_through = legs.request.as_ref().is_some_and(Transfer::is_received);
+        (!is_through && !legs.pace.note(received, min_rate_bytes, now_ms)).then_some(Refusal::BodyTooSlow)
+    }
+
+    fn is_body_too_large(&self) -> bool {
+        let most = self.site.view.snapshot.connection.body_bytes;
+        let received = self.scratch.legs.request.as_ref().map_or(0, Transfer::content_bytes);
+        most.is_some_and(|most| received > most)
     }
 
     fn has_answer_head(&mut self) -> Result<bool, Stop> {

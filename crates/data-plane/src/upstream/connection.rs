@@ -173,9 +173,14 @@ impl Member {
         idle.drain(..old);
     }
 
+    /// Closes all idle connections.
+    pub(crate) fn close_idle(&self) {
+        self.idle.borrow_mut().clear();
+    }
+
     /// It has left the configuration.
     pub(crate) fn retire(&self) {
         self.retired.set(true);
-        self.idle.borrow_mut().clear();
+        self.close_idle();
     }
 }
