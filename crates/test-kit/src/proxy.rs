@@ -55,15 +55,34 @@ impl Proxy {
         Self::start_at(dir, path)
     }
 
+    /// Starts one that may have only so many files and sockets open (`ulimit -n`).
+    ///
+    /// # Panics
+    /// When it does not come up; with its log.
+    #[must_use]
+    pub fn start_with_descriptors(config: &Config, descriptors: u32) -> Self {
+        let dir = TempDir::new().expect("a folder for the configuration");
+        let path = dir.path().join("crossfade.toml");
+        fs::write(&path, config.to_string()).expect("the folder can be written to");
+        let mut command = Command::new("sh");
+        let script = format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"");
+        command.arg("-c").arg(script).arg(crossfade_binary());
+        Self::start_by(command, dir, path)
+    }
+
     /// Starts one on a configuration file that is there already, in a folder that it owns from now on.
     ///
     /// # Panics
     /// When it does not come up; with its log.
     #[must_use]
     pub fn start_at(dir: TempDir, config: PathBuf) -> Self {
+        Self::start_by(Command::new(crossfade_binary()), dir, config)
+    }
+
+    fn start_by(mut command: Command, dir: TempDir, config: PathBuf) -> Self {
         let text = fs::read_to_string(&config).expect("the configuration was written");
         let wanted = text.lines().filter(|line| line.trim() == "[[listener]]").count();
-        let mut child = Command::new(crossfade_binary())
+        let mut child = command
             .args(["run", "--config"])
             .arg(&config)
             .current_dir(dir.path())
