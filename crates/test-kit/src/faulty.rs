@@ -120,13 +120,21 @@ impl FaultyOrigin {
     /// When the system has no port or thread left.
     #[must_use]
     pub fn start(name: &str) -> Self {
-        let (addr, reserved) = reserved_port();
+        let (addr, _reserved) = reserved_port();
+        Self::start_at(name, addr)
+    }
+
+    /// Starts one that is well at this IPv4 address.
+    ///
+    /// # Panics
+    /// When the address is taken.
+    #[must_use]
+    pub fn start_at(name: &str, addr: SocketAddr) -> Self {
         let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket can be made");
         listener.set_reuse_address(true).expect("a socket takes SO_REUSEADDR");
         // Bound to a port by number, it keeps the port when it stops listening.
-        listener.bind(&addr.into()).expect("the port was reserved for this socket");
+        listener.bind(&addr.into()).expect("the port is free, or reserved for this socket");
         listener.listen(BACKLOG).expect("a bound socket can listen");
-        drop(reserved);
         let state = State {
             fault: Fault::Healthy,
             choice: None,

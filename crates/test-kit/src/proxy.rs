@@ -49,9 +49,16 @@ impl Proxy {
     /// When it does not come up; with its log.
     #[must_use]
     pub fn start(config: &Config) -> Self {
-        let dir = TempDir::new().expect("a folder for the configuration");
-        let path = dir.path().join("crossfade.toml");
-        fs::write(&path, config.to_string()).expect("the folder can be written to");
+        Self::start_text(&config.to_string())
+    }
+
+    /// Starts one with a configuration that is written out.
+    ///
+    /// # Panics
+    /// When it does not come up; with its log.
+    #[must_use]
+    pub fn start_text(config: &str) -> Self {
+        let (dir, path) = written(config);
         Self::start_at(dir, path)
     }
 
@@ -61,12 +68,20 @@ impl Proxy {
     /// When it does not come up; with its log.
     #[must_use]
     pub fn start_with_descriptors(config: &Config, descriptors: u32) -> Self {
-        let dir = TempDir::new().expect("a folder for the configuration");
-        let path = dir.path().join("crossfade.toml");
-        fs::write(&path, config.to_string()).expect("the folder can be written to");
-        let mut command = Command::new("sh");
         let script = format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"");
-        command.arg("-c").arg(script).arg(crossfade_binary());
+        Self::start_within(config, &["sh", "-c", &script])
+    }
+
+    /// Starts one by a command that becomes the command that is appended to it, under the same process id.
+    ///
+    /// # Panics
+    /// When it does not come up; with its log.
+    #[must_use]
+    pub fn start_within(config: &Config, by: &[&str]) -> Self {
+        let (dir, path) = written(&config.to_string());
+        let (program, arguments) = by.split_first().expect("a command has a program");
+        let mut command = Command::new(program);
+        command.args(arguments).arg(crossfade_binary());
         Self::start_by(command, dir, path)
     }
 
@@ -308,6 +323,14 @@ impl Proxy {
         );
         Wire::connect(self.admin).exchange(head + &body)
     }
+}
+
+/// A folder with a configuration in it.
+fn written(config: &str) -> (TempDir, PathBuf) {
+    let dir = TempDir::new().expect("a folder for the configuration");
+    let path = dir.path().join("crossfade.toml");
+    fs::write(&path, config).expect("the folder can be written to");
+    (dir, path)
 }
 
 impl Drop for Proxy {
