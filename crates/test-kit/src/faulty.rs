@@ -79,8 +79,8 @@ pub struct Received {
 /// An upstream in threads, on a loopback port that stays its own while it refuses connections.
 ///
 /// Answers say in `x-origin` who gave them, in `x-answers` the id of the request, in `x-body-bytes` how much content it
-/// had, and carry a piece of the [`crate::pattern`] as their body, some sized and some in chunks. A request whose content
-/// is not the pattern is answered with 422. A target `/healthz` is answered and not recorded.
+/// had, and carry a piece of the [`crate::pattern`] as their body, in chunks where the target begins with `/stream`. A request
+/// whose content is not the pattern is answered with 422. A target `/healthz` is answered and not recorded.
 #[derive(Debug)]
 pub struct FaultyOrigin {
     stage: Arc<Stage>,

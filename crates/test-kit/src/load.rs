@@ -29,6 +29,8 @@ pub struct Kind {
 impl Kind {
     /// GET.
     pub const GET: Kind = Kind { method: "GET", target: "/items", up_to_bytes: 0, chunked: false };
+    /// GET of something that origins answer in chunks.
+    pub const STREAM: Kind = Kind { target: "/stream", ..Kind::GET };
     /// A POST that an operator would list as one that may be carried out twice.
     pub const SEARCH: Kind = Kind { method: "POST", target: "/search", up_to_bytes: 20_000, chunked: false };
     /// The same in chunks.

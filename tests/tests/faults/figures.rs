@@ -30,8 +30,7 @@ fn mebibytes(bytes: u64) -> f64 {
 fn old_alone(requests: usize, connections: usize) -> LoadReport {
     let old = FaultyOrigin::start("old");
     let proxy = Proxy::start(&falling_back(old.addr(), old.addr()).percent(0));
-    let kinds = [Kind::GET, Kind::GET, Kind::SEARCH, Kind::GET, Kind::GET, Kind::GET, Kind::SEARCH_CHUNKED];
-    Load::of("old", requests).connections(connections).kinds(&kinds).run(proxy.addr())
+    Load::of("old", requests).connections(connections).kinds(table::MIXED).run(proxy.addr())
 }
 
 /// `REQUESTS` for each case, 50,000 by default; `CASE` picks those whose name has it.

@@ -147,7 +147,7 @@ fn endless_head(wire: &mut Wire) -> io::Result<()> {
     Ok(())
 }
 
-/// A whole answer: in chunks when the request's id has an odd sum, else sized.
+/// A whole answer: in chunks when the target begins with `/stream`, else sized.
 fn whole(stage: &Stage, received: &Received, status: u16, body_bytes: Option<u64>) -> Vec<u8> {
     let mut head =
         format!("HTTP/1.1 {status} Said\r\nx-origin: {}\r\nx-answers: {}\r\n", stage.name, received.id);
@@ -155,8 +155,7 @@ fn whole(stage: &Stage, received: &Received, status: u16, body_bytes: Option<u64
         write!(head, "x-body-bytes: {bytes}\r\n").expect("writing to a string cannot fail");
     }
     let body = pattern::bytes(BODY_BYTES);
-    let odd = received.id.bytes().fold(0_u8, u8::wrapping_add) % 2 == 1;
-    if odd {
+    if received.target.starts_with("/stream") {
         head.push_str("transfer-encoding: chunked\r\n\r\n");
         [head.into_bytes(), request::chunked(&body, BODY_BYTES / 3)].concat()
     } else {

@@ -98,7 +98,7 @@ impl Client {
         let id = self.load.id(at);
         let (field, text) = (|name| answer.fields.get(name), answer.text());
         if answer.status != 200 {
-            let start: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
+            let start: String = text.chars().filter(char::is_ascii_graphic).take(200).collect();
             return Err(format!("status {} ({:?}): {start}", answer.status, field("x-origin")));
         }
         if field("x-answers") != Some(&id) {
