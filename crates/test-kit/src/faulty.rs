@@ -13,7 +13,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 use crate::{Request, Wire, reserved_port};
 
 /// As many connections wait to be accepted by an origin that is well.
-const BACKLOG: i32 = 1024;
+const BACKLOG: i32 = 4096;
 
 /// A condition is looked at again after so long, where nothing tells of its change.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);

@@ -6,7 +6,7 @@ use test_kit::{
     FaultyOrigin, Kind, Load, LoadReport, Proxy, Scripted, SlowClients, Slowness, Wire, eventually, request,
 };
 
-use crate::crowds::{Rig, expect_only, rig, storm};
+use crate::crowds::{QUICK_TO_CLOSE, Rig, expect_only, rig, storm};
 use crate::{AFTER_MS, falling_back, posts, routed, table};
 
 /// At most so late is a deadline noticed: two ticks of the worker's clock.
@@ -124,12 +124,12 @@ fn figures_of_storms() {
     let clients = wanted("CLIENTS", 5000);
     for descriptors in [256, 20_000] {
         let origin = FaultyOrigin::start("a");
-        let proxy = Proxy::start_with_descriptors(&routed(&[origin.addr()], &[]), descriptors);
+        let proxy = Proxy::start_with_descriptors(&routed(&[origin.addr()], &[QUICK_TO_CLOSE]), descriptors);
         let before = proxy.open_descriptors();
         let started = Instant::now();
         let served = storm(&proxy, clients, 8);
         let took = started.elapsed();
-        expect_only(&proxy, before + 64);
+        expect_only(&proxy, before);
         let after = Load::of("after", 5000).run(proxy.addr());
         after.expect_no_failures("the storm was over");
         tell(format_args!(

@@ -8,8 +8,6 @@
 //! CROSSFADE_BIN=$PWD/target/release/crossfade \
 //!     cargo test --release -p crossfade-tests --test faults figures -- --ignored --nocapture --test-threads 1
 //! ```
-//!
-//! Tests of what does not exist yet are ignored with `needs: ` and what they wait for.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation ends the test that had it")]
 

@@ -65,7 +65,6 @@ fn by_name(port: u16) -> test_kit::Config {
 
 /// A name that moves to another address takes its requests with it, and nobody notices.
 #[test]
-#[ignore = "needs: names looked up in the background"]
 fn a_name_that_moves_is_followed() {
     let Some(hosts) = Hosts::new("127.0.0.1") else { return };
     let (a, b, port) = two();
@@ -86,7 +85,6 @@ fn a_name_that_moves_is_followed() {
 
 /// When nobody knows the name any more, the last address is kept.
 #[test]
-#[ignore = "needs: names looked up in the background"]
 fn a_name_that_is_lost_keeps_its_last_address() {
     let Some(hosts) = Hosts::new("127.0.0.1") else { return };
     let (a, _b, port) = two();
@@ -103,7 +101,6 @@ fn a_name_that_is_lost_keeps_its_last_address() {
 
 /// New whose name nobody ever knew was never reached: old answers.
 #[test]
-#[ignore = "needs: fallback in the file"]
 fn a_name_that_nobody_knows_falls_back() {
     let old = FaultyOrigin::start("old");
     let nobody = SocketAddr::from(([127, 0, 0, 1], 9));

@@ -111,14 +111,12 @@ pub(crate) fn expect_once(outcome: &Outcome) {
 /// POSTs of an order, while new fails in every way there is: each is carried out once or, where its client is told of a
 /// failure, at most once.
 #[test]
-#[ignore = "needs: fallback in the file"]
 fn no_post_is_carried_out_twice() {
     expect_once(&run(Kind::ORDER, 1000, 1, Duration::from_secs(25)));
 }
 
 /// The same POSTs, listed: old answers whatever new did to them.
 #[test]
-#[ignore = "needs: fallback in the file"]
 fn listed_posts_fall_back() {
     for (kind, seed) in [(Kind::SEARCH, 2), (Kind::SEARCH_CHUNKED, 3)] {
         let outcome = run(kind, 600, seed, Duration::from_secs(25));
@@ -131,7 +129,6 @@ fn listed_posts_fall_back() {
 /// Content of more than `fallback.body_bytes` is not kept: what failed after that much of it is passed on, counted, and
 /// what failed before still falls back.
 #[test]
-#[ignore = "needs: fallback in the file"]
 fn a_listed_post_with_more_content_than_is_kept() {
     let (old, new) = (FaultyOrigin::start("old"), FaultyOrigin::start("new"));
     new.set(Fault::Unanswered);

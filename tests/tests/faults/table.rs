@@ -72,7 +72,6 @@ macro_rules! table {
         $(
             $(#[doc = $doc])+
             #[test]
-            #[ignore = "needs: fallback in the file"]
             fn $name() {
                 nobody_notices(&Case { name: stringify!($name), ..$case });
             }
@@ -206,13 +205,12 @@ pub(crate) fn expect(case: &Case, outcome: &Outcome) {
 }
 
 fn nobody_notices(case: &Case) {
-    let outcome = run(case, 1000, 16, Duration::from_secs(20));
+    let outcome = run(case, 1000, 32, Duration::from_secs(20));
     expect(case, &outcome);
 }
 
 /// What is not held is passed on as it comes, so that an answer that breaks off is seen to break off, and never looks whole.
 #[test]
-#[ignore = "needs: fallback in the file"]
 fn a_stream_that_breaks_off_is_passed_on() {
     for fault in [Fault::ResetInBody, Fault::ClosedInBody] {
         let (old, new) = (FaultyOrigin::start("old"), FaultyOrigin::start("new"));
