@@ -9,6 +9,9 @@
 //! * [`Scripted`] is an upstream that a test drives by hand, or by a closure for every connection.
 //! * [`Origin`] is a well-behaved upstream on hyper, for traffic in numbers; [`pattern`] makes and checks streams
 //!   of any length without holding them.
+//! * [`FaultyOrigin`] is an upstream that fails in the ways of a [`Fault`], from one request to the next, and knows what
+//!   it carried out.
+//! * [`Load`] is many clients at once that check every answer; [`SlowClients`] are many that hold connections.
 //! * [`Proxy`] is the real binary with a configuration of its own, on ports that the kernel picks.
 //! * [`Config`] writes the configuration; [`Metrics`] reads `/metrics`.
 //! * [`Peer`] starts other people's programs (nginx) as upstreams.
@@ -19,6 +22,8 @@
 
 mod binary;
 mod config;
+mod faulty;
+mod load;
 mod metrics;
 mod origin;
 pub mod pattern;
@@ -27,18 +32,22 @@ mod proxy;
 mod reading;
 pub mod request;
 mod scripted;
+mod slow;
 mod wire;
 
 use std::time::{Duration, Instant};
 
 pub use binary::crossfade_binary;
 pub use config::Config;
+pub use faulty::{Fault, FaultyOrigin, Received};
+pub use load::{Failed, Kind, Load, LoadReport, Loading};
 pub use metrics::Metrics;
 pub use origin::Origin;
-pub use peer::{Peer, free_port, installed};
+pub use peer::{Peer, free_port, installed, reserved_port};
 pub use proxy::{Outcome, Proxy};
 pub use reading::{Broken, Fields, Framing, Request, Response};
 pub use scripted::{Deaf, Scripted, Serving, refusing_address};
+pub use slow::{SlowClients, Slowness};
 pub use wire::Wire;
 
 /// How long anything that must happen may take: long enough for a busy machine, short enough to be waited for.

@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
+use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
 use crate::{Wire, eventually};
@@ -14,19 +16,20 @@ use crate::{Wire, eventually};
 pub struct Peer {
     child: Child,
     addr: SocketAddr,
-    _dir: TempDir,
+    _port: Socket,
+    dir: TempDir,
 }
 
 impl Peer {
-    /// nginx in the foreground, with one process, that answers every request with `name` and in `x-origin`, keeps
-    /// connections open for ever and logs nothing.
+    /// nginx in the foreground, with one process, that answers every request with `name` and in `x-origin`, says in
+    /// `x-answers` which request id it answers, keeps connections open for ever and logs nothing.
     ///
     /// # Panics
     /// When nginx is not installed or does not come up.
     #[must_use]
     pub fn nginx(name: &str) -> Self {
         let dir = TempDir::new().expect("a folder for nginx");
-        let addr = free_port();
+        let (addr, port) = reserved_port();
         let at = dir.path().display();
         let text = format!(
             "daemon off; master_process off; pid {at}/pid; error_log stderr error;\n\
@@ -34,16 +37,44 @@ impl Peer {
              http {{ access_log off; keepalive_requests 100000000; keepalive_timeout 1h; default_type text/plain;\n\
              client_body_temp_path {at}/b; proxy_temp_path {at}/p; fastcgi_temp_path {at}/f;\n\
              uwsgi_temp_path {at}/u; scgi_temp_path {at}/s;\n\
-             server {{ listen {addr} backlog=4096; add_header x-origin {name}; return 200 \"{name}\"; }} }}\n"
+             server {{ listen {addr} backlog=4096; add_header x-origin {name};\n\
+             add_header x-answers $http_x_request_id; return 200 \"{name}\"; }} }}\n"
         );
-        let config = dir.path().join("nginx.conf");
-        fs::write(&config, text).expect("the folder can be written to");
-        let program = installed("nginx").expect("nginx is installed; tests/run installs it");
-        let mut command = Command::new(program);
-        command.arg("-p").arg(dir.path()).arg("-c").arg(&config).stdin(Stdio::null()).stdout(Stdio::null());
-        let peer = Peer { child: command.spawn().expect("nginx can be started"), addr, _dir: dir };
-        eventually("nginx accepts", || Wire::try_connect(addr).is_ok());
-        peer
+        fs::write(dir.path().join("nginx.conf"), text).expect("the folder can be written to");
+        Peer { child: start_nginx(&dir, addr), addr, _port: port, dir }
+    }
+
+    /// Kills it with SIGKILL and waits until it is gone. Its port stays its own.
+    ///
+    /// # Panics
+    /// When the system does not know its own child.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("an own child can be killed");
+        self.child.wait().expect("an own child can be waited for");
+    }
+
+    /// Starts it again after [`Peer::kill`].
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn restart(&mut self) {
+        self.child = start_nginx(&self.dir, self.addr);
+    }
+
+    /// Stops it with SIGSTOP: its connections stand, and the kernel makes more, but nobody answers.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn stop(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::STOP).expect("the program runs");
+    }
+
+    /// Lets it go on after [`Peer::stop`].
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn resume(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::CONT).expect("the program runs");
     }
 
     /// Where it listens.
@@ -58,6 +89,29 @@ impl Drop for Peer {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+fn start_nginx(dir: &TempDir, addr: SocketAddr) -> Child {
+    let program = installed("nginx").expect("nginx is installed; tests/run installs it");
+    let mut command = Command::new(program);
+    command.arg("-p").arg(dir.path()).arg("-c").arg(dir.path().join("nginx.conf"));
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("nginx can be started");
+    eventually("nginx accepts", || Wire::try_connect(addr).is_ok());
+    child
+}
+
+/// A loopback address that nobody else gets for as long as the socket is kept. Who listens there says `SO_REUSEADDR`,
+/// as servers do.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn reserved_port() -> (SocketAddr, Socket) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket can be made");
+    socket.set_reuse_address(true).expect("a socket takes SO_REUSEADDR");
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("loopback has a free port");
+    let addr = socket.local_addr().ok().and_then(|addr| addr.as_socket()).expect("an IPv4 address");
+    (addr, socket)
 }
 
 /// A loopback address that was free a moment ago, for programs that do not take port 0.

@@ -49,10 +49,40 @@ impl Proxy {
     /// When it does not come up; with its log.
     #[must_use]
     pub fn start(config: &Config) -> Self {
-        let dir = TempDir::new().expect("a folder for the configuration");
-        let path = dir.path().join("crossfade.toml");
-        fs::write(&path, config.to_string()).expect("the folder can be written to");
+        Self::start_text(&config.to_string())
+    }
+
+    /// Starts one with a configuration that is written out.
+    ///
+    /// # Panics
+    /// When it does not come up; with its log.
+    #[must_use]
+    pub fn start_text(config: &str) -> Self {
+        let (dir, path) = written(config);
         Self::start_at(dir, path)
+    }
+
+    /// Starts one that may have only so many files and sockets open (`ulimit -n`).
+    ///
+    /// # Panics
+    /// When it does not come up; with its log.
+    #[must_use]
+    pub fn start_with_descriptors(config: &Config, descriptors: u32) -> Self {
+        let script = format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"");
+        Self::start_within(config, &["sh", "-c", &script])
+    }
+
+    /// Starts one by a command that becomes the command that is appended to it, under the same process id.
+    ///
+    /// # Panics
+    /// When it does not come up; with its log.
+    #[must_use]
+    pub fn start_within(config: &Config, by: &[&str]) -> Self {
+        let (dir, path) = written(&config.to_string());
+        let (program, arguments) = by.split_first().expect("a command has a program");
+        let mut command = Command::new(program);
+        command.args(arguments).arg(crossfade_binary());
+        Self::start_by(command, dir, path)
     }
 
     /// Starts one on a configuration file that is there already, in a folder that it owns from now on.
@@ -61,9 +91,13 @@ impl Proxy {
     /// When it does not come up; with its log.
     #[must_use]
     pub fn start_at(dir: TempDir, config: PathBuf) -> Self {
+        Self::start_by(Command::new(crossfade_binary()), dir, config)
+    }
+
+    fn start_by(mut command: Command, dir: TempDir, config: PathBuf) -> Self {
         let text = fs::read_to_string(&config).expect("the configuration was written");
         let wanted = text.lines().filter(|line| line.trim() == "[[listener]]").count();
-        let mut child = Command::new(crossfade_binary())
+        let mut child = command
             .args(["run", "--config"])
             .arg(&config)
             .current_dir(dir.path())
@@ -289,6 +323,14 @@ impl Proxy {
         );
         Wire::connect(self.admin).exchange(head + &body)
     }
+}
+
+/// A folder with a configuration in it.
+fn written(config: &str) -> (TempDir, PathBuf) {
+    let dir = TempDir::new().expect("a folder for the configuration");
+    let path = dir.path().join("crossfade.toml");
+    fs::write(&path, config).expect("the folder can be written to");
+    (dir, path)
 }
 
 impl Drop for Proxy {

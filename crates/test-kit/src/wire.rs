@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::reading::{Broken, Fields, Framing, Request, Response, chunk_size, malformed, parse_fields};
@@ -224,7 +225,12 @@ impl Wire {
     /// # Panics
     /// When none comes.
     pub fn request_head(&mut self) -> Request {
-        self.head().and_then(Request::parse).unwrap_or_else(|e| self.give_up(&e))
+        self.try_request_head().unwrap_or_else(|e| self.give_up(&e))
+    }
+
+    /// Reads the head of a request and leaves its body unread.
+    pub fn try_request_head(&mut self) -> Result<Request, Broken> {
+        self.head().and_then(Request::parse)
     }
 
     /// Reads a body of this framing: its content, and the trailer fields.
@@ -326,11 +332,34 @@ impl Wire {
         self.stream.shutdown(Shutdown::Write).expect("an open connection can be half closed");
     }
 
+    /// Waits for bytes; `false` when the other end has closed or broken the connection, or its [`Wire::second_handle`]
+    /// was shut.
+    pub(crate) fn has_more(&self) -> bool {
+        let waited = |e: &io::Error| is_timeout(e) || e.kind() == io::ErrorKind::Interrupted;
+        loop {
+            match self.stream.peek(&mut [0; 1]) {
+                Ok(bytes) => return bytes > 0 || !self.pending.is_empty(),
+                Err(e) if waited(&e) => {}
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// Whether the other end has said that it sends no more, or broken the connection, whatever lies unread before that.
+    pub(crate) fn has_ended(&self) -> bool {
+        ended(&self.stream)
+    }
+
     /// Ends the connection by a reset (RST).
     ///
     /// # Panics
     /// When the socket does not take SO_LINGER.
     pub fn reset(self) {
+        self.reset_on_close();
+    }
+
+    /// Has the connection end in a reset (RST) when its last handle is dropped.
+    pub(crate) fn reset_on_close(&self) {
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("a socket takes SO_LINGER");
     }
 
@@ -436,6 +465,13 @@ impl Wire {
     fn give_up(&self, why: &Broken) -> ! {
         panic!("{why}; unread: {:?}", String::from_utf8_lossy(&self.pending))
     }
+}
+
+/// Whether the other end has closed or broken a connection, whatever lies unread before that.
+pub(crate) fn ended(stream: &TcpStream) -> bool {
+    let mut asked = [PollFd::new(stream, PollFlags::RDHUP)];
+    let ready = poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+    ready.is_ok_and(|ready| ready > 0)
 }
 
 /// Whether this machine has a socket from `local` to `remote` in the state ESTABLISHED, by `/proc/net/tcp`; IPv4 only.
