@@ -82,6 +82,8 @@ pub(crate) struct Legs {
     pub(crate) under_way: Option<UnderWay>,
     /// How fast the request's body arrives.
     pub(crate) pace: Pace,
+    /// How fast the client takes the answer.
+    pub(crate) taking: Pace,
     /// On the worker's clock.
     pub(crate) total_at_ms: Option<u64>,
     /// The request turned out to be malformed, or too slow, after it was admitted.
@@ -117,6 +119,7 @@ impl Legs {
         (*head, *request, *upstream, *incoming, *answer) = (None, None, None, None, None);
         (*slot, *ticket, *under_way) = (None, None, None);
         self.pace = Pace::default();
+        self.taking = Pace::default();
         self.tried = Tried::default();
         self.retries = 0;
         self.request_given_up = false;

@@ -18,6 +18,8 @@ pub(crate) enum Broken {
     Source,
     /// The sender's framing is wrong.
     Malformed(Reject),
+    /// There is more content than may be passed on.
+    TooLarge,
     /// The receiver's connection failed.
     Sink,
 }
@@ -58,6 +60,8 @@ pub(crate) struct Transfer {
     ended: bool,
     /// Content received so far, in bytes, framing not counted.
     content_bytes: u64,
+    /// Most content that is passed on, in bytes.
+    most_bytes: u64,
     /// A copy of the content received so far, if it may have to be sent again.
     keep: Option<Keep>,
 }
@@ -100,7 +104,22 @@ impl Transfer {
     pub(crate) fn new(framing: Framing, outgoing: Outgoing, limits: &Limits) -> Transfer {
         let decoder = BodyDecoder::new(framing, limits);
         let ended = decoder.is_done();
-        Transfer { decoder, outgoing, wire: None, rest: None, ended, content_bytes: 0, keep: None }
+        let most_bytes = u64::MAX;
+        Transfer {
+            decoder,
+            outgoing,
+            wire: None,
+            rest: None,
+            ended,
+            content_bytes: 0,
+            most_bytes,
+            keep: None,
+        }
+    }
+
+    /// Passes on no more content than this. To be called before [`Transfer::begin`].
+    pub(crate) fn limit(&mut self, most_bytes: u64) {
+        self.most_bytes = most_bytes;
     }
 
     /// Keeps a copy of the content from now on. To be called before [`Transfer::begin`].
@@ -162,7 +181,7 @@ impl Transfer {
     }
 
     /// Takes in bytes that came with the head and puts the receiver's `head` before them.
-    pub(crate) fn begin(&mut self, mut buffer: Buffer, head: &[u8]) -> Result<(), Reject> {
+    pub(crate) fn begin(&mut self, mut buffer: Buffer, head: &[u8]) -> Result<(), Broken> {
         self.encode(&mut buffer)?;
         buffer.prepend(head);
         self.wire = Some(buffer);
@@ -193,7 +212,7 @@ impl Transfer {
                 }
                 Ok(count) => {
                     moved.received += count as u64;
-                    self.encode(&mut buffer).map_err(Broken::Malformed)?;
+                    self.encode(&mut buffer)?;
                     self.wire = Some(buffer);
                 }
             }
@@ -224,10 +243,13 @@ impl Transfer {
     }
 
     /// Turns received bytes into what is to be sent, where they lie.
-    fn encode(&mut self, buffer: &mut Buffer) -> Result<(), Reject> {
+    fn encode(&mut self, buffer: &mut Buffer) -> Result<(), Broken> {
         let (mut at, mut from, mut length) = (0, None, 0);
         while !self.decoder.is_done() && at < buffer.len() {
-            let piece = self.decoder.decode(buffer.filled().get(at..).unwrap_or_default())?;
+            let piece = self
+                .decoder
+                .decode(buffer.filled().get(at..).unwrap_or_default())
+                .map_err(Broken::Malformed)?;
             if piece.consumed == 0 {
                 break;
             }
@@ -243,6 +265,9 @@ impl Transfer {
         }
         buffer.keep(from.unwrap_or(0), length);
         self.content_bytes += length as u64;
+        if self.content_bytes > self.most_bytes {
+            return Err(Broken::TooLarge);
+        }
         if let Some(keep) = &mut self.keep
             && length > 0
         {

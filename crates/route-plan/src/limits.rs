@@ -51,8 +51,9 @@ pub struct ConnectionLimits {
     pub idle_timeout_ms: u64,
     /// How long a request's head may take from its first byte, in milliseconds.
     pub header_timeout_ms: u64,
-    /// Bytes in a second that a client must send of a body, and must take of an answer, on the average of any
-    /// [`ConnectionLimits::RATE_PERIOD_MS`] in which it is the one that is waited for; 0: any.
+    /// Bytes in a second that a client must send of a body, on the average of any
+    /// [`ConnectionLimits::RATE_PERIOD_MS`] in which it is the one that is waited for, and must take of an answer, on that
+    /// of [`Timeouts::idle_ms`]; 0: any.
     pub min_rate_bytes: u64,
     /// How long a connection is used at all, in milliseconds; it ends between two requests.
     pub lifetime_ms: u64,

@@ -13,6 +13,7 @@ mod fields;
 mod http10;
 mod interim;
 mod keep_alive;
+mod limits;
 mod malformed;
 mod matching;
 mod paths;

@@ -2,9 +2,9 @@
 
 use std::task::{Context, Poll};
 
-use http1_codec::{Framing, Reject, Version};
+use http1_codec::{Framing, Version};
 use migration_glue::{Delivery, Ledger};
-use route_plan::{Failure, Plan};
+use route_plan::{ConnectionLimits, Failure, Plan};
 
 use super::H1Exchange;
 use crate::buffer::Buffer;
@@ -17,7 +17,7 @@ use crate::worker::Site;
 
 impl H1Exchange<'_> {
     /// Writes the head for the client and takes in what has come of the body. Nothing is sent yet.
-    pub(super) fn begin_answer(&mut self, plan: &Plan) -> Result<AnswerForm, Reject> {
+    pub(super) fn begin_answer(&mut self, plan: &Plan) -> Result<AnswerForm, Broken> {
         let form = self.form();
         let mut buffer = self.scratch.legs.incoming.take().unwrap_or_else(|| self.site.worker.buffers.take());
         self.write_head(plan, form, buffer.filled());
@@ -101,7 +101,12 @@ impl H1Exchange<'_> {
                 if moved.any() || late.any() {
                     self.set_alarm(plan.timeouts.idle_ms);
                 }
-                if !unsent {
+                if unsent {
+                    if !self.is_taken_fast_enough(plan, moved.sent) {
+                        return Poll::Ready(Err(Delivery::ClientGone));
+                    }
+                } else {
+                    self.scratch.legs.taking.rest();
                     self.scratch.legs.watch.begin();
                     if self.poll_client_gone(cx) {
                         return Poll::Ready(Err(Delivery::ClientGone));
@@ -121,6 +126,15 @@ impl H1Exchange<'_> {
         Poll::Ready(Err(if by_client { Delivery::ClientGone } else { Delivery::Failed(failed) }))
     }
 
+    /// Whether the client, which is waited for, takes what there is. The kernel tells of room only when much of it has
+    /// become free, so this looks at longer periods than for bodies of requests.
+    fn is_taken_fast_enough(&mut self, plan: &Plan, sent: u64) -> bool {
+        let limits = self.site.view.snapshot.connection;
+        let period_ms = u64::from(plan.timeouts.idle_ms).max(ConnectionLimits::RATE_PERIOD_MS);
+        let now_ms = self.site.worker.alarms.now_ms();
+        self.scratch.legs.taking.note(sent, limits.min_rate_bytes, period_ms, now_ms)
+    }
+
     /// Goes on with a request's body that the upstream began to answer before its end.
     fn poll_late_request(&mut self, cx: &mut Context<'_>) -> Moved {
         let mut moved = Moved::default();
@@ -136,11 +150,11 @@ impl H1Exchange<'_> {
             Poll::Ready(Ok(())) => self.keep_rest(),
             Poll::Ready(Err(broken)) => {
                 legs.request_given_up = true;
-                legs.client_broke = !matches!(broken, Broken::Sink);
+                legs.client_broke = !matches!(broken, Broken::Sink | Broken::TooLarge);
             }
             Poll::Pending => {}
         }
-        if moved.received > 0 && self.refuse_body(moved.received).is_some() {
+        if moved.received > 0 && !self.is_body_fast_enough(moved.received) {
             // The answer goes on; the connection ends after it.
             self.scratch.legs.request_given_up = true;
         }

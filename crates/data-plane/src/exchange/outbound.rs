@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use http1_codec::Framing;
 use migration_glue::{Ledger, Stop};
-use route_plan::{Failure, Plan};
+use route_plan::{ConnectionLimits, Failure, Plan};
 use traffic_split::Role;
 
 use super::H1Exchange;
@@ -47,15 +47,12 @@ impl H1Exchange<'_> {
         let scratch = &mut *self.scratch;
         let transfer = scratch.legs.request.insert(Transfer::new(framing, outgoing, &view.limits));
         transfer.keep(keep);
+        transfer.limit(view.snapshot.connection.body_bytes.unwrap_or(u64::MAX));
         let begun = transfer.begin(buffer, &scratch.sent);
         scratch.legs.request_given_up = false;
         let is_received = transfer.is_received();
-        if let Err(reject) = begun {
-            self.scratch.legs.refusal = Some(Refusal::Malformed(reject));
-            return Err(Stop::Client);
-        }
-        if self.is_body_too_large() {
-            self.scratch.legs.refusal = Some(Refusal::BodyTooLarge);
+        if let Err(broken) = begun {
+            self.scratch.legs.refusal = refusal_of(&broken);
             return Err(Stop::Client);
         }
         if is_received
@@ -220,44 +217,33 @@ impl H1Exchange<'_> {
                 self.set_patience(plan);
             }
             Poll::Ready(Err(Broken::Sink)) => self.scratch.legs.request_given_up = true,
-            Poll::Ready(Err(Broken::Source)) => return Poll::Ready(Stop::Client),
-            Poll::Ready(Err(Broken::Malformed(reject))) => {
-                self.scratch.legs.refusal = Some(Refusal::Malformed(reject));
+            Poll::Ready(Err(broken)) => {
+                self.scratch.legs.refusal = refusal_of(&broken);
                 return Poll::Ready(Stop::Client);
             }
             Poll::Pending if moved.any() => self.set_patience(plan),
             Poll::Pending => {}
         }
-        if moved.received > 0
-            && let Some(refusal) = self.refuse_body(moved.received)
-        {
-            self.scratch.legs.refusal = Some(refusal);
+        if moved.received > 0 && !self.is_body_fast_enough(moved.received) {
+            self.scratch.legs.refusal = Some(Refusal::BodyTooSlow);
             return Poll::Ready(Stop::Client);
         }
         Poll::Pending
     }
 
-    /// Why no more of the body is taken, of which `received` bytes have just come: it is too large, or too slow.
-    pub(super) fn refuse_body(&mut self, received: u64) -> Option<Refusal> {
-        if self.is_body_too_large() {
-            return Some(Refusal::BodyTooLarge);
-        }
+    /// Whether the request's body, of which `received` bytes have just come, arrives fast enough.
+    pub(super) fn is_body_fast_enough(&mut self, received: u64) -> bool {
         let now_ms = self.site.worker.alarms.now_ms();
         let min_rate_bytes = self.site.view.snapshot.connection.min_rate_bytes;
         let legs = &mut self.scratch.legs;
-        if legs.request.as_ref().is_some_and(Transfer::has_unsent) {
+        let Some(request) = &legs.request else { return true };
+        if request.has_unsent() {
             // The upstream is the one that is waited for.
             legs.pace.rest();
-            return None;
+            return true;
         }
-        let is_through = legs.request.as_ref().is_some_and(Transfer::is_received);
-        (!is_through && !legs.pace.note(received, min_rate_bytes, now_ms)).then_some(Refusal::BodyTooSlow)
-    }
-
-    fn is_body_too_large(&self) -> bool {
-        let most = self.site.view.snapshot.connection.body_bytes;
-        let received = self.scratch.legs.request.as_ref().map_or(0, Transfer::content_bytes);
-        most.is_some_and(|most| received > most)
+        let period_ms = ConnectionLimits::RATE_PERIOD_MS;
+        request.is_received() || legs.pace.note(received, min_rate_bytes, period_ms, now_ms)
     }
 
     fn has_answer_head(&mut self) -> Result<bool, Stop> {
@@ -353,5 +339,14 @@ fn request_form<'a>(view: &'a View, endpoint: Option<&'a Member>, plan: &Plan) -
         authority: endpoint.map_or("", |one| &one.endpoint.authority),
         forcing: &view.force_headers,
         rules: view.rules(plan),
+    }
+}
+
+/// What the client is told of its body, if anything: when it is gone there is nobody to be told.
+fn refusal_of(broken: &Broken) -> Option<Refusal> {
+    match broken {
+        Broken::Malformed(reject) => Some(Refusal::Malformed(*reject)),
+        Broken::TooLarge => Some(Refusal::BodyTooLarge),
+        Broken::Source | Broken::Sink => None,
     }
 }
