@@ -15,10 +15,6 @@ use crate::rewrite::AnswerForm;
 use crate::transfer::{Broken, Moved, Outgoing, Transfer};
 use crate::worker::Site;
 
-/// How long an upgraded connection may carry nothing, in milliseconds: WebSocket applications often ping twice a
-/// minute, some hardly ever.
-const TUNNEL_IDLE_MS: u64 = 3_600_000;
-
 /// The two directions of a tunnel, and which have ended.
 struct Tunnel {
     up: Transfer,
@@ -44,8 +40,9 @@ impl H1Exchange<'_> {
         let observed = ledger.close(Delivery::Complete);
         if begun.is_ok() {
             self.site.worker.cells.tunnels_opened.inc();
-            self.client.alarm.set(TUNNEL_IDLE_MS, None);
-            poll_fn(|cx| self.poll_tunnel(cx, &mut tunnel)).await;
+            let idle_ms = u64::from(plan.timeouts.tunnel_idle_ms);
+            self.client.alarm.set(idle_ms, None);
+            poll_fn(|cx| self.poll_tunnel(cx, &mut tunnel, idle_ms)).await;
             self.site.worker.cells.tunnels_closed.inc();
         }
         self.drop_upstream();
@@ -53,7 +50,7 @@ impl H1Exchange<'_> {
         Next::Close
     }
 
-    fn poll_tunnel(&mut self, cx: &mut Context<'_>, tunnel: &mut Tunnel) -> Poll<()> {
+    fn poll_tunnel(&mut self, cx: &mut Context<'_>, tunnel: &mut Tunnel, idle_ms: u64) -> Poll<()> {
         let Some(upstream) = &mut self.scratch.legs.upstream else { return Poll::Ready(()) };
         let (client, upstream) = (&mut self.client.stream, &mut upstream.stream);
         let buffers = &self.site.worker.buffers;
@@ -78,7 +75,7 @@ impl H1Exchange<'_> {
             return Poll::Ready(());
         }
         if moved.any() || upwards.any() {
-            self.client.alarm.set(TUNNEL_IDLE_MS, None);
+            self.client.alarm.set(idle_ms, None);
         }
         if self.client.alarm.expired(cx) || self.site.worker.is_stopping() {
             return Poll::Ready(());
