@@ -102,7 +102,7 @@ impl Exchange<Site> for H1Exchange<'_> {
                     continue;
                 }
                 Err(Stop::Failed(failure)) => self.note_attempt(plan, Some(failure)),
-                Err(Stop::Client) => {}
+                Err(Stop::Client | Stop::Busy) => {}
                 Ok(()) => self.note_attempt(plan, None),
             }
             match answered {

@@ -27,6 +27,8 @@ pub enum Stop {
     Failed(Failure),
     /// The client went away, or its request turned out to be malformed: nobody's failure but its own.
     Client,
+    /// Whoever carries the request lacks what it takes, such as a descriptor: no failure of the upstream.
+    Busy,
 }
 
 /// One request, and how it is sent on and answered.
@@ -113,7 +115,7 @@ where
     let ended = match answered {
         Ok(_) => Ended::Answered(ledger.status()?),
         Err(Stop::Failed(failure)) => Ended::Failed(*failure),
-        Err(Stop::Client) => Ended::Client,
+        Err(Stop::Client | Stop::Busy) => Ended::Client,
     };
     match policy.decide(ended, exchange.circumstances()) {
         Decision::FallBack => Some((plan.by_old()?, ended)),

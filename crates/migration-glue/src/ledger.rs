@@ -93,6 +93,7 @@ impl<S: Surroundings> Ledger<S> {
         match why {
             Stop::Failed(failure) => self.failure = Some(failure),
             Stop::Client => self.client_aborted = true,
+            Stop::Busy => self.by_bucket = false,
         }
     }
 

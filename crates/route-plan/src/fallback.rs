@@ -97,7 +97,7 @@ pub enum Ended {
     Failed(Failure),
     /// It answered with this status, and nothing of the answer has been passed on.
     Answered(u16),
-    /// The client went away or broke the rules: nobody is to be asked.
+    /// The client went away or broke the rules, or crossfade itself can do no more: nobody is to be asked.
     Client,
 }
 

@@ -28,6 +28,7 @@ impl H1Exchange<'_> {
                 failed = Some(failure);
                 (failure.status(), failure.as_str(), self.detail(plan, failure))
             }
+            Stop::Busy => (503, "overloaded", "there are no descriptors left for a connection".to_owned()),
             Stop::Client => match self.scratch.legs.refusal {
                 Some(refusal) => {
                     self.site.worker.cells.refused(refusal.reason());

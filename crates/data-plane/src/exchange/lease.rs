@@ -98,7 +98,11 @@ impl H1Exchange<'_> {
                 member = Some(one);
                 continue;
             }
-            let Err(failure) = self.connect(one.clone()).await else { return Ok(()) };
+            let failure = match self.connect(one.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(Stop::Failed(failure)) => failure,
+                Err(why) => return Err(why),
+            };
             if pool.note(&one, true, self.site.worker.alarms.now_ms()) {
                 self.site.worker.cells.upstream_ejections.inc();
             }
@@ -116,7 +120,7 @@ impl H1Exchange<'_> {
         }
     }
 
-    async fn connect(&mut self, member: Rc<Member>) -> Result<(), Failure> {
+    async fn connect(&mut self, member: Rc<Member>) -> Result<(), Stop> {
         match self.connect_once(member.clone()).await {
             Err(error) if is_out_of_descriptors(&error) => {
                 self.site.worker.free_descriptors();
@@ -125,8 +129,9 @@ impl H1Exchange<'_> {
             connected => connected,
         }
         .map_err(|error| match error.kind() {
-            io::ErrorKind::TimedOut => Failure::ConnectTimeout,
-            _ => Failure::Connect,
+            io::ErrorKind::TimedOut => Stop::Failed(Failure::ConnectTimeout),
+            _ if is_out_of_descriptors(&error) => Stop::Busy,
+            _ => Stop::Failed(Failure::Connect),
         })
     }
 
