@@ -47,7 +47,7 @@ fn slow_clients_are_ended_and_cost_the_others_nothing() {
         SlowClients::start(proxy.addr(), &[Slowness::Body, Slowness::Reading], 33, Duration::from_secs(3600));
     let report = Load::of("beside", 1000).kinds(&[Kind::GET, Kind::ORDER]).run(proxy.addr());
     report.expect_no_failures("a hundred others were slow");
-    eventually("the slow heads are ended", || dripping.ended() == 34);
+    eventually("the slow heads are ended", || dripping.ended(Slowness::Head) == 34);
     expect_only(&proxy, before);
     drop(stalled);
     assert!(proxy.peak_memory_bytes() < 64 << 20, "{} bytes", proxy.peak_memory_bytes());
@@ -61,14 +61,10 @@ pub(crate) fn storm(proxy: &Proxy, clients: usize, threads: usize) -> usize {
         let threads: Vec<_> = (0..threads)
             .map(|_| {
                 scope.spawn(|| {
-                    let wires: Vec<Wire> =
+                    let mut wires: Vec<Wire> =
                         (0..each).filter_map(|_| Wire::try_connect(proxy.addr()).ok()).collect();
-                    let asked = wires.into_iter().map(|mut wire| {
-                        drop(wire.try_send(&ask));
-                        wire
-                    });
-                    let asked: Vec<Wire> = asked.collect();
-                    asked
+                    wires.iter_mut().for_each(|wire| drop(wire.try_send(&ask)));
+                    wires
                         .into_iter()
                         .filter_map(|mut wire| is_served(wire.try_response()).then_some(()))
                         .count()

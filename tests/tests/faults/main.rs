@@ -11,6 +11,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation ends the test that had it")]
 
+mod bounds;
 mod crowds;
 mod endpoints;
 mod figures;
