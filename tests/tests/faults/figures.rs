@@ -128,13 +128,13 @@ fn figures_of_storms() {
         let proxy = Proxy::start_with_descriptors(&routed(&[origin.addr()], &[QUICK_TO_CLOSE]), descriptors);
         let before = proxy.open_descriptors();
         let started = Instant::now();
-        let served = storm(&proxy, clients, 8);
+        let answers = storm(&proxy, clients, 8);
         let took = started.elapsed();
         expect_only(&proxy, before);
         let after = Load::of("after", 5000).run(proxy.addr());
         after.expect_no_failures("the storm was over");
         tell(format_args!(
-            "{clients} connects at once with {descriptors} descriptors: {served} served in {took:.1?}; VmHWM {:.1} MiB; \
+            "{clients} connects at once with {descriptors} descriptors: {answers:?} in {took:.1?}; VmHWM {:.1} MiB; \
              afterwards {after}",
             mebibytes(proxy.peak_memory_bytes())
         ));
