@@ -96,6 +96,10 @@ fn figures_of_slow_clients() {
     let (before, descriptors) = (proxy.memory_bytes(), proxy.open_descriptors());
     let started = Instant::now();
     let slow = SlowClients::start(proxy.addr(), &Slowness::ALL, each, Duration::from_millis(500));
+    let arriving = load.run(proxy.addr());
+    arriving.expect_no_failures("others were slow");
+    // All of them are there, and what the kernel takes ahead is full.
+    eventually("the slow clients have settled", || slow.rounds() >= 4);
     let with = load.run(proxy.addr());
     let during = proxy.memory_bytes();
     with.expect_no_failures("others were slow");
@@ -108,6 +112,7 @@ fn figures_of_slow_clients() {
     let ratio = with.quantile(0.99).as_secs_f64() / without.quantile(0.99).as_secs_f64();
     tell(format_args!("{} slow clients, ended by {over:.1?}: {ended:?}; {left} descriptors left", 3 * each));
     tell(format_args!("without: {without}"));
+    tell(format_args!("as they come: {arriving}"));
     tell(format_args!("with:    {with}; p99 {ratio:.2} x"));
     tell(format_args!(
         "memory before {:.1} MiB, during {:.1} MiB, at the most {:.1} MiB",
