@@ -50,7 +50,7 @@ pub struct SlowClients {
 struct Shared {
     stop: AtomicBool,
     rounds: AtomicUsize,
-    ended: AtomicUsize,
+    ended: [AtomicUsize; Slowness::ALL.len()],
 }
 
 struct Slow {
@@ -59,7 +59,7 @@ struct Slow {
 }
 
 impl SlowClients {
-    /// So many clients of each of these kinds. Each moves one byte, then nothing for `every`.
+    /// So many clients of each of these kinds. Each moves one byte in `every`.
     ///
     /// # Panics
     /// When one cannot connect.
@@ -76,11 +76,11 @@ impl SlowClients {
         SlowClients { shared, thread: Some(thread) }
     }
 
-    /// How many connections the other end has ended, as far as these clients can know: what it said at the end does not
-    /// reach a slow reader.
+    /// How many connections of clients of this kind the other end has ended, as far as they can know: a slow reader learns
+    /// of a reset, while an end in good order is behind all that it has not read.
     #[must_use]
-    pub fn ended(&self) -> usize {
-        self.shared.ended.load(Ordering::SeqCst)
+    pub fn ended(&self, kind: Slowness) -> usize {
+        self.shared.ended[kind as usize].load(Ordering::SeqCst)
     }
 
     /// How many bytes each that is still there has moved.
@@ -101,21 +101,34 @@ impl Drop for SlowClients {
 }
 
 impl Shared {
-    fn play(&self, mut clients: Vec<Slow>, every: Duration) {
+    /// Each client has its own moment in every round, so that they do not come in bursts.
+    fn play(&self, clients: Vec<Slow>, every: Duration) {
+        let mut clients: Vec<Option<Slow>> = clients.into_iter().map(Some).collect();
+        let gap = every / u32::try_from(clients.len().max(1)).unwrap_or(u32::MAX);
         let mut due = Instant::now();
-        while !self.stop.load(Ordering::SeqCst) {
-            let before = clients.len();
-            clients.retain_mut(Slow::goes_on);
-            self.ended.fetch_add(before - clients.len(), Ordering::SeqCst);
-            self.rounds.fetch_add(1, Ordering::SeqCst);
-            due += every;
-            while let Some(left) = due.checked_duration_since(Instant::now()) {
-                if self.stop.load(Ordering::SeqCst) {
+        loop {
+            for place in &mut clients {
+                if let Some(client) = place.take_if(|client| !client.goes_on()) {
+                    self.ended[client.kind as usize].fetch_add(1, Ordering::SeqCst);
+                }
+                due += gap;
+                if !self.waits_until(due) {
                     return;
                 }
-                std::thread::park_timeout(left);
+            }
+            self.rounds.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// `false` when it is to end.
+    fn waits_until(&self, due: Instant) -> bool {
+        while !self.stop.load(Ordering::SeqCst) {
+            match due.checked_duration_since(Instant::now()) {
+                Some(left) if left >= Duration::from_millis(1) => std::thread::park_timeout(left),
+                _ => return true,
             }
         }
+        false
     }
 }
 

@@ -1,12 +1,13 @@
 //! Many clients that do wrong, or that are many: those that do right do not notice, and it is over when they are gone.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use test_kit::{
     Broken, FaultyOrigin, Kind, Load, Origin, Proxy, SlowClients, Slowness, Wire, eventually, request,
 };
 
-use crate::routed;
+use crate::{falling_back, routed};
 
 /// Connections to upstreams are closed soon, so that those of clients can be counted.
 pub(crate) const QUICK_TO_CLOSE: &str = "idle_timeout = \"250ms\"";
@@ -47,36 +48,38 @@ fn slow_clients_are_ended_and_cost_the_others_nothing() {
         SlowClients::start(proxy.addr(), &[Slowness::Body, Slowness::Reading], 33, Duration::from_secs(3600));
     let report = Load::of("beside", 1000).kinds(&[Kind::GET, Kind::ORDER]).run(proxy.addr());
     report.expect_no_failures("a hundred others were slow");
-    eventually("the slow heads are ended", || dripping.ended() == 34);
+    eventually("the slow heads are ended", || dripping.ended(Slowness::Head) == 34);
     expect_only(&proxy, before);
     drop(stalled);
     assert!(proxy.peak_memory_bytes() < 64 << 20, "{} bytes", proxy.peak_memory_bytes());
 }
 
-/// Connects with so many clients at once, asks once over each that stands, and counts the good answers.
-pub(crate) fn storm(proxy: &Proxy, clients: usize, threads: usize) -> usize {
+/// Connects with so many clients at once, asks once over each that stands; how many got which answer, or none.
+pub(crate) fn storm(proxy: &Proxy, clients: usize, threads: usize) -> BTreeMap<String, usize> {
     let ask = request::get_with("/items", &[("connection", "close")]);
-    let each = clients / threads;
+    let one = || {
+        let wires: Vec<_> = (0..clients / threads).map(|_| Wire::try_connect(proxy.addr())).collect();
+        let asked = wires.into_iter().map(|wire| {
+            let mut wire = wire.ok()?;
+            drop(wire.try_send(&ask));
+            Some(wire)
+        });
+        let asked: Vec<Option<Wire>> = asked.collect();
+        let answers = asked.into_iter().map(|wire| match wire.map(|mut wire| wire.try_response()) {
+            None => "no connection".to_owned(),
+            Some(Ok(answer)) => answer.status.to_string(),
+            Some(Err(broken)) => broken.to_string(),
+        });
+        answers.collect::<Vec<String>>()
+    };
+    let mut counts = BTreeMap::new();
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads)
-            .map(|_| {
-                scope.spawn(|| {
-                    let wires: Vec<Wire> =
-                        (0..each).filter_map(|_| Wire::try_connect(proxy.addr()).ok()).collect();
-                    let asked = wires.into_iter().map(|mut wire| {
-                        drop(wire.try_send(&ask));
-                        wire
-                    });
-                    let asked: Vec<Wire> = asked.collect();
-                    asked
-                        .into_iter()
-                        .filter_map(|mut wire| is_served(wire.try_response()).then_some(()))
-                        .count()
-                })
-            })
-            .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
-    })
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(one)).collect();
+        for answer in threads.into_iter().flat_map(|thread| thread.join().unwrap()) {
+            *counts.entry(answer).or_insert(0) += 1;
+        }
+    });
+    counts
 }
 
 fn is_served(answer: Result<test_kit::Response, Broken>) -> bool {
@@ -90,12 +93,25 @@ fn a_storm_beyond_the_descriptors_passes() {
     let origin = FaultyOrigin::start("a");
     let mut proxy = Proxy::start_with_descriptors(&routed(&[origin.addr()], &[QUICK_TO_CLOSE]), 256);
     let before = proxy.open_descriptors();
-    let served = storm(&proxy, 2000, 8);
-    assert!(served > 20, "only {served} of 2000 were served");
+    let answers = storm(&proxy, 2000, 8);
+    assert!(answers.get("200").is_some_and(|served| *served > 200), "{answers:?}");
+    let politely = ["200", "502", "503", "closed before a message", "connection reset"];
+    assert!(answers.keys().all(|answer| politely.contains(&answer.as_str())), "{answers:?}");
     assert!(proxy.is_running());
     expect_only(&proxy, before);
     let report = Load::of("after", 1000).kinds(&[Kind::GET, Kind::ORDER]).run(proxy.addr());
     report.expect_no_failures("the storm was over");
+}
+
+/// What crossfade cannot do for want of descriptors is no failure of an upstream: nobody is to be judged by it.
+#[test]
+#[ignore = "needs: a connect without a descriptor told apart from one that the upstream refused"]
+fn want_of_descriptors_is_no_failure_of_an_upstream() {
+    let (old, new) = (FaultyOrigin::start("old"), FaultyOrigin::start("new"));
+    let proxy = Proxy::start_with_descriptors(&falling_back(old.addr(), new.addr()), 256);
+    let answers = storm(&proxy, 2000, 8);
+    let failures = proxy.metrics().count("crossfade_failures_total", &[("migration", "shop")]);
+    assert!(failures < 0.5, "{failures} failures of upstreams that were well; clients got {answers:?}");
 }
 
 /// Clients hold every descriptor there is: it goes on serving those that are connected as far as it can, and everybody as
@@ -103,7 +119,7 @@ fn a_storm_beyond_the_descriptors_passes() {
 #[test]
 fn held_descriptors_are_survived() {
     let origin = FaultyOrigin::start("a");
-    let proxy = Proxy::start_with_descriptors(&routed(&[origin.addr()], &[QUICK_TO_CLOSE]), 256);
+    let proxy = Proxy::start_with_descriptors(&routed(&[origin.addr()], &[]), 256);
     let mut first = proxy.connect();
     assert_eq!(first.exchange(request::get("/items")).status, 200);
     let held: Vec<Wire> = (0..400).filter_map(|_| Wire::try_connect(proxy.addr()).ok()).collect();
@@ -122,5 +138,6 @@ fn held_descriptors_are_survived() {
 fn a_storm_within_the_descriptors_is_served() {
     let origin = FaultyOrigin::start("a");
     let proxy = Proxy::start(&routed(&[origin.addr()], &[QUICK_TO_CLOSE]));
-    assert_eq!(storm(&proxy, 2000, 4), 2000);
+    let answers = storm(&proxy, 2000, 4);
+    assert_eq!(answers.get("200"), Some(&2000), "{answers:?}");
 }

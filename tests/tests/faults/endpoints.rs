@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use test_kit::{Fault, FaultyOrigin, Kind, Load, Peer, Proxy, eventually, request};
+use test_kit::{Fault, FaultyOrigin, Kind, Load, Peer, Proxy, Wire, eventually, request};
 
 use crate::{falling_back, routed};
 
@@ -162,6 +162,22 @@ fn requests_beyond_the_limit_are_shed() {
         "not cheaply: {report}"
     );
     assert!(a.connections() <= 4, "{} connections", a.connections());
+
+    a.set(Fault::Slow(Duration::from_secs(2)));
+    // Each of two workers has half of the limit, so twice as many fill both.
+    let held: Vec<Wire> = (0..8)
+        .map(|_| {
+            let mut wire = proxy.connect();
+            wire.send(request::get("/held"));
+            wire
+        })
+        .collect();
+    let busy = || a.received().iter().filter(|received| received.target == "/held").count();
+    eventually("the limit is reached", || busy() == 4);
+    let turned_away = proxy.get("/one-more");
+    assert_eq!(turned_away.status, 503, "{}", turned_away.text());
+    assert!(turned_away.fields.has("retry-after"), "{turned_away:?}");
+    drop(held);
 }
 
 /// New at its limits was never reached: old answers, also a POST that is not listed.

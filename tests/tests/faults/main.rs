@@ -8,9 +8,12 @@
 //! CROSSFADE_BIN=$PWD/target/release/crossfade \
 //!     cargo test --release -p crossfade-tests --test faults figures -- --ignored --nocapture --test-threads 1
 //! ```
+//!
+//! A test of what is not so yet is ignored with `needs: ` and what it waits for.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation ends the test that had it")]
 
+mod bounds;
 mod crowds;
 mod endpoints;
 mod figures;
