@@ -105,7 +105,6 @@ fn a_storm_beyond_the_descriptors_passes() {
 
 /// What crossfade cannot do for want of descriptors is no failure of an upstream: nobody is to be judged by it.
 #[test]
-#[ignore = "needs: a connect without a descriptor told apart from one that the upstream refused"]
 fn want_of_descriptors_is_no_failure_of_an_upstream() {
     let (old, new) = (FaultyOrigin::start("old"), FaultyOrigin::start("new"));
     let proxy = Proxy::start_with_descriptors(&falling_back(old.addr(), new.addr()), 256);
