@@ -76,6 +76,8 @@ pub(crate) struct Legs {
     pub(crate) begun: bool,
     /// When old is asked if new has not answered by then, on the worker's clock.
     pub(crate) fallback_at_ms: Option<u64>,
+    /// Until when an answer of unknown length is held.
+    pub(crate) hold_until_ms: Option<u64>,
     /// How the attempt ended in whose place this one answers.
     pub(crate) covered: Option<Ended>,
     pub(crate) slot: Option<Slot>,
@@ -127,6 +129,7 @@ impl Legs {
         self.interim_seen = false;
         self.begun = false;
         self.fallback_at_ms = None;
+        self.hold_until_ms = None;
         self.covered = None;
         self.total_at_ms = None;
         self.refusal = None;

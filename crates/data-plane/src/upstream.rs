@@ -16,6 +16,8 @@ use route_plan::{Ejection, Retry};
 pub(crate) use connection::{Connection, Member};
 pub(crate) use usage::{Full, Ticket, Usage};
 
+/// Sides of the dice by which doubtful endpoints get a request now and then.
+const DICE: usize = 1 << 30;
 /// How often two different endpoints are sought by chance before all are looked at.
 const DRAWS: usize = 8;
 
@@ -91,7 +93,12 @@ impl UpstreamPool {
             return (only.is_eligible(now_ms) || last_resort).then_some(0);
         }
         let eligible = |at: usize| self.members.get(at).is_some_and(|member| member.is_eligible(now_ms));
-        self.better_of_two(now_ms, &|at| eligible(at) && !tried.has(at), &mut random)
+        let dice = random(DICE);
+        let doubtful = |at: usize| {
+            self.members.get(at).is_some_and(|member| !dice.is_multiple_of(member.standing.doubt(now_ms)))
+        };
+        self.better_of_two(now_ms, &|at| eligible(at) && !tried.has(at) && !doubtful(at), &mut random)
+            .or_else(|| self.better_of_two(now_ms, &|at| eligible(at) && !tried.has(at), &mut random))
             .or_else(|| self.better_of_two(now_ms, &eligible, &mut random))
             .or_else(|| self.better_of_two(now_ms, &|at| last_resort && !tried.has(at), &mut random))
             .or_else(|| self.better_of_two(now_ms, &|_| last_resort, &mut random))
@@ -127,10 +134,10 @@ impl UpstreamPool {
 
     /// An attempt at a member ended. `true` when it is ejected for that.
     pub(crate) fn note(&self, member: &Member, failed: bool, now_ms: u64) -> bool {
-        let Some(ejection) = &self.ejection else { return false };
-        if !member.standing.note(failed, ejection, now_ms) {
+        if !member.standing.note(failed, self.ejection.as_ref(), now_ms) {
             return false;
         }
+        let Some(ejection) = &self.ejection else { return false };
         let out = self.members.iter().filter(|member| member.standing.is_out(now_ms)).count();
         let allowed = self.members.len() * usize::from(ejection.max_percent) / 100;
         let ejected = out < allowed;

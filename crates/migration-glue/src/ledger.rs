@@ -83,6 +83,12 @@ impl<S: Surroundings> Ledger<S> {
         }
     }
 
+    /// Whether [`Ledger::head`] has been told.
+    #[must_use]
+    pub fn has_head(&self) -> bool {
+        self.answered.is_some()
+    }
+
     /// crossfade itself answers, with this status.
     pub fn answered_with(&mut self, status: u16) {
         self.client_status = Some(status);

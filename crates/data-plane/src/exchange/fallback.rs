@@ -3,9 +3,9 @@
 
 use std::rc::Rc;
 
-use http1_codec::Framing;
+use http1_codec::{BodyDecoder, FieldId, Framing, Limits};
 use migration_glue::Ledger;
-use route_plan::{Circumstances, Ended, Fallback, Plan};
+use route_plan::{Circumstances, Ended, Failure, Fallback, Plan};
 
 use super::H1Exchange;
 use crate::alarm::TICK_MS;
@@ -13,6 +13,10 @@ use crate::buffer::{Buffer, READ_BYTES};
 use crate::transfer::Keep;
 use crate::upstream::Tried;
 use crate::worker::{Site, Worker};
+
+/// How long an answer of unknown length is held, in milliseconds: most are whole by then, and who streams is hardly
+/// delayed.
+const HOLD_MS: u32 = 50;
 
 /// One fallback under way, counted for as long as it lives.
 pub(crate) struct Slot(Rc<Worker>);
@@ -79,21 +83,48 @@ impl H1Exchange<'_> {
     }
 
     /// Whether the answer, whose head is there, is to be held until it is whole: then one that is cut short is seen in
-    /// time. Only where its length is known and fits the buffer, so that streams are never held.
-    pub(super) fn holds_answer(&self, plan: &Plan) -> bool {
+    /// time. Only where it fits the buffer; one of unknown length for [`HOLD_MS`] at most, and never a stream of events.
+    pub(super) fn holds_answer(&mut self, plan: &Plan) -> Result<bool, Failure> {
         let Some(fallback) = plan.fallback.as_ref().filter(|fallback| fallback.replayable) else {
-            return false;
+            return Ok(false);
         };
         let (legs, response) = (&self.scratch.legs, &self.scratch.response);
-        let Framing::Length(length) = response.framing(self.scratch.request.is_head()) else { return false };
-        let whole = (response.head_len() as u64).saturating_add(length);
-        let received = legs.incoming.as_ref().map_or(0, |incoming| incoming.len() as u64);
-        received < whole
-            && whole <= READ_BYTES as u64
-            && !response.is_interim()
-            && !fallback.statuses.contains(response.status())
-            && !legs.begun
-            && !self.body_lost()
+        if response.is_interim()
+            || fallback.statuses.contains(response.status())
+            || legs.begun
+            || self.body_lost()
+        {
+            return Ok(false);
+        }
+        match response.framing(self.scratch.request.is_head()) {
+            Framing::Length(length) => {
+                let whole = (response.head_len() as u64).saturating_add(length);
+                let received = legs.incoming.as_ref().map_or(0, |incoming| incoming.len() as u64);
+                Ok(received < whole && whole <= READ_BYTES as u64)
+            }
+            Framing::Chunked => self.holds_chunks(),
+            Framing::None | Framing::UntilClose => Ok(false),
+        }
+    }
+
+    fn holds_chunks(&mut self) -> Result<bool, Failure> {
+        let scratch = &mut *self.scratch;
+        let (response, legs) = (&scratch.response, &mut scratch.legs);
+        let Some(incoming) = &mut legs.incoming else { return Ok(false) };
+        let is_full = incoming.space().is_empty();
+        let kind = response.field(FieldId::ContentType).map(|field| field.value.of(incoming.filled()));
+        let body = incoming.filled().get(response.head_len()..).unwrap_or_default();
+        if is_full || kind.is_some_and(is_stream) || is_whole(body, &self.site.view.answer_limits)? {
+            return Ok(false);
+        }
+        match legs.hold_until_ms {
+            Some(until_ms) => Ok(!self.client.alarm.reached(until_ms)),
+            None => {
+                legs.hold_until_ms = Some(self.client.alarm.deadline(u64::from(HOLD_MS)));
+                self.set_alarm(HOLD_MS);
+                Ok(true)
+            }
+        }
     }
 
     /// Whether a part of the request's body is gone that old would have to get.
@@ -144,5 +175,25 @@ impl H1Exchange<'_> {
         if is_whole && response.keep_alive() && legs.request_done() && !legs.request_given_up {
             self.keep_upstream();
         }
+    }
+}
+
+/// Whether an answer of this media type comes bit by bit over a long time, and every bit is wanted at once.
+fn is_stream(media_type: &[u8]) -> bool {
+    let begins = |prefix: &[u8]| {
+        media_type.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    begins(b"text/event-stream") || begins(b"application/grpc")
+}
+
+/// Whether all chunks are there, up to the last one and the trailers.
+fn is_whole(mut body: &[u8], limits: &Limits) -> Result<bool, Failure> {
+    let mut decoder = BodyDecoder::new(Framing::Chunked, limits);
+    loop {
+        let piece = decoder.decode(body).map_err(|_| Failure::BadAnswer)?;
+        if decoder.is_done() || piece.consumed == 0 {
+            return Ok(decoder.is_done());
+        }
+        body = body.get(piece.consumed..).unwrap_or_default();
     }
 }

@@ -109,7 +109,9 @@ impl H1Exchange<'_> {
         if unasked {
             return Err(Stop::Failed(Failure::BadAnswer));
         }
-        ledger.head(status);
+        if !ledger.has_head() {
+            ledger.head(status);
+        }
         Ok(())
     }
 
@@ -156,13 +158,21 @@ impl H1Exchange<'_> {
             return Poll::Ready(Err(stop));
         }
         // A stream of interim answers must not hide that the final one does not come.
-        if self.scratch.legs.interim_seen && self.client.alarm.expired(cx) && !self.begin_to_watch(plan) {
+        let awaits_head = self.scratch.response.head_len() == 0;
+        if awaits_head
+            && self.scratch.legs.interim_seen
+            && self.client.alarm.expired(cx)
+            && !self.begin_to_watch(plan)
+        {
             return Poll::Ready(Err(self.out_of_patience()));
         }
         loop {
             let held = if self.has_answer_head()? {
-                if !self.holds_answer(plan) {
+                if !self.holds_answer(plan).map_err(Stop::Failed)? {
                     return Poll::Ready(Ok(()));
+                }
+                if !ledger.has_head() {
+                    ledger.head(self.scratch.response.status());
                 }
                 true
             } else {

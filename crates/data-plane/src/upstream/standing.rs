@@ -6,6 +6,9 @@ use route_plan::Ejection;
 
 /// The scale of weights: a member with its full part.
 pub(crate) const FULL_WEIGHT: u64 = 1_000;
+/// For how long after a failure it is doubtful, in milliseconds, and how many failures in a row make a difference.
+const DOUBT_MS: u64 = 5_000;
+const DOUBT_MAX: u32 = 15;
 /// The part with which a member comes back.
 const FIRST_WEIGHT: u64 = 100;
 
@@ -13,6 +16,7 @@ const FIRST_WEIGHT: u64 = 100;
 #[derive(Debug, Default)]
 pub(crate) struct Standing {
     failures: Cell<u32>,
+    failed_at_ms: Cell<u64>,
     /// Ejections without a good answer between them.
     ejections: Cell<u32>,
     out_until_ms: Cell<u64>,
@@ -23,7 +27,7 @@ pub(crate) struct Standing {
 
 impl Standing {
     /// Takes note of the end of an attempt. `true` when there were enough failures for an ejection.
-    pub(crate) fn note(&self, failed: bool, ejection: &Ejection, now_ms: u64) -> bool {
+    pub(crate) fn note(&self, failed: bool, ejection: Option<&Ejection>, now_ms: u64) -> bool {
         if !failed {
             self.failures.set(0);
             // What answers after its time out has ended has earned its name back.
@@ -33,8 +37,16 @@ impl Standing {
             return false;
         }
         self.failures.set(self.failures.get().saturating_add(1));
+        self.failed_at_ms.set(now_ms);
         // Attempts that began before it went out do not put it out for longer.
-        self.failures.get() >= ejection.failures && !self.is_out(now_ms)
+        ejection.is_some_and(|ejection| self.failures.get() >= ejection.failures && !self.is_out(now_ms))
+    }
+
+    /// Out of how many requests that could go to it only one does, since it has failed lately: one that fails at once has
+    /// nothing under way, and would look like the best of all.
+    pub(crate) fn doubt(&self, now_ms: u64) -> usize {
+        let lately = now_ms < self.failed_at_ms.get().saturating_add(DOUBT_MS);
+        if lately { self.failures.get().min(DOUBT_MAX) as usize + 1 } else { 1 }
     }
 
     /// Leaves it out from now on, twice as long as the last time.
@@ -80,18 +92,32 @@ mod tests {
     fn failures_in_a_row_put_it_out_for_longer_each_time() {
         let standing = Standing::default();
         let mut now_ms = 1_000;
-        assert!(!standing.note(true, &RULE, now_ms) && !standing.note(true, &RULE, now_ms));
-        assert!(!standing.note(false, &RULE, now_ms), "a good answer begins the count anew");
-        assert!(!standing.note(true, &RULE, now_ms) && !standing.note(true, &RULE, now_ms));
+        assert!(!standing.note(true, Some(&RULE), now_ms) && !standing.note(true, Some(&RULE), now_ms));
+        assert!(!standing.note(false, Some(&RULE), now_ms), "a good answer begins the count anew");
+        assert!(!standing.note(true, Some(&RULE), now_ms) && !standing.note(true, Some(&RULE), now_ms));
         for time_ms in [100, 200, 350, 350] {
-            assert!(standing.note(true, &RULE, now_ms));
+            assert!(standing.note(true, Some(&RULE), now_ms));
             standing.eject(&RULE, now_ms);
             assert!(standing.is_out(now_ms + time_ms - 1) && !standing.is_out(now_ms + time_ms));
-            assert!(!standing.note(true, &RULE, now_ms + 1), "what was under way changes nothing");
+            assert!(!standing.note(true, Some(&RULE), now_ms + 1), "what was under way changes nothing");
             now_ms += time_ms;
         }
-        assert!(!standing.note(false, &RULE, now_ms));
-        assert!(!standing.note(true, &RULE, now_ms), "forgiven");
+        assert!(!standing.note(false, Some(&RULE), now_ms));
+        assert!(!standing.note(true, Some(&RULE), now_ms), "forgiven");
+    }
+
+    #[test]
+    fn failures_make_it_doubtful_for_a_while() {
+        let standing = Standing::default();
+        assert_eq!(standing.doubt(0), 1);
+        assert!(!standing.note(true, None, 100), "without a rule nothing is ejected");
+        assert_eq!((standing.doubt(5_099), standing.doubt(5_100)), (2, 1));
+        for _ in 0..99 {
+            standing.note(true, None, 700);
+        }
+        assert_eq!(standing.doubt(701), 16, "there is an end to it");
+        standing.note(false, None, 800);
+        assert_eq!(standing.doubt(801), 1, "one good answer is enough");
     }
 
     #[test]

@@ -80,6 +80,21 @@ fn one_that_is_back_gets_less_than_its_part() {
 }
 
 #[test]
+fn one_that_has_just_failed_is_not_preferred_for_having_nothing_to_do() {
+    let pool = pool(3, None);
+    for _ in 0..4 {
+        pool.note(&pool.members[0], true, 10);
+    }
+    let counts = drawn(&pool, 11, false);
+    assert!((20..120).contains(&counts[0]), "one out of five of those that it would get: {counts:?}");
+    assert!(drawn(&pool, 6_000, false)[0] > 200, "then it is forgotten");
+    for member in &pool.members {
+        pool.note(member, true, 6_000);
+    }
+    assert_eq!(drawn(&pool, 6_001, false).iter().sum::<usize>(), 1_000, "and somebody always gets it");
+}
+
+#[test]
 fn only_so_many_are_ejected() {
     let rule = Ejection { failures: 1, max_percent: 50, ..Ejection::default() };
     for (members, most) in [(1, 0), (2, 1), (3, 1), (4, 2)] {
