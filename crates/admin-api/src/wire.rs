@@ -1,8 +1,11 @@
 //! What travels: the JSON of requests and answers, apart from the types inside.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use control_plane::{ArmStatus, Bound, Changed, LastChange, MigrationStatus, Reloaded, Status, Where};
+use control_plane::{
+    ArmStatus, Bound, Changed, FallbackStatus, LastChange, MigrationStatus, Reloaded, Status, Where,
+};
 use serde::{Deserialize, Deserializer, Serialize};
 use traffic_split::{Arm, Percent, Reason};
 
@@ -109,7 +112,8 @@ pub(crate) struct MigrationAnswer<'a> {
     attempt: u64,
     salt: &'a str,
     keys: &'a [String],
-    arms: ArmsAnswer,
+    arms: ArmsAnswer<'a>,
+    fallback: FallbackAnswer,
     keyless_requests: u64,
 }
 
@@ -131,16 +135,34 @@ struct LastChangeAnswer<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct ArmsAnswer {
-    old: ArmAnswer,
-    new: ArmAnswer,
+struct ArmsAnswer<'a> {
+    old: ArmAnswer<'a>,
+    new: ArmAnswer<'a>,
 }
 
 #[derive(Debug, Serialize)]
-struct ArmAnswer {
+struct ArmAnswer<'a> {
     requests: u64,
     failures: u64,
     client_aborts: u64,
+    /// The addresses of its upstream.
+    endpoints: Vec<EndpointAnswer<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct EndpointAnswer<'a> {
+    address: &'a str,
+    healthy: bool,
+}
+
+/// What became of requests that new failed; the reasons are those of the metrics.
+#[derive(Debug, Serialize)]
+struct FallbackAnswer {
+    on: bool,
+    answered: u64,
+    answered_by_reason: BTreeMap<&'static str, u64>,
+    withheld: u64,
+    withheld_by_reason: BTreeMap<&'static str, u64>,
 }
 
 /// What a changed percent or phase did.
@@ -243,6 +265,7 @@ impl<'a> From<&'a MigrationStatus> for MigrationAnswer<'a> {
                 old: ArmAnswer::from(&migration.old_arm),
                 new: ArmAnswer::from(&migration.new_arm),
             },
+            fallback: FallbackAnswer::from(&migration.fallback),
             keyless_requests: migration.keyless,
         }
     }
@@ -259,9 +282,30 @@ impl<'a> From<&'a LastChange> for LastChangeAnswer<'a> {
     }
 }
 
-impl From<&ArmStatus> for ArmAnswer {
-    fn from(arm: &ArmStatus) -> Self {
-        ArmAnswer { requests: arm.requests, failures: arm.failures, client_aborts: arm.client_aborts }
+impl<'a> From<&'a ArmStatus> for ArmAnswer<'a> {
+    fn from(arm: &'a ArmStatus) -> Self {
+        let endpoints = arm.endpoints.iter();
+        ArmAnswer {
+            requests: arm.requests,
+            failures: arm.failures,
+            client_aborts: arm.client_aborts,
+            endpoints: endpoints
+                .map(|one| EndpointAnswer { address: &one.address, healthy: one.healthy })
+                .collect(),
+        }
+    }
+}
+
+impl From<&FallbackStatus> for FallbackAnswer {
+    fn from(fallback: &FallbackStatus) -> Self {
+        let sum = |counts: &[(&str, u64)]| counts.iter().map(|(_, count)| count).sum();
+        FallbackAnswer {
+            on: fallback.on,
+            answered: sum(&fallback.answered),
+            answered_by_reason: fallback.answered.iter().copied().collect(),
+            withheld: sum(&fallback.withheld),
+            withheld_by_reason: fallback.withheld.iter().copied().collect(),
+        }
     }
 }
 

@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use admin_api::{Guard, MAX_CONNECTIONS, Parts, Token, probe_router, router, serve};
 use control_plane::{Bound, Control, Controller, ListenError, Listeners, Settings, load};
+use route_plan::{Failure, Kept, Observation};
 use serde_json::{Value, json};
-use telemetry::Telemetry;
+use telemetry::{EndpointFacts, Telemetry, TrafficKind};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use traffic_split::{Arm, Role};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 const TOKEN: &str = "correct-horse-battery-staple";
@@ -39,6 +41,7 @@ match = [{{ path = \"/*\" }}]
 old = \"a\"
 new = \"b\"
 key = [\"header:x-user-id\"]
+fallback = true
 percent = {percent}
 "
     )
@@ -319,6 +322,50 @@ async fn where_agrees_with_the_split() {
     );
     assert_eq!(admin.get("/api/v1/migrations/shop/where").await.problem(), (400, "bad-request".to_owned()));
     assert_eq!(admin.get("/api/v1/migrations/x/where?key=a").await.problem().0, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_tells_endpoints_and_fallbacks() {
+    let admin = start(None).await;
+    let telemetry = &admin.parts.telemetry;
+    let endpoint = |upstream: &str, endpoint: &str, healthy| EndpointFacts {
+        upstream: upstream.to_owned(),
+        endpoint: endpoint.to_owned(),
+        healthy,
+    };
+    telemetry
+        .publish_endpoints(vec![endpoint("a", "127.0.0.1:2", true), endpoint("b", "127.0.0.1:3", false)]);
+    let cells = telemetry.traffic(TrafficKind::Migration, "shop");
+    let failed = Observation {
+        arm: Some(Arm::New),
+        role: Role::Served,
+        by_bucket: true,
+        status: None,
+        client_status: None,
+        covered: true,
+        to_head: Duration::ZERO,
+        total: Duration::ZERO,
+        failure: Some(Failure::Connect),
+        client_aborted: false,
+    };
+    cells.record(0, &failed);
+    cells.record(0, &Observation { covered: false, failure: Some(Failure::Closed), ..failed });
+    cells.kept(0, Kept::NotReplayable);
+
+    // A change of the percentage renews the status at once.
+    let answer = admin.post("/api/v1/migrations/shop/percent", &json!({ "percent": 1 })).await;
+    assert_eq!(answer.status, 200);
+    let shop = admin.get("/api/v1/migrations/shop").await.json();
+    assert_eq!(shop["arms"]["old"]["endpoints"], json!([{ "address": "127.0.0.1:2", "healthy": true }]));
+    assert_eq!(shop["arms"]["new"]["endpoints"], json!([{ "address": "127.0.0.1:3", "healthy": false }]));
+    assert_eq!(shop["arms"]["new"]["failures"], 2);
+    let fallback = json!({
+        "on": true,
+        "answered": 1, "answered_by_reason": { "connect": 1 },
+        "withheld": 1, "withheld_by_reason": { "not-replayable": 1 }
+    });
+    assert_eq!(shop["fallback"], fallback);
+    assert_eq!(admin.get("/api/v1/migrations").await.json()["migrations"][0]["fallback"], fallback);
 }
 
 #[tokio::test(flavor = "multi_thread")]

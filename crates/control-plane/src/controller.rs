@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use config_file::{Checked, Standing};
 use ramp::apply;
 use route_plan::Snapshot;
-use telemetry::{ReloadCounts, SnapshotCell, Telemetry, TrafficCells, TrafficKind};
+use telemetry::{ReloadCounts, SnapshotCell, Telemetry, Totals, TrafficCells, TrafficKind};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval};
@@ -22,6 +22,7 @@ use crate::change::LastChanges;
 use crate::controller::reading::{Found, Reader, Wish};
 use crate::departed::{self, Departed};
 use crate::event::{Actor, Cause, Event};
+use crate::fallbacks::{Counts, Teller};
 use crate::handle::{Changed, ControlError, ControlHandle, Reloaded};
 use crate::listeners::{Bound, ListenError, Listeners};
 use crate::measure::{Measure, Reading};
@@ -87,15 +88,15 @@ pub struct Controller {
     telemetry: Arc<Telemetry>,
 }
 
-/// A migration's counters and the split measured from them.
+/// A migration's counters, the split measured from them, and what the log has said of them.
 struct Traffic {
     cells: Arc<TrafficCells>,
     measure: Measure,
+    teller: Teller,
 }
 
 impl Traffic {
-    fn reading(cells: &TrafficCells) -> Reading {
-        let totals = cells.totals();
+    fn reading(totals: &Totals) -> Reading {
         Reading { old: totals.by_bucket(Arm::Old), new: totals.by_bucket(Arm::New) }
     }
 }
@@ -219,9 +220,7 @@ impl Controller {
                 let _ = reply.send(result);
             }
             Event::Tick => {
-                for traffic in self.traffic.values_mut() {
-                    traffic.measure.add(Traffic::reading(&traffic.cells));
-                }
+                self.read_traffic();
                 self.reader.tell_stuck(&self.path);
                 self.renew(outlets);
             }
@@ -406,11 +405,18 @@ impl Controller {
             let name = &migration.name;
             let same = self.intents.get(name).map(|intent| intent.standing().in_force())
                 == in_force.get(name).copied();
-            let traffic = before.remove(name).filter(|_| same).unwrap_or_else(|| {
-                let cells = self.telemetry.traffic(TrafficKind::Migration, name);
-                let measure = Measure::from(Traffic::reading(&cells));
-                Traffic { cells, measure }
-            });
+            let traffic = match before.remove(name) {
+                Some(traffic) if same => traffic,
+                // A new percentage is measured from here on; what the log has said of the old one holds.
+                known => {
+                    let cells = self.telemetry.traffic(TrafficKind::Migration, name);
+                    let totals = cells.totals();
+                    let teller = known.map(|known| known.teller);
+                    let teller =
+                        teller.unwrap_or_else(|| Teller::from(Counts::of(&totals), self.started.1.elapsed()));
+                    Traffic { cells, measure: Measure::from(Traffic::reading(&totals)), teller }
+                }
+            };
             self.traffic.insert(name.clone(), traffic);
         }
         for route in &self.checked.routes {

@@ -15,6 +15,7 @@ mod change;
 mod controller;
 mod departed;
 mod event;
+mod fallbacks;
 mod handle;
 mod listeners;
 mod measure;
@@ -29,4 +30,6 @@ pub use event::{Actor, Cause};
 pub use handle::{Changed, ControlError, ControlHandle, Reloaded, Where};
 pub use listeners::{Bound, ListenError, Listeners};
 pub use source::{BadConfig, LoadError, Loaded, MAX_CONFIG_BYTES, MAX_KEY_FILE_BYTES, load, read, resolve};
-pub use status::{ArmStatus, LastChange, MigrationStatus, ReloadStatus, Status};
+pub use status::{
+    ArmStatus, EndpointStatus, FallbackStatus, LastChange, MigrationStatus, ReloadStatus, Status,
+};

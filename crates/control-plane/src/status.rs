@@ -106,6 +106,8 @@ pub struct MigrationStatus {
     pub old_arm: ArmStatus,
     /// What new did.
     pub new_arm: ArmStatus,
+    /// What old answered in new's place.
+    pub fallback: FallbackStatus,
     /// Requests without a key, which went to old.
     pub keyless: u64,
 }
@@ -123,8 +125,8 @@ pub struct LastChange {
     pub what: String,
 }
 
-/// Counts of one arm since the start, all roles together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// One arm: counts since the start, all roles together, and where its upstream is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ArmStatus {
     /// Requests.
     pub requests: u64,
@@ -132,4 +134,26 @@ pub struct ArmStatus {
     pub failures: u64,
     /// Requests whose client went away.
     pub client_aborts: u64,
+    /// The addresses of its upstream; none before they have been looked at for the first time.
+    pub endpoints: Vec<EndpointStatus>,
+}
+
+/// One address of an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointStatus {
+    /// The address; before its name has been resolved, the name and port.
+    pub address: String,
+    /// Whether its health check finds it healthy, or it has none.
+    pub healthy: bool,
+}
+
+/// What became of requests that new failed, since the start. Reasons that did not occur are left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FallbackStatus {
+    /// Whether the migration falls back.
+    pub on: bool,
+    /// Requests that old answered, by what new had failed with.
+    pub answered: Vec<(&'static str, u64)>,
+    /// Failures that were passed on although the migration falls back, by why old was not asked.
+    pub withheld: Vec<(&'static str, u64)>,
 }

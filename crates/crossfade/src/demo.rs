@@ -3,7 +3,7 @@
 //! Everything that a migration has is started in this one process, on ports that the kernel chooses: an old and a new
 //! shop, a few thousand users who check every answer that they get, and between them the proxy itself, from a
 //! configuration file, with its admin port. A story then moves the percentage through the same handle that
-//! `crossfade set` ends at. Nothing of it is pretended, so what the view shows is what the proxy does.
+//! `crossfade set` ends at, and kills the new shop while everybody is on it. Nothing of it is pretended, so what the view shows is what the proxy does.
 
 mod crowd;
 mod figures;
@@ -91,7 +91,7 @@ fn perform(args: DemoArgs) -> Result<ExitCode, String> {
     let interruptions = runtime.block_on(async { Interruptions::new() });
     let interruptions = interruptions.map_err(because("signals cannot be received"))?;
     let serving = Serving::start(loaded, &path, runtime).map_err(because("the proxy does not start"))?;
-    let shown = serving.runtime.block_on(show(args, &serving, &path, interruptions));
+    let shown = serving.runtime.block_on(show(args, &serving, &new, &path, interruptions));
     serving.stop();
     old.close();
     new.close();
@@ -117,6 +117,7 @@ endpoints = ["http://{old}"]
 
 [upstream.shop-new]
 endpoints = ["http://{new}"]
+health = {{ path = "/products", interval = "500ms" }}
 
 [migration.{MIGRATION}]
 match = [{{ path = "/*" }}]
@@ -124,6 +125,10 @@ old = "shop-old"
 new = "shop-new"
 key = ["header:x-user-id", "request-id"]
 percent = 0
+
+# What new fails, old answers. A cart is told how many of a product there are to be, so that it may be told twice.
+[migration.{MIGRATION}.fallback]
+replay = [{{ method = "POST", path = "/cart" }}]
 "#
     )
 }
@@ -132,6 +137,7 @@ percent = 0
 async fn show(
     args: DemoArgs,
     serving: &Serving,
+    new: &Shop,
     config: &Path,
     mut interruptions: Interruptions,
 ) -> Result<ExitCode, String> {
@@ -145,7 +151,7 @@ async fn show(
     let ending = match introduce(&output, args.users, &commands) {
         Err(gone) => gone.into(),
         Ok(()) => {
-            let cast = Cast { serving, crowd: &crowd, users: args.users, commands: &commands };
+            let cast = Cast { serving, crowd: &crowd, new, users: args.users, commands: &commands };
             let mut stage = Stage::new(cast, output, args.fast);
             tokio::select! {
                 ending = stage.play(args.exit) => ending,
@@ -226,12 +232,16 @@ fn introduce(output: &Output, users: u32, commands: &[String]) -> io::Result<()>
     Ok(())
 }
 
-/// The last line.
+/// The last lines.
 fn conclude(tally: &Tally, drained: bool, took: Duration) {
     let how = if drained { "drained" } else { "cut off what was still under way" };
+    let mut stdout = io::stdout().lock();
     // Whoever closed the output does not want to know.
+    if tally.stood_in > 0 {
+        let _ = writeln!(stdout, "old answered {} requests that new had failed", grouped(tally.stood_in));
+    }
     let _ = writeln!(
-        io::stdout(),
+        stdout,
         "ended: {} requests, {} failed, {} flapped, {} on a wrong arm; {how} in {} ms",
         grouped(tally.requests()),
         grouped(tally.failed()),

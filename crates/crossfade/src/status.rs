@@ -1,5 +1,6 @@
 //! `status`: what is asked for beside what is in force and what is measured.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -105,6 +106,7 @@ struct Migration {
     keys: Vec<String>,
     salt: String,
     arms: Arms,
+    fallback: Fallback,
     keyless_requests: u64,
 }
 
@@ -133,6 +135,29 @@ struct Arms {
 struct Arm {
     requests: u64,
     failures: u64,
+    endpoints: Vec<Endpoint>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Endpoint {
+    address: String,
+    healthy: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Fallback {
+    on: bool,
+    answered: u64,
+    answered_by_reason: BTreeMap<String, u64>,
+    withheld: u64,
+    withheld_by_reason: BTreeMap<String, u64>,
+}
+
+impl Migration {
+    /// Each arm's name, upstream and figures, old first.
+    fn arms(&self) -> [(&'static str, &str, &Arm); 2] {
+        [("old", &self.old, &self.arms.old), ("new", &self.new, &self.arms.new)]
+    }
 }
 
 fn overview(status: &Status) -> String {
@@ -155,7 +180,7 @@ fn overview(status: &Status) -> String {
         status.connections_open
     ));
     text.push_str(&table(&status.migrations));
-    let mut notes = Vec::new();
+    let mut notes = Vec::from_iter(unhealthy(&status.migrations));
     if !status.config.last_reload_successful {
         let error = status.config.last_error.as_deref().unwrap_or("no reason given");
         notes
@@ -175,7 +200,7 @@ fn table(migrations: &[Migration]) -> String {
     if migrations.is_empty() {
         return "no migrations\n".to_owned();
     }
-    let head = ["MIGRATION", "PHASE", "ASKED", "IN FORCE", "MEASURED", "OLD", "NEW", "FAILURES"];
+    let head = ["MIGRATION", "PHASE", "ASKED", "IN FORCE", "MEASURED", "FALLBACKS"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     rows.extend(migrations.iter().map(|migration| {
         vec![
@@ -184,19 +209,46 @@ fn table(migrations: &[Migration]) -> String {
             share(migration.percent.asked),
             share(migration.percent.in_force),
             measured(migration.percent.measured),
-            migration.arms.old.requests.to_string(),
-            migration.arms.new.requests.to_string(),
-            format!("{} / {}", migration.arms.old.failures, migration.arms.new.failures),
+            match &migration.fallback {
+                Fallback { on: false, answered: 0, withheld: 0, .. } => "off".to_owned(),
+                Fallback { answered, withheld: 0, .. } => answered.to_string(),
+                Fallback { answered, withheld, .. } => format!("{answered}, {withheld} withheld"),
+            },
         ]
     }));
-    output::table(&rows)
+    let head = ["ARM", "REQUESTS", "FAILURES", "HEALTHY"];
+    let mut arms = vec![head.map(str::to_owned).to_vec()];
+    for migration in migrations {
+        arms.extend(migration.arms().map(|(name, _, arm)| {
+            vec![
+                format!("{} {name}", migration.name),
+                arm.requests.to_string(),
+                arm.failures.to_string(),
+                healthy(&arm.endpoints),
+            ]
+        }));
+    }
+    format!("{}\n{}", output::table(&rows), output::table(&arms))
+}
+
+/// `2 of 2`, or a dash before they have been looked at.
+fn healthy(endpoints: &[Endpoint]) -> String {
+    let healthy = endpoints.iter().filter(|endpoint| endpoint.healthy).count();
+    if endpoints.is_empty() { "-".to_owned() } else { format!("{healthy} of {}", endpoints.len()) }
+}
+
+/// Every address that is not healthy, once.
+fn unhealthy(migrations: &[Migration]) -> Option<String> {
+    let mut lines = BTreeSet::new();
+    for (_, upstream, arm) in migrations.iter().flat_map(Migration::arms) {
+        let bad = arm.endpoints.iter().filter(|endpoint| !endpoint.healthy);
+        lines.extend(bad.map(|endpoint| format!("unhealthy: {upstream} {}\n", endpoint.address)));
+    }
+    (!lines.is_empty()).then(|| lines.into_iter().collect())
 }
 
 fn details(migration: &Migration) -> String {
-    let (percent, arms) = (&migration.percent, &migration.arms);
-    let arm = |upstream: &str, arm: &Arm| {
-        format!("{upstream}: {} requests, {} failures", arm.requests, arm.failures)
-    };
+    let percent = &migration.percent;
     let mut rows = vec![
         ("migration", migration.name.clone()),
         ("phase", migration.phase.clone()),
@@ -204,18 +256,41 @@ fn details(migration: &Migration) -> String {
         ("in force", share(percent.in_force)),
         ("measured", format!("{} over the last minute", measured(percent.measured))),
         ("why", migration.why.clone()),
-        ("old", arm(&migration.old, &arms.old)),
-        ("new", arm(&migration.new, &arms.new)),
+    ];
+    for (name, upstream, arm) in migration.arms() {
+        rows.push((name, format!("{upstream}: {} requests, {} failures", arm.requests, arm.failures)));
+        rows.extend(arm.endpoints.iter().map(|endpoint| {
+            let health = if endpoint.healthy { "healthy" } else { "unhealthy" };
+            ("", format!("{} {health}", endpoint.address))
+        }));
+    }
+    rows.extend(fallback(&migration.fallback));
+    rows.extend([
         ("keys", migration.keys.join(", ")),
         ("salt", migration.salt.clone()),
         ("keyless", format!("{} requests", migration.keyless_requests)),
-    ];
+    ]);
     if let Some(change) = &migration.last_change {
         let reason = change.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
         rows.push(("last change", format!("{}: {} by {}{reason}", change.at, change.what, change.who)));
     }
     let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     output::table(&rows)
+}
+
+fn fallback(fallback: &Fallback) -> Vec<(&'static str, String)> {
+    if !fallback.on && fallback.answered + fallback.withheld == 0 {
+        return vec![("fallbacks", "off".to_owned())];
+    }
+    let reasons = |count: u64, what: &str, reasons: &BTreeMap<String, u64>| {
+        let reasons: Vec<String> =
+            reasons.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+        let colon = if reasons.is_empty() { "" } else { ": " };
+        format!("{count} {what}{colon}{}", reasons.join(", "))
+    };
+    let answered = reasons(fallback.answered, "requests answered by old", &fallback.answered_by_reason);
+    let withheld = reasons(fallback.withheld, "failures passed on", &fallback.withheld_by_reason);
+    vec![("fallbacks", answered), ("withheld", withheld)]
 }
 
 fn share(percent: f64) -> String {
@@ -252,8 +327,18 @@ mod tests {
             "last_change": { "at": "2026-01-01T00:00:00Z", "who": "alice", "what": "37.5 % asked for", "reason": "fine" },
             "attempt": 1, "salt": "shop", "keys": ["header:x-user-id"],
             "arms": {
-                "old": { "requests": 625, "failures": 0, "client_aborts": 0 },
-                "new": { "requests": 375, "failures": 2, "client_aborts": 0 }
+                "old": {
+                    "requests": 625, "failures": 0, "client_aborts": 0,
+                    "endpoints": [
+                        { "address": "10.0.0.11:8080", "healthy": true },
+                        { "address": "10.0.0.12:8080", "healthy": false }
+                    ]
+                },
+                "new": { "requests": 375, "failures": 39, "client_aborts": 0, "endpoints": [] }
+            },
+            "fallback": {
+                "on": true, "answered": 37, "answered_by_reason": { "connect": 30, "status-5xx": 7 },
+                "withheld": 2, "withheld_by_reason": { "not-replayable": 2 }
             },
             "keyless_requests": 3
         })
@@ -278,8 +363,14 @@ mod tests {
 crossfade 0.1.0: ready, up 1 h 2 min, generation 4 of /etc/crossfade/crossfade.toml
 listening on 0.0.0.0:8080, 12 client connections
 
-MIGRATION  PHASE   ASKED   IN FORCE  MEASURED  OLD  NEW  FAILURES
-shop       canary  37.5 %  37.5 %    37.43 %   625  375  0 / 2
+MIGRATION  PHASE   ASKED   IN FORCE  MEASURED  FALLBACKS
+shop       canary  37.5 %  37.5 %    37.43 %   37, 2 withheld
+
+ARM       REQUESTS  FAILURES  HEALTHY
+shop old  625       0         1 of 2
+shop new  375       39        -
+
+unhealthy: shop-old 10.0.0.12:8080
 
 the last reload was refused, generation 4 runs on:
 crossfade.toml: 1 error
@@ -296,11 +387,41 @@ state: memory only
         let text = details(&serde_json::from_value(migration()).unwrap());
         for line in [
             "why          phase canary: the percent asked for is in force",
-            "new          shop-new: 375 requests, 2 failures",
+            "             10.0.0.12:8080 unhealthy",
+            "new          shop-new: 375 requests, 39 failures",
+            "fallbacks    37 requests answered by old: connect 30, status-5xx 7",
+            "withheld     2 failures passed on: not-replayable 2",
             "last change  2026-01-01T00:00:00Z: 37.5 % asked for by alice (fine)",
         ] {
             assert!(text.lines().any(|have| have == line), "{line}\nis not in\n{text}");
         }
+    }
+
+    #[test]
+    fn large_numbers_fit_a_terminal() {
+        let mut migration = migration();
+        migration["name"] = json!("checkout-payments");
+        migration["phase"] = json!("preparation");
+        for arm in ["old", "new"] {
+            migration["arms"][arm]["requests"] = json!(123_456_789_012_u64);
+            migration["arms"][arm]["failures"] = json!(1_234_567_890);
+        }
+        migration["fallback"]["answered"] = json!(1_234_567);
+        let text = table(&[serde_json::from_value(migration).unwrap()]);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert!(text.contains("1234567, 2 withheld"), "{text}");
+    }
+
+    #[test]
+    fn without_fallbacks_nothing_is_counted() {
+        let none = json!({
+            "on": false, "answered": 0, "answered_by_reason": {}, "withheld": 0, "withheld_by_reason": {}
+        });
+        let mut migration = migration();
+        migration["fallback"] = none;
+        let migration: Migration = serde_json::from_value(migration).unwrap();
+        assert!(details(&migration).lines().any(|line| line == "fallbacks    off"));
+        assert!(table(&[migration]).lines().any(|line| line.ends_with("37.43 %   off")));
     }
 
     #[test]

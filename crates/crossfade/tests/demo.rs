@@ -39,6 +39,7 @@ fn the_story_is_told_to_its_end() {
             "raised to 5 %",
             "raised to 25 %",
             "raised to 100 %",
+            "new back at 100 %",
             "back to 25 %",
             "back to 0 %"
         ]
@@ -62,10 +63,35 @@ fn the_story_is_told_to_its_end() {
     assert_eq!((at_percent[&0], at_percent[&100]), (0, 400));
     assert!((60..140).contains(&at_percent[&25]), "{}", at_percent[&25]);
 
+    nobody_saw_new_die(&said);
+
     let last = said.lines().last().unwrap_or_default();
     assert!(last.starts_with("ended: ") && last.contains("; drained in "), "{last}");
     assert!(number(last, " requests") > 7 * 400, "{last}");
     assert_eq!(number(last, " failed"), 0, "{last}");
+}
+
+/// New was killed with everybody on it: all were answered by old, the proxy counted it, and no user saw a failure.
+fn nobody_saw_new_die(said: &str) {
+    let chapter: Vec<&str> = said.lines().filter(|line| line.starts_with("new ")).collect();
+    assert_eq!(chapter.len(), 2, "{said}");
+    let (killed, back) = (chapter[0], chapter[1]);
+    assert!(killed.starts_with("new killed at 100 %: 400 of 400 users answered by old"), "{killed}");
+    for line in [killed, back] {
+        for bad in [" failed", " flapped", " on a wrong arm"] {
+            assert_eq!(number(line, bad), 0, "{line}");
+        }
+    }
+    assert_eq!(number(killed, " withheld"), 0, "{killed}");
+    let counted = number(killed, " fallbacks");
+    assert!(counted >= 400, "{killed}");
+    let reasons = killed.split(" fallbacks: ").nth(1).and_then(|rest| rest.split(';').next());
+    let reasons = reasons.unwrap_or_default().split(", ");
+    let by_reason = reasons.map(|one| number(&format!("{one} end"), " end"));
+    assert_eq!(by_reason.sum::<u32>(), counted, "{killed}");
+    let seen = said.lines().find(|line| line.starts_with("old answered "));
+    let seen = seen.map_or(0, |line| number(line, " requests that new had failed"));
+    assert!(seen >= counted, "{counted} were counted, users saw {seen}");
 }
 
 #[test]

@@ -13,7 +13,7 @@
 //! Also passed on is whatever failed when the received part of the request's body is over `fallback.body_bytes` and so
 //! was not kept, when the time for the whole request is over, when the client is gone, or when as many fallbacks as
 //! `fallback.concurrency` are under way. A request whose body is still arriving can fall back: old gets what was kept and
-//! then the rest.
+//! then the rest. `FALLBACK.md` beside this crate has every case; a test reads it.
 
 use crate::matching::RouteTable;
 use crate::outcome::Failure;

@@ -5,16 +5,29 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use config_file::MigrationConfig;
-use telemetry::{ControlFacts, MigrationFacts};
+use telemetry::{ControlFacts, MigrationFacts, Totals};
 use traffic_split::{Arm, Role};
 
-use super::{Controller, Outlets};
+use super::{Controller, Outlets, Traffic};
+use crate::fallbacks::Counts;
 use crate::handle::{ControlError, Reloaded};
 use crate::source::LoadError;
-use crate::status::{ArmStatus, MigrationStatus, ReloadStatus, Status};
+use crate::status::{ArmStatus, EndpointStatus, FallbackStatus, MigrationStatus, ReloadStatus, Status};
 use crate::{change, reload};
 
 impl Controller {
+    /// Measures the splits, and tells what old answered in new's place.
+    pub(super) fn read_traffic(&mut self) {
+        let now = self.started.1.elapsed();
+        for (name, traffic) in &mut self.traffic {
+            let totals = traffic.cells.totals();
+            traffic.measure.add(Traffic::reading(&totals));
+            if let Some(sentence) = traffic.teller.look(name, Counts::of(&totals), now) {
+                tracing::warn!(migration = %name, "{sentence}");
+            }
+        }
+    }
+
     /// Makes the status and the metrics' facts anew and leaves them for readers.
     pub(super) fn renew(&self, outlets: &Outlets) -> Arc<Status> {
         let status = Arc::new(self.status());
@@ -61,19 +74,15 @@ impl Controller {
         let standing = intent.standing();
         let totals = traffic.cells.totals();
         let upstream = |index: usize| self.checked.upstreams.get(index).map(|upstream| upstream.name.clone());
-        let arm = |arm: Arm| {
-            let roles = [Role::Served, Role::Shadow, Role::Fallback, Role::DualWrite];
-            roles.iter().map(|role| totals.leg(arm, *role)).fold(ArmStatus::default(), |sum, leg| ArmStatus {
-                requests: sum.requests + leg.requests(),
-                failures: sum.failures + leg.failed(),
-                client_aborts: sum.client_aborts + leg.client_aborts,
-            })
-        };
+        let (old, new) = (upstream(migration.old)?, upstream(migration.new)?);
+        let fallbacks = Counts::of(&totals);
         let last_changes = self.last_changes.get(name).cloned().unwrap_or_default();
         Some(MigrationStatus {
             name: name.clone(),
-            old: upstream(migration.old)?,
-            new: upstream(migration.new)?,
+            old_arm: self.arm_status(Arm::Old, &old, &totals),
+            new_arm: self.arm_status(Arm::New, &new, &totals),
+            old,
+            new,
             phase: standing.phase,
             phase_from: intent.phase_from(),
             asked: standing.asked,
@@ -85,10 +94,28 @@ impl Controller {
             attempt: migration.attempt,
             salt: migration.salt.clone(),
             keys: migration.keys().iter().map(ToString::to_string).collect(),
-            old_arm: arm(Arm::Old),
-            new_arm: arm(Arm::New),
+            fallback: FallbackStatus {
+                on: migration.fallback.is_some(),
+                answered: fallbacks.answered(),
+                withheld: fallbacks.withheld(),
+            },
             keyless: totals.no_key,
         })
+    }
+
+    fn arm_status(&self, arm: Arm, upstream: &str, totals: &Totals) -> ArmStatus {
+        let mut status = ArmStatus::default();
+        for role in [Role::Served, Role::Shadow, Role::Fallback, Role::DualWrite] {
+            let leg = totals.leg(arm, role);
+            status.requests += leg.requests();
+            status.failures += leg.failed();
+            status.client_aborts += leg.client_aborts;
+        }
+        let endpoints = self.telemetry.endpoints();
+        let own = endpoints.iter().filter(|one| one.upstream == upstream);
+        status.endpoints =
+            own.map(|one| EndpointStatus { address: one.endpoint.clone(), healthy: one.healthy }).collect();
+        status
     }
 
     pub(super) fn needs_restart(&self) -> Vec<String> {

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::StatusCode;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::SERVER;
+use hyper::header::{HeaderMap, SERVER};
 use hyper_util::rt::TokioIo;
 use telemetry::SnapshotCell;
 use tokio::net::TcpStream;
@@ -35,6 +35,9 @@ pub(super) const REQUESTS_PER_S: u32 = 1500;
 const CONNECTIONS: u32 = 32;
 /// A request that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Where the proxy says how an answer came about, and its words when old answered in new's place.
+const PROXY_STATUS: &str = "proxy-status";
+const STOOD_IN: &str = "answered by old";
 /// No answer of the shop is longer.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
@@ -91,6 +94,11 @@ impl Crowd {
         lock(&self.ledger).tally().clone()
     }
 
+    /// From now on it counts anew which users were answered.
+    pub(super) fn begin_round(&self) {
+        lock(&self.ledger).begin_round();
+    }
+
     /// Lets everybody finish the request under way and go; what they saw in all.
     pub(super) fn leave(self) -> Tally {
         self.leaving.send_replace(true);
@@ -136,26 +144,27 @@ impl Lane {
         let key = user_id(user);
         let began = Instant::now();
         let before = self.expected(&key);
-        let arm = timeout(PATIENCE, self.ask(&key, page)).await.ok().flatten();
+        let answer = timeout(PATIENCE, self.ask(&key, page)).await.ok().flatten();
         let after = self.expected(&key);
         let mut ledger = lock(&self.ledger);
-        if let Some(arm) = arm {
-            ledger.answered(&Answer { user, arm, took: began.elapsed(), before, after });
+        if let Some((arm, stood_in)) = answer {
+            ledger.answered(&Answer { user, arm, stood_in, took: began.elapsed(), before, after });
         } else {
             self.connection = None;
             ledger.failed(after.or(before).map_or(Arm::Old, |expected| expected.arm));
         }
     }
 
-    /// The shop that gave a right answer, if one did.
-    async fn ask(&mut self, key: &str, page: Page) -> Option<Arm> {
+    /// The shop that gave a right answer, if one did, and whether it gave it in the other's place.
+    async fn ask(&mut self, key: &str, page: Page) -> Option<(Arm, bool)> {
         let request = page.request(&self.destination.proxy.to_string(), key)?;
         let answer = self.connection().await?.send_request(request).await.ok()?;
         let status = answer.status();
         let server = answer.headers().get(SERVER)?;
         let arm = Arm::ALL.into_iter().find(|&arm| server == shop::server_name(arm))?;
+        let stood_in = stood_in(answer.headers());
         let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await.ok()?;
-        (status == StatusCode::OK && page.is_answered_by(&body.to_bytes())).then_some(arm)
+        (status == StatusCode::OK && page.is_answered_by(&body.to_bytes())).then_some((arm, stood_in))
     }
 
     /// The connection to the proxy: the one that there is, or a new one.
@@ -178,6 +187,11 @@ impl Lane {
     fn expected(&self, key: &str) -> Option<Expected> {
         Expected::now(&self.destination.snapshots, self.destination.migration, key)
     }
+}
+
+fn stood_in(headers: &HeaderMap) -> bool {
+    let said = headers.get(PROXY_STATUS).and_then(|value| value.to_str().ok());
+    said.is_some_and(|said| said.contains(STOOD_IN))
 }
 
 fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use route_plan::Failure;
 use traffic_split::Arm;
 
 use super::ledger::Tally;
@@ -13,7 +14,7 @@ const WINDOW: Duration = Duration::from_secs(2);
 const MAX_SAMPLES: usize = 64;
 
 /// The counters at one moment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Sample {
     /// Since the demo began.
     pub(super) at: Duration,
@@ -21,12 +22,53 @@ pub(super) struct Sample {
     pub(super) tally: Tally,
     /// Requests whose arm the bucket chose, as the proxy counts them.
     pub(super) by_bucket: [u64; 2],
+    /// What the proxy tells of fallbacks.
+    pub(super) fallbacks: Fallbacks,
+}
+
+/// Counts of the proxy: what old answered in new's place, and what was passed on instead.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Fallbacks {
+    /// Requests that old answered after new had failed them, in the order of [`Failure::ALL`].
+    pub(super) covered: [u64; Failure::ALL.len()],
+    /// Failures of new that were passed on.
+    pub(super) withheld: u64,
+}
+
+impl Fallbacks {
+    /// Of all reasons together.
+    pub(super) fn total(&self) -> u64 {
+        self.covered.iter().sum()
+    }
+
+    /// The reasons that occurred, the most frequent first.
+    pub(super) fn reasons(&self) -> Vec<(&'static str, u64)> {
+        let counts = Failure::ALL.iter().zip(self.covered).filter(|(_, count)| *count > 0);
+        let mut reasons: Vec<_> = counts.map(|(failure, count)| (failure.as_str(), count)).collect();
+        reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        reasons
+    }
+
+    /// What was counted since `before`.
+    pub(super) fn since(&self, before: &Fallbacks) -> Fallbacks {
+        let mut covered = self.covered;
+        for (count, earlier) in covered.iter_mut().zip(before.covered) {
+            *count = count.saturating_sub(earlier);
+        }
+        Fallbacks { covered, withheld: self.withheld.saturating_sub(before.withheld) }
+    }
 }
 
 impl Sample {
     /// The share of new in per cent among the requests since `before`, as the proxy counts them.
     pub(super) fn measured_since(&self, before: &Sample) -> Option<f64> {
         let [old, new] = [0, 1].map(|arm| self.by_bucket[arm].saturating_sub(before.by_bucket[arm]));
+        (old + new > 0).then(|| new as f64 * 100.0 / (old + new) as f64)
+    }
+
+    /// The share of new in per cent among the right answers since `before`, as users saw them.
+    pub(super) fn answered_since(&self, before: &Sample) -> Option<f64> {
+        let [old, new] = [0, 1].map(|arm| self.tally.answers[arm].saturating_sub(before.tally.answers[arm]));
         (old + new > 0).then(|| new as f64 * 100.0 / (old + new) as f64)
     }
 
@@ -88,7 +130,12 @@ mod tests {
 
     fn sample(at_ms: u64, old: u64, new: u64) -> Sample {
         let tally = Tally { answers: [old, new], ..Tally::default() };
-        Sample { at: Duration::from_millis(at_ms), tally, by_bucket: [old, new] }
+        Sample {
+            at: Duration::from_millis(at_ms),
+            tally,
+            by_bucket: [old, new],
+            fallbacks: Fallbacks::default(),
+        }
     }
 
     #[test]
@@ -100,10 +147,23 @@ mod tests {
         }
         let (first, last) = window.ends().unwrap();
         assert_eq!(last.at.saturating_sub(first.at), WINDOW);
-        assert_eq!(last.measured_since(first), Some(25.0));
+        assert_eq!((last.measured_since(first), last.answered_since(first)), (Some(25.0), Some(25.0)));
         assert_eq!(last.arm_since(first, Arm::Old).requests_per_s, 750.0);
         assert_eq!(last.arm_since(last, Arm::New), ArmFigures::default());
         assert_eq!(last.measured_since(last), None);
+    }
+
+    #[test]
+    fn reasons_come_by_their_number() {
+        let mut before = Fallbacks::default();
+        before.covered[Failure::Connect.index()] = 7;
+        let mut now = Fallbacks { withheld: 2, ..before.clone() };
+        now.covered[Failure::Closed.index()] = 1;
+        now.covered[Failure::NoEndpoint.index()] = 30;
+        assert_eq!(now.reasons(), [("no-endpoint", 30), ("connect", 7), ("closed", 1)]);
+        let since = now.since(&before);
+        assert_eq!((since.reasons(), since.total()), (vec![("no-endpoint", 30), ("closed", 1)], 31));
+        assert_eq!(since.withheld, 2);
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub(super) struct Answer {
     pub(super) user: usize,
     /// Which shop it came from.
     pub(super) arm: Arm,
+    /// Whether the proxy said that old answered in new's place.
+    pub(super) stood_in: bool,
     /// From the request's first byte to the answer's last.
     pub(super) took: Duration,
     /// Where the user belonged when the request began.
@@ -52,8 +54,12 @@ pub(super) struct Answer {
 pub(super) struct Tally {
     /// Users by the arm that answered them last.
     pub(super) users: [u32; 2],
+    /// Users whose last answer old gave in new's place.
+    pub(super) users_stood_in: u32,
     /// Right answers by arm.
     pub(super) answers: [u64; 2],
+    /// Answers that old gave in new's place.
+    pub(super) stood_in: u64,
     /// Requests that got no answer or a wrong one, by the arm that the user belonged to.
     pub(super) failures: [u64; 2],
     /// Moves from old to new.
@@ -64,9 +70,9 @@ pub(super) struct Tally {
     pub(super) flapped: u64,
     /// Answers from an arm that the split in force does not send the user to.
     pub(super) wrong_arm: u64,
-    /// The latest configuration that answers were given under, and how many users had one since.
+    /// The latest configuration that answers were given under.
     pub(super) generation: u64,
-    /// Users who were answered under that configuration.
+    /// Users who were answered under that configuration, and in this round.
     pub(super) seen: u32,
     /// How long answers took, by arm.
     pub(super) latency: [Latency; 2],
@@ -93,25 +99,37 @@ impl Tally {
 #[derive(Debug)]
 pub(super) struct Ledger {
     users: Vec<User>,
+    round: u64,
     tally: Tally,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct User {
+    /// The arm that was last asked for the user's sake.
     arm: Option<Arm>,
-    /// The configuration of the last answer.
-    answered_in: u64,
+    /// The arm that gave the last answer.
+    answered_by: Option<Arm>,
+    /// Whether it gave it in new's place.
+    stood_in: bool,
+    /// The configuration and the round of the last answer.
+    answered_in: (u64, u64),
     /// The configuration of the last move.
     moved_in: u64,
 }
 
 impl Ledger {
     pub(super) fn new(users: usize) -> Self {
-        Ledger { users: vec![User::default(); users], tally: Tally::default() }
+        Ledger { users: vec![User::default(); users], round: 0, tally: Tally::default() }
     }
 
     pub(super) fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// From now on it counts anew which users were answered.
+    pub(super) fn begin_round(&mut self) {
+        self.round += 1;
+        self.tally.seen = 0;
     }
 
     /// Books an answer. To be called in the order in which a user got them.
@@ -120,27 +138,34 @@ impl Ledger {
         let tally = &mut self.tally;
         let at = answer.arm.index();
         tally.answers[at] += 1;
+        tally.stood_in += u64::from(answer.stood_in);
         tally.latency[at].add(answer.took);
 
-        let Some(generation) = explained(answer) else {
+        let arm = if answer.stood_in { Arm::New } else { answer.arm };
+        let Some(generation) = explained(answer, arm) else {
             tally.wrong_arm += 1;
             return;
         };
         if generation > tally.generation {
             (tally.generation, tally.seen) = (generation, 0);
         }
-        if generation == tally.generation && user.answered_in < generation {
+        let now = (generation, self.round);
+        if generation == tally.generation && user.answered_in < now {
             tally.seen += 1;
         }
-        user.answered_in = user.answered_in.max(generation);
+        user.answered_in = user.answered_in.max(now);
 
-        if user.arm == Some(answer.arm) {
-            return;
-        }
         tally.users[at] += 1;
-        if let Some(left) = user.arm.replace(answer.arm) {
-            tally.users[left.index()] -= 1;
-            match answer.arm {
+        if let Some(before) = user.answered_by.replace(answer.arm) {
+            tally.users[before.index()] -= 1;
+        }
+        tally.users_stood_in += u32::from(answer.stood_in);
+        tally.users_stood_in -= u32::from(std::mem::replace(&mut user.stood_in, answer.stood_in));
+
+        if let Some(before) = user.arm.replace(arm)
+            && before != arm
+        {
+            match arm {
                 Arm::New => tally.moved_to_new += 1,
                 Arm::Old => tally.moved_back += 1,
             }
@@ -157,15 +182,15 @@ impl Ledger {
     }
 }
 
-/// Which configuration sent the user to the arm that answered; `None` when none did.
-fn explained(answer: &Answer) -> Option<u64> {
+/// Which configuration sent the user to `arm`; `None` when none did.
+fn explained(answer: &Answer, arm: Arm) -> Option<u64> {
     let (Some(before), Some(after)) = (answer.before, answer.after) else {
         // Without a migration nothing says where users belong.
         return Some(answer.after.or(answer.before).map_or(0, |known| known.generation));
     };
-    if answer.arm == before.arm {
+    if arm == before.arm {
         Some(before.generation)
-    } else if answer.arm == after.arm {
+    } else if arm == after.arm {
         Some(after.generation)
     } else {
         // With more than one change under way, what was in force between them is not known here.
@@ -208,7 +233,7 @@ mod tests {
     }
 
     fn answer(user: usize, arm: Arm, before: Option<Expected>, after: Option<Expected>) -> Answer {
-        Answer { user, arm, took: Duration::from_millis(5), before, after }
+        Answer { user, arm, stood_in: false, took: Duration::from_millis(5), before, after }
     }
 
     #[test]
@@ -250,6 +275,27 @@ mod tests {
         // An unknown user changes nothing.
         ledger.answered(&answer(1, Arm::Old, old, old));
         assert_eq!(ledger.tally().users, [1, 0]);
+    }
+
+    #[test]
+    fn an_answer_in_new_s_place_is_no_move() {
+        let mut ledger = Ledger::new(2);
+        let (old, new) = (expected(1, Arm::Old), expected(1, Arm::New));
+        let stood_in = |user, belongs| Answer { stood_in: true, ..answer(user, Arm::Old, belongs, belongs) };
+        ledger.answered(&answer(0, Arm::New, new, new));
+        ledger.answered(&answer(1, Arm::Old, old, old));
+        ledger.begin_round();
+        assert_eq!(ledger.tally().seen, 0);
+        ledger.answered(&stood_in(0, new));
+        let tally = ledger.tally();
+        assert_eq!((tally.users, tally.users_stood_in, tally.stood_in, tally.seen), ([2, 0], 1, 1, 1));
+        ledger.answered(&answer(0, Arm::New, new, new));
+        let tally = ledger.tally();
+        assert_eq!((tally.users, tally.users_stood_in, tally.seen), ([1, 1], 0, 1));
+        assert!((tally.moved_to_new, tally.moved_back) == (0, 0) && tally.is_clean());
+        // Nobody has to stand in for old.
+        ledger.answered(&stood_in(1, old));
+        assert_eq!(ledger.tally().wrong_arm, 1);
     }
 
     #[test]

@@ -19,14 +19,16 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use traffic_split::Arm;
 
 /// Connections that a shop serves at once; more wait.
 const MAX_CONNECTIONS: usize = 512;
-/// How long to leave a listener alone that cannot accept.
+/// Connections that may wait until they are accepted.
+const BACKLOG: u32 = 1024;
+/// How long to leave a listener alone that cannot listen or accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// The largest cart that is read.
 const MAX_CART_BYTES: usize = 16 * 1024;
@@ -62,12 +64,22 @@ pub(super) const fn server_name(arm: Arm) -> &'static str {
     }
 }
 
-/// A shop that is open. Closed by [`Shop::close`].
+/// Whether a shop can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doors {
+    Open,
+    /// Nothing listens, and there is no connection.
+    Shut,
+    /// It will not open again.
+    Gone,
+}
+
+/// A shop that is open. Closed for good by [`Shop::close`].
 #[derive(Debug)]
 pub(super) struct Shop {
     /// Where it answers.
     pub(super) address: SocketAddr,
-    closing: watch::Sender<bool>,
+    doors: watch::Sender<Doors>,
     thread: JoinHandle<()>,
 }
 
@@ -77,40 +89,75 @@ impl Shop {
     /// # Errors
     /// When there is no port or no thread to be had.
     pub(super) fn open(arm: Arm) -> io::Result<Shop> {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
-        let (closing, closed) = watch::channel(false);
+        let (doors, door) = watch::channel(Doors::Open);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let listener = {
+        let (reserved, address, listener) = {
             let _context = runtime.enter();
-            TcpListener::from_std(listener)?
+            // Never listens: it keeps the port for this shop while the doors are shut.
+            let reserved = bound(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+            let address = reserved.local_addr()?;
+            (reserved, address, bound(address)?.listen(BACKLOG)?)
         };
-        let thread = std::thread::Builder::new()
-            .name(format!("shop-{arm}"))
-            .spawn(move || runtime.block_on(serve(listener, arm, closed)))?;
-        Ok(Shop { address, closing, thread })
+        let thread = std::thread::Builder::new().name(format!("shop-{arm}")).spawn(move || {
+            runtime.block_on(keep(address, listener, arm, door));
+            drop(reserved);
+        })?;
+        Ok(Shop { address, doors, thread })
+    }
+
+    /// Kills it: closes its listener and cuts its connections, whatever is under way on them.
+    pub(super) fn kill(&self) {
+        self.doors.send_replace(Doors::Shut);
+    }
+
+    /// Opens it again at the same address, if it was killed.
+    pub(super) fn revive(&self) {
+        self.doors.send_replace(Doors::Open);
     }
 
     /// Closes it, with all its connections, and waits until its thread has ended.
     pub(super) fn close(self) {
-        self.closing.send_replace(true);
+        self.doors.send_replace(Doors::Gone);
         // A panic of that thread has been shown by now; there is nothing more to be done about it.
         let _ = self.thread.join();
     }
 }
 
-async fn serve(listener: TcpListener, arm: Arm, mut closed: watch::Receiver<bool>) {
+/// A socket at this address, which it shares with others of this process.
+fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseport(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+/// The shop's life: it serves whenever its doors are open.
+async fn keep(address: SocketAddr, first: TcpListener, arm: Arm, mut doors: watch::Receiver<Doors>) {
+    serve(first, arm, &mut doors).await;
+    loop {
+        match doors.wait_for(|&doors| doors != Doors::Shut).await.as_deref() {
+            Ok(Doors::Open) => {}
+            _ => return,
+        }
+        match bound(address).and_then(|socket| socket.listen(BACKLOG)) {
+            Ok(listener) => serve(listener, arm, &mut doors).await,
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}
+
+/// Until the doors close. Then the listener goes, and all connections with it.
+async fn serve(listener: TcpListener, arm: Arm, doors: &mut watch::Receiver<Doors>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
         let place = tokio::select! {
-            _ = closed.wait_for(|&closed| closed) => break,
+            _ = doors.wait_for(|&doors| doors != Doors::Open) => break,
             Ok(place) = Arc::clone(&places).acquire_owned() => place,
         };
         let stream = tokio::select! {
-            _ = closed.wait_for(|&closed| closed) => break,
+            _ = doors.wait_for(|&doors| doors != Doors::Open) => break,
             accepted = listener.accept() => accepted.map(|(stream, _)| stream),
         };
         let Ok(stream) = stream else {
@@ -123,6 +170,7 @@ async fn serve(listener: TcpListener, arm: Arm, mut closed: watch::Receiver<bool
             drop(place);
         });
     }
+    drop(listener);
     connections.shutdown().await;
 }
 
@@ -249,6 +297,9 @@ fn status(status: StatusCode, sentence: &str) -> Response<Full<Bytes>> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::time::Instant;
+
     use super::*;
 
     #[test]
@@ -278,11 +329,23 @@ mod tests {
     }
 
     #[test]
-    fn opens_and_closes() {
+    fn opens_dies_comes_back_and_closes() {
         let shop = Shop::open(Arm::Old).unwrap();
         let address = shop.address;
-        assert!(std::net::TcpStream::connect(address).is_ok());
+        let connect = || std::net::TcpStream::connect(address);
+        let mut connection = connect().unwrap();
+        shop.kill();
+        // The listener goes before the connections do.
+        let end = connection.read(&mut [0]);
+        assert!(end.as_ref().map_or(true, |&read| read == 0), "{end:?}");
+        assert!(connect().is_err());
+        shop.revive();
+        let began = Instant::now();
+        while connect().is_err() {
+            assert!(began.elapsed() < Duration::from_secs(10), "it does not come back");
+            std::thread::yield_now();
+        }
         shop.close();
-        assert!(std::net::TcpStream::connect(address).is_err());
+        assert!(connect().is_err());
     }
 }

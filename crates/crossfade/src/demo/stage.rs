@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 use control_plane::{Actor, MigrationStatus};
 use telemetry::{TrafficCells, TrafficKind};
 use tokio::time::{MissedTickBehavior, interval};
-use traffic_split::{Arm, Percent};
+use traffic_split::{Arm, Percent, Role};
 
 use crate::serving::Serving;
 
 use super::MIGRATION;
 use super::crowd::{Crowd, REQUESTS_PER_S};
-use super::figures::{Sample, Window};
+use super::figures::{Fallbacks, Sample, Window};
 use super::ledger::{Places, Tally};
+use super::shop::Shop;
 use super::story::{Seen, Story, Turn};
 use super::terminal::Terminal;
 use super::text::{grouped, milliseconds, percent};
@@ -58,6 +59,8 @@ pub(super) struct Cast<'a> {
     pub(super) serving: &'a Serving,
     /// The users.
     pub(super) crowd: &'a Crowd,
+    /// The shop that dies and comes back.
+    pub(super) new: &'a Shop,
     /// How many users there are.
     pub(super) users: u32,
     /// Commands to show.
@@ -73,7 +76,7 @@ pub(super) struct Stage<'a> {
     output: Output,
     began: Instant,
     window: Window,
-    /// How things were when the step began.
+    /// How things were when the act began.
     mark: Sample,
 }
 
@@ -89,7 +92,7 @@ impl<'a> Stage<'a> {
             output,
             began: Instant::now(),
             window: Window::default(),
-            mark: Sample { at: Duration::ZERO, tally: Tally::default(), by_bucket: [0; 2] },
+            mark: Sample::default(),
         }
     }
 
@@ -116,13 +119,27 @@ impl<'a> Stage<'a> {
         let turn = self.story.look(Seen {
             now: sample.at,
             in_force: migration.map(|migration| migration.in_force),
-            settled: sample.tally.generation >= status.generation && sample.tally.seen == self.cast.users,
+            all_answered: sample.tally.generation >= status.generation
+                && sample.tally.seen == self.cast.users,
+            on_new: sample.tally.users[Arm::New.index()],
+            stood_in: sample.tally.users_stood_in,
         });
         self.window.add(sample.clone());
         match turn {
             None | Some(Turn::Over) => {}
-            Some(Turn::Followed) => self.mark = sample,
+            Some(Turn::Followed) => {
+                self.cast.new.revive();
+                self.mark = sample;
+            }
             Some(Turn::Settled) => self.tell(&settled_line(&self.story, &self.mark, &sample))?,
+            Some(Turn::Kill) => {
+                self.begin_round();
+                self.cast.new.kill();
+            }
+            Some(Turn::Revive) => {
+                self.begin_round();
+                self.cast.new.revive();
+            }
             Some(Turn::Stuck) => {
                 let sentence = stuck_line(&sample.tally, self.cast.users);
                 self.tell(&sentence)?;
@@ -140,6 +157,11 @@ impl<'a> Stage<'a> {
             }
         }
         Ok(self.story.is_yours())
+    }
+
+    fn begin_round(&mut self) {
+        self.cast.crowd.begin_round();
+        self.mark = self.sample();
     }
 
     async fn ask(&self, percent: Percent) -> Result<(), Ending> {
@@ -163,6 +185,10 @@ impl<'a> Stage<'a> {
             at: self.began.elapsed(),
             tally: self.cast.crowd.tally(),
             by_bucket: Arm::ALL.map(|arm| totals.by_bucket(arm)),
+            fallbacks: Fallbacks {
+                covered: totals.leg(Arm::New, Role::Served).covered,
+                withheld: totals.kept.iter().sum(),
+            },
         }
     }
 
@@ -177,42 +203,83 @@ impl<'a> Stage<'a> {
             asked: migration.map(|migration| migration.asked),
             in_force: migration.map(|migration| migration.in_force),
             measured: last.measured_since(first),
+            answered: last.answered_since(first),
+            healthy: Arm::ALL.map(|arm| self.is_healthy(migration?, arm)),
             arms: Arm::ALL.map(|arm| last.arm_since(first, arm)),
             moves: [last.tally.moved_to_new, last.tally.moved_back, last.tally.flapped],
             wrong_arm: last.tally.wrong_arm,
+            fallbacks: last.fallbacks.clone(),
             commands: self.cast.commands.to_vec(),
         })
     }
+
+    /// What the health check found of the arm's shop; `None` before it has.
+    fn is_healthy(&self, migration: &MigrationStatus, arm: Arm) -> Option<bool> {
+        let upstream = match arm {
+            Arm::Old => &migration.old,
+            Arm::New => &migration.new,
+        };
+        let endpoints = self.cast.serving.telemetry.endpoints();
+        endpoints.iter().find(|one| one.upstream == *upstream).map(|one| one.healthy)
+    }
 }
 
-/// What a step came to, in one line.
+/// What an act came to, in one line.
 fn settled_line(story: &Story, mark: &Sample, now: &Sample) -> String {
+    let happened = if story.new_is_dead() { covered(mark, now) } else { moved(mark, now) };
     let (before, after) = (&mark.tally, &now.tally);
-    let arms = Arm::ALL.map(|arm| {
-        let figures = now.arm_since(mark, arm);
-        format!("{arm} p50 {} p99 {}", milliseconds(figures.p50), milliseconds(figures.p99))
-    });
     format!(
-        "{}: {} moved to new, {} moved back; {} of {} users on new, measured {}; {}; \
-         {} failed, {} flapped, {} on a wrong arm",
+        "{}: {happened}; {} failed, {} flapped, {} on a wrong arm",
         story.done(),
-        grouped(after.moved_to_new - before.moved_to_new),
-        grouped(after.moved_back - before.moved_back),
-        grouped(after.users[Arm::New.index()].into()),
-        grouped(after.seen.into()),
-        percent(now.measured_since(mark)),
-        arms.join(", "),
         grouped(after.failed() - before.failed()),
         grouped(after.flapped - before.flapped),
         grouped(after.wrong_arm - before.wrong_arm),
     )
 }
 
+/// Who answered while new was dead.
+fn covered(mark: &Sample, now: &Sample) -> String {
+    let fallbacks = now.fallbacks.since(&mark.fallbacks);
+    let reasons: Vec<String> =
+        fallbacks.reasons().iter().map(|(reason, count)| format!("{reason} {}", grouped(*count))).collect();
+    let old = now.arm_since(mark, Arm::Old);
+    format!(
+        "{} of {} users answered by old in new's place; {} fallbacks: {}; {} withheld; old p50 {} p99 {}",
+        grouped(now.tally.users_stood_in.into()),
+        grouped(now.tally.seen.into()),
+        grouped(fallbacks.total()),
+        reasons.join(", "),
+        grouped(fallbacks.withheld),
+        milliseconds(old.p50),
+        milliseconds(old.p99)
+    )
+}
+
+/// Who moved, and where everybody is.
+fn moved(mark: &Sample, now: &Sample) -> String {
+    let (before, after) = (&mark.tally, &now.tally);
+    let arms = Arm::ALL.map(|arm| {
+        let figures = now.arm_since(mark, arm);
+        format!("{arm} p50 {} p99 {}", milliseconds(figures.p50), milliseconds(figures.p99))
+    });
+    format!(
+        "{} moved to new, {} moved back; {} of {} users on new, measured {}; {}",
+        grouped(after.moved_to_new - before.moved_to_new),
+        grouped(after.moved_back - before.moved_back),
+        // Whoever old stands in for belongs to new all the same.
+        grouped((after.users[Arm::New.index()] + after.users_stood_in).into()),
+        grouped(after.seen.into()),
+        percent(now.measured_since(mark)),
+        arms.join(", ")
+    )
+}
+
 fn stuck_line(tally: &Tally, users: u32) -> String {
     format!(
-        "the split does not settle: {} of {} users were answered, {} requests failed",
+        "the split does not settle: {} of {} users were answered, {} requests failed, {} users by old in new's place",
         grouped(tally.seen.into()),
         grouped(users.into()),
-        grouped(tally.failed())
+        grouped(tally.failed()),
+        grouped(tally.users_stood_in.into())
     )
 }

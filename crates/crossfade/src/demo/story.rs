@@ -1,9 +1,11 @@
-//! The story that the demo tells: the share of new rises step by step to everybody and comes back.
+//! The story that the demo tells: the share of new rises step by step to everybody, new is killed and comes back, and
+//! the share goes back.
 //!
-//! A step is over when its split has settled, which is when every user was answered since it began, and when there was
-//! time to read what it says. From the last step on, and from the moment somebody else moves the percentage, the split
+//! An act is over when it has settled, which is when every user was answered since it began and by the shop that is to
+//! answer, and when there was time to read what it says. From the last act on, and from the moment somebody else moves the percentage, the split
 //! belongs to whoever watches; the story then only follows. Decides nothing by a clock of its own.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use traffic_split::Percent;
@@ -11,11 +13,32 @@ use traffic_split::Percent;
 use super::ledger::Places;
 use super::text::{grouped, users};
 
-/// The percentages, in per cent.
-const STEPS: [u32; 7] = [0, 1, 5, 25, 100, 25, 0];
-/// How long a step stays so that it can be read.
+/// One thing that happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Act {
+    /// The share of new becomes so many per cent.
+    Split(u32),
+    /// The new shop dies while everybody is on it.
+    Kill,
+    /// The new shop is open again.
+    Revive,
+}
+
+/// What happens, from the beginning to the end.
+const ACTS: [Act; 9] = [
+    Act::Split(0),
+    Act::Split(1),
+    Act::Split(5),
+    Act::Split(25),
+    Act::Split(100),
+    Act::Kill,
+    Act::Revive,
+    Act::Split(25),
+    Act::Split(0),
+];
+/// How long an act stays so that it can be read.
 const READING: Duration = Duration::from_millis(4_800);
-/// A split that has not settled in so much more than a round of all users takes has a fault to be looked for.
+/// An act that has not settled in so much more than a round of all users takes has a fault to be looked for.
 const ROUNDS: u32 = 10;
 const SLACK: Duration = Duration::from_secs(10);
 
@@ -26,8 +49,12 @@ pub(super) struct Seen {
     pub(super) now: Duration,
     /// The percent in force; `None` while the migration is not configured.
     pub(super) in_force: Option<Percent>,
-    /// Whether every user was answered under the configuration in force.
-    pub(super) settled: bool,
+    /// Whether every user was answered since the act began, and under the configuration in force.
+    pub(super) all_answered: bool,
+    /// Users whose last answer came from new.
+    pub(super) on_new: u32,
+    /// Users whose last answer old gave in new's place.
+    pub(super) stood_in: u32,
 }
 
 /// What follows from it.
@@ -35,21 +62,25 @@ pub(super) struct Seen {
 pub(super) enum Turn {
     /// This percent is to be asked for.
     Ask(Percent),
+    /// The new shop is to be killed.
+    Kill,
+    /// The new shop is to be opened again.
+    Revive,
     /// Somebody else moved the percentage.
     Followed,
-    /// The split has settled.
+    /// The act has settled.
     Settled,
-    /// The last step is over.
+    /// The last act is over.
     Over,
-    /// The split does not settle.
+    /// The act does not settle.
     Stuck,
 }
 
 /// Where the story is.
 #[derive(Debug)]
 pub(super) struct Story {
-    /// Position in [`STEPS`]; beyond them the split is the watcher's.
-    step: usize,
+    /// Position in [`ACTS`]; beyond them the split is the watcher's.
+    at: usize,
     /// Whether it was somebody else who asked for the percent in force.
     followed: bool,
     from: Percent,
@@ -66,7 +97,7 @@ impl Story {
     /// no time for reading.
     pub(super) fn new(round: Duration, fast: bool) -> Self {
         Story {
-            step: 0,
+            at: 0,
             followed: false,
             from: Percent::ZERO,
             to: Percent::ZERO,
@@ -83,13 +114,13 @@ impl Story {
         let in_force = seen.in_force?;
         if in_force != self.to {
             self.followed = true;
-            self.step = STEPS.len();
+            self.at = ACTS.len();
             self.begin(in_force, seen.now);
             return Some(Turn::Followed);
         }
         let took = seen.now.saturating_sub(self.began);
         if !self.settled {
-            if seen.settled {
+            if seen.all_answered && self.is_as_it_should(seen) {
                 self.settled = true;
                 return Some(Turn::Settled);
             }
@@ -100,45 +131,65 @@ impl Story {
         if took < self.reading || self.is_yours() {
             return None;
         }
-        self.step += 1;
-        match self.step() {
-            Some(percent) => {
-                self.begin(percent, seen.now);
-                Some(Turn::Ask(percent))
-            }
-            None => Some(Turn::Over),
+        self.at += 1;
+        let turn = match self.act() {
+            Some(Act::Split(share)) => Turn::Ask(percent(share)),
+            Some(Act::Kill) => Turn::Kill,
+            Some(Act::Revive) => Turn::Revive,
+            None => return Some(Turn::Over),
+        };
+        let to = if let Turn::Ask(percent) = turn { percent } else { self.to };
+        self.begin(to, seen.now);
+        Some(turn)
+    }
+
+    /// Whether the users are answered by whom the act is about.
+    fn is_as_it_should(&self, seen: Seen) -> bool {
+        match self.act() {
+            Some(Act::Kill) => seen.on_new == 0,
+            Some(Act::Revive) => seen.stood_in == 0,
+            Some(Act::Split(_)) | None => true,
         }
     }
 
     /// Whether the split is the watcher's to move.
     pub(super) fn is_yours(&self) -> bool {
-        self.step().is_none()
+        self.act().is_none()
     }
 
-    /// `4/7`, or nothing once the split is the watcher's.
+    /// Whether the new shop is dead.
+    pub(super) fn new_is_dead(&self) -> bool {
+        self.act() == Some(Act::Kill)
+    }
+
+    /// `4/9`, or nothing once the split is the watcher's.
     pub(super) fn place(&self) -> Option<String> {
-        (!self.is_yours()).then(|| format!("{}/{}", self.step + 1, STEPS.len()))
+        (!self.is_yours()).then(|| format!("{}/{}", self.at + 1, ACTS.len()))
     }
 
     /// What happens, in a few words.
     pub(super) fn headline(&self) -> String {
-        if self.followed {
-            format!("You asked for {} %", self.to)
-        } else if self.is_yours() {
-            "The split is yours".to_owned()
-        } else if self.to > self.from {
-            format!("Raising to {} %", self.to)
-        } else if self.to < self.from {
-            format!("Going back to {} %", self.to)
-        } else {
-            "Everybody is on old".to_owned()
+        match self.act() {
+            None if self.followed => format!("You asked for {} %", self.to),
+            None => "The split is yours".to_owned(),
+            Some(Act::Kill) => "New is killed: its port closed, its connections cut".to_owned(),
+            Some(Act::Revive) => "New is open again".to_owned(),
+            Some(Act::Split(_)) if self.to > self.from => format!("Raising to {} %", self.to),
+            Some(Act::Split(_)) if self.to < self.from => format!("Going back to {} %", self.to),
+            Some(Act::Split(_)) => "Everybody is on old".to_owned(),
         }
     }
 
     /// What that means for the users, in a sentence or two.
     pub(super) fn sentence(&self, places: &Places) -> String {
         let (before, now) = (places.on_new(self.from), places.on_new(self.to));
-        if self.is_yours() && !self.followed {
+        if self.act() == Some(Act::Kill) {
+            let all = users(now, "belongs", "belong");
+            format!("{all} to new. Old answers them, and nobody notices.")
+        } else if self.act() == Some(Act::Revive) {
+            let all = users(now, "gets", "get");
+            format!("Once its health check finds it well, {all} it again.")
+        } else if self.is_yours() && !self.followed {
             "Move it with the commands below, and watch who follows.".to_owned()
         } else if self.to > self.from {
             let end = if self.to == Percent::FULL { "Old stays connected." } else { "Nobody moves back." };
@@ -155,13 +206,15 @@ impl Story {
         }
     }
 
-    /// What comes after it; `seen` users of `all` were answered since the step began.
+    /// What comes after it; `seen` users of `all` were answered since the act began.
     pub(super) fn next(&self, seen: usize, all: usize) -> String {
         let (seen, all) = (grouped(seen as u64), grouped(all as u64));
-        let next = match STEPS.get(self.step + 1) {
+        let next = match ACTS.get(self.at + 1) {
             _ if self.is_yours() && self.settled => return "whatever you ask for".to_owned(),
             _ if self.is_yours() => return format!("{seen} of {all} users were seen since"),
-            Some(percent) => format!("{percent} %"),
+            Some(Act::Split(share)) => format!("{share} %"),
+            Some(Act::Kill) => "new is killed".to_owned(),
+            Some(Act::Revive) => "new comes back".to_owned(),
             None => "the split is yours".to_owned(),
         };
         if self.settled {
@@ -173,10 +226,12 @@ impl Story {
 
     /// What was done, for a line that begins with it.
     pub(super) fn done(&self) -> String {
-        let how = match self.to.cmp(&self.from) {
-            std::cmp::Ordering::Greater => "raised to",
-            std::cmp::Ordering::Less => "back to",
-            std::cmp::Ordering::Equal => "at",
+        let how = match (self.act(), self.to.cmp(&self.from)) {
+            (Some(Act::Kill), _) => "new killed at",
+            (Some(Act::Revive), _) => "new back at",
+            (_, Ordering::Greater) => "raised to",
+            (_, Ordering::Less) => "back to",
+            (_, Ordering::Equal) => "at",
         };
         format!("{how} {} %", self.to)
     }
@@ -186,26 +241,26 @@ impl Story {
         (self.settled, self.stuck) = (false, false);
     }
 
-    fn step(&self) -> Option<Percent> {
-        let whole = STEPS.get(self.step)?;
-        Percent::from_millionths(whole * 1_000_000).ok()
+    fn act(&self) -> Option<Act> {
+        ACTS.get(self.at).copied()
     }
+}
+
+fn percent(whole: u32) -> Percent {
+    Percent::from_millionths(whole * 1_000_000).unwrap_or(Percent::ZERO)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn percent(whole: u32) -> Percent {
-        Percent::from_millionths(whole * 1_000_000).unwrap()
-    }
-
-    fn seen(now_s: u64, in_force: u32, settled: bool) -> Seen {
-        Seen { now: Duration::from_secs(now_s), in_force: Some(percent(in_force)), settled }
+    fn seen(now_s: u64, in_force: u32, all_answered: bool) -> Seen {
+        let now = Duration::from_secs(now_s);
+        Seen { now, in_force: Some(percent(in_force)), all_answered, on_new: 0, stood_in: 0 }
     }
 
     #[test]
-    fn it_goes_through_all_steps() {
+    fn it_goes_through_all_acts() {
         let mut story = Story::new(Duration::from_secs(2), false);
         let places = Places::of("shop", 3000);
         let mut told = vec![format!("{}: {}", story.headline(), story.sentence(&places))];
@@ -218,6 +273,7 @@ mod tests {
             told.push(format!("{}: {}", story.headline(), story.sentence(&places)));
             match turn {
                 Some(Turn::Ask(percent)) => in_force = percent.millionths() / 1_000_000,
+                Some(Turn::Kill | Turn::Revive) => assert_eq!(in_force, 100),
                 turn => {
                     assert_eq!(turn, Some(Turn::Over));
                     break;
@@ -243,6 +299,25 @@ mod tests {
         assert_eq!(story.done(), "back to 10 %");
         let gone = Seen { in_force: None, ..seen(10, 0, true) };
         assert_eq!(story.look(gone), None);
+    }
+
+    #[test]
+    fn what_new_s_death_waits_for() {
+        let mut story = Story::new(Duration::from_secs(2), true);
+        let mut in_force = 0;
+        while !story.new_is_dead() {
+            if let Some(Turn::Ask(percent)) = story.look(seen(1, in_force, true)) {
+                in_force = percent.millionths() / 1_000_000;
+            }
+        }
+        let look =
+            |story: &mut Story, on_new, stood_in| story.look(Seen { on_new, stood_in, ..seen(1, 100, true) });
+        assert_eq!(look(&mut story, 1, 2999), None, "somebody was answered by it last");
+        assert_eq!(look(&mut story, 0, 3000), Some(Turn::Settled));
+        assert_eq!(look(&mut story, 0, 3000), Some(Turn::Revive));
+        assert!(!story.new_is_dead());
+        assert_eq!(look(&mut story, 2999, 1), None, "somebody is still answered by old");
+        assert_eq!(look(&mut story, 3000, 0), Some(Turn::Settled));
     }
 
     #[test]

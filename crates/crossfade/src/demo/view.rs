@@ -4,7 +4,7 @@
 
 use traffic_split::{Arm, Percent};
 
-use super::figures::ArmFigures;
+use super::figures::{ArmFigures, Fallbacks};
 use super::text::{grouped, milliseconds, percent};
 
 /// Columns that the picture takes.
@@ -56,6 +56,11 @@ impl Line {
         self
     }
 
+    /// How many columns it takes.
+    fn width(&self) -> usize {
+        self.0.iter().map(|(_, text)| text.chars().count()).sum()
+    }
+
     /// Its pieces, from left to right.
     pub(super) fn parts(&self) -> &[(Style, String)] {
         &self.0
@@ -67,7 +72,7 @@ impl Line {
 pub(super) struct Scene {
     /// How many users there are.
     pub(super) users: u32,
-    /// Which step of how many; `None` once the split is the watcher's.
+    /// Which act of how many; `None` once the split is the watcher's.
     pub(super) place: Option<String>,
     /// What happens.
     pub(super) headline: String,
@@ -79,14 +84,20 @@ pub(super) struct Scene {
     pub(super) asked: Option<Percent>,
     /// The percent that the split works with.
     pub(super) in_force: Option<Percent>,
-    /// The share of new over the latest seconds, in per cent.
+    /// The share of new in per cent among the requests of the latest seconds, as the split has it.
     pub(super) measured: Option<f64>,
+    /// The share of new in per cent among the answers of the latest seconds.
+    pub(super) answered: Option<f64>,
+    /// What health checks find, old first; `None` before they have.
+    pub(super) healthy: [Option<bool>; 2],
     /// The arms in numbers, old first.
     pub(super) arms: [ArmFigures; 2],
     /// Moves so far: to new, back to old, and of users who moved twice in one step.
     pub(super) moves: [u64; 3],
     /// Answers from an arm that the user does not belong to.
     pub(super) wrong_arm: u64,
+    /// What old answered in new's place so far.
+    pub(super) fallbacks: Fallbacks,
     /// Commands to try.
     pub(super) commands: Vec<String>,
 }
@@ -98,16 +109,16 @@ impl Scene {
         lines.push(Line::plain(&format!("       {}", self.sentence)));
         lines.push(Line::default());
         lines.extend(Arm::ALL.map(|arm| self.bar(arm)));
-        lines.push(Line::default());
         lines.push(self.percents());
         lines.push(Line::default());
-        lines.push(
-            Line::default()
-                .and(Style::Faint, "              users    requests/s         p50         p99      failed"),
-        );
+        lines.push(Line::default().and(
+            Style::Faint,
+            "              users    requests/s         p50         p99      failed     health",
+        ));
         lines.extend(Arm::ALL.map(|arm| self.row(arm)));
         lines.push(Line::default());
         lines.push(self.movements());
+        lines.push(self.stood_in());
         lines.push(Line::default().and(Style::Faint, "  next ").and(Style::Plain, &self.next));
         lines.push(Line::default());
         for (at, command) in self.commands.iter().enumerate() {
@@ -139,7 +150,7 @@ impl Scene {
     }
 
     fn bar(&self, arm: Arm) -> Line {
-        let share = self.measured.map(|new| match arm {
+        let share = self.answered.map(|new| match arm {
             Arm::New => new,
             Arm::Old => 100.0 - new,
         });
@@ -171,10 +182,33 @@ impl Scene {
             milliseconds(figures.p50),
             milliseconds(figures.p99)
         );
+        let (style, health) = match self.healthy[arm.index()] {
+            Some(true) => (Style::Faint, "healthy"),
+            Some(false) => (Style::Bad, "unhealthy"),
+            None => (Style::Faint, "-"),
+        };
         Line::default()
             .and(Style::of(arm), &format!("  {arm}  "))
             .and(Style::Plain, &numbers)
             .and(good_if_zero(figures.failed), &format!("{:>12}", grouped(figures.failed)))
+            .and(style, &format!("{health:>11}"))
+    }
+
+    /// Fallbacks by reason, as many as there is room for.
+    fn stood_in(&self) -> Line {
+        let mut line = Line::default()
+            .and(Style::Faint, "       fallbacks ")
+            .and(Style::Plain, &grouped(self.fallbacks.total()))
+            .and(Style::Faint, "  withheld ")
+            .and(good_if_zero(self.fallbacks.withheld), &grouped(self.fallbacks.withheld));
+        for (reason, count) in self.fallbacks.reasons() {
+            let (reason, count) = (format!("  {reason} "), grouped(count));
+            if line.width() + reason.len() + count.len() > WIDTH {
+                break;
+            }
+            line = line.and(Style::Faint, &reason).and(Style::Plain, &count);
+        }
+        line
     }
 
     fn movements(&self) -> Line {

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use route_plan::Failure;
+
 use super::*;
 
 fn arm(users: u32, requests_per_s: f64, p50_us: u64, p99_us: u64) -> ArmFigures {
@@ -11,16 +13,19 @@ fn scene() -> Scene {
     let percent = |text: &str| Some(text.parse().unwrap());
     Scene {
         users: 3000,
-        place: Some("4/7".into()),
+        place: Some("4/9".into()),
         headline: "Raising to 25 %".into(),
         sentence: "620 users move from old to new. Nobody moves back.".into(),
         next: "100 %, when all users were seen: 2,134 of 3,000".into(),
         asked: percent("25"),
         in_force: percent("25"),
         measured: Some(24.8),
+        answered: Some(24.8),
+        healthy: [Some(true); 2],
         arms: [arm(2257, 1128.4, 7100, 16_200), arm(743, 371.6, 4300, 10_100)],
         moves: [743, 0, 0],
         wrong_arm: 0,
+        fallbacks: Fallbacks::default(),
         commands: vec![
             "curl -i -H 'x-user-id: alice' http://127.0.0.1:43211/products/7".into(),
             "target/release/crossfade where shop alice --admin http://127.0.0.1:39001".into(),
@@ -45,12 +50,38 @@ fn on_the_way() {
 #[test]
 fn before_the_first_answer() {
     let scene = Scene {
-        place: Some("1/7".into()),
+        place: Some("1/9".into()),
         headline: "Everybody is on old".into(),
         sentence: "3,000 users are in the old shop. The new one is connected and waits.".into(),
         measured: None,
+        answered: None,
+        healthy: [None; 2],
         arms: [ArmFigures::default(); 2],
         moves: [0; 3],
+        ..scene()
+    };
+    insta::assert_snapshot!(text(&scene));
+}
+
+#[test]
+fn new_is_dead() {
+    let mut fallbacks = Fallbacks::default();
+    fallbacks.covered[Failure::Connect.index()] = 2_204;
+    fallbacks.covered[Failure::Closed.index()] = 9;
+    fallbacks.covered[Failure::NoEndpoint.index()] = 4_310;
+    let scene = Scene {
+        place: Some("6/9".into()),
+        headline: "New is killed: its port closed, its connections cut".into(),
+        sentence: "3,000 users belong to new. Old answers them, and nobody notices.".into(),
+        next: "new comes back; all users were seen".into(),
+        asked: Some(Percent::FULL),
+        in_force: Some(Percent::FULL),
+        measured: Some(100.0),
+        answered: Some(0.0),
+        healthy: [Some(true), Some(false)],
+        arms: [arm(3000, 1500.0, 7100, 16_200), ArmFigures::default()],
+        moves: [3000, 0, 0],
+        fallbacks,
         ..scene()
     };
     insta::assert_snapshot!(text(&scene));
@@ -66,6 +97,8 @@ fn large_and_bad_numbers_fit() {
         asked: Some("12.345678".parse().unwrap()),
         in_force: None,
         measured: Some(100.0),
+        answered: Some(100.0),
+        fallbacks: Fallbacks { covered: [123_456; Failure::ALL.len()], withheld: 1_234_567 },
         arms: [worst; 2],
         moves: [1_234_567, 1_234_567, 12],
         wrong_arm: 1_234,
@@ -73,7 +106,7 @@ fn large_and_bad_numbers_fit() {
     };
     insta::assert_snapshot!(text(&scene));
     let bad = scene.lines().iter().flat_map(Line::parts).filter(|part| part.0 == Style::Bad).count();
-    assert_eq!(bad, 4);
+    assert_eq!(bad, 5);
 }
 
 #[test]
