@@ -76,7 +76,11 @@ impl H1Exchange<'_> {
         match failure {
             Failure::Connect => format!("no connection to {name} could be made"),
             Failure::ConnectTimeout => format!("no connection to {name} within {} ms", limits.connect_ms),
-            Failure::FirstByteTimeout => format!("{name} gave no answer within {} ms", limits.first_byte_ms),
+            Failure::FirstByteTimeout => {
+                let after_ms = plan.fallback.filter(|fallback| fallback.replayable).map(|one| one.after_ms);
+                let limit_ms = after_ms.map_or(limits.first_byte_ms, |ms| ms.min(limits.first_byte_ms));
+                format!("{name} gave no answer within {limit_ms} ms")
+            }
             Failure::IdleTimeout => format!("{name} took nothing for {} ms", limits.idle_ms),
             Failure::TotalTimeout => {
                 format!("not done within {} ms", limits.total_ms.map_or(0, NonZeroU32::get))

@@ -80,7 +80,7 @@ pub(super) static PROXY: Section = Section {
             "connections",
             AMOUNT,
             "20000",
-            "Client connections open at once, over all listeners. More are closed as soon as they are accepted.",
+            "Client connections open at once, over all listeners. More are told so with a 503 and closed.",
         ),
         defaulted(
             "requests",
@@ -115,7 +115,7 @@ pub(super) static PROXY: Section = Section {
             "min_rate",
             Kind::Size { min: 0, max: MIB },
             "\"128B\"",
-            "Bytes in a second that a client must send of a body and take of an answer, over any 10 s. 0: any.",
+            "Bytes a second that a client must send of a body, over any 10 s, and take of an answer, over any `timeouts.idle`. 0: any.",
         ),
         defaulted(
             "header_timeout",
