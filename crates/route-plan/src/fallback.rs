@@ -10,6 +10,9 @@
 //! | it answered with one of `fallback.statuses`, nothing was sent to the client | old answers | its answer is passed on |
 //! | it answered otherwise, or the answer is on its way to the client | its answer is passed on | its answer is passed on |
 //!
+//! A request that was sent once on a connection that turned out to be closed may have reached new, however the attempt to
+//! repeat it ended: it is in the second row.
+//!
 //! Also passed on is whatever failed when the received part of the request's body is over `fallback.body_bytes` and so
 //! was not kept, when the time for the whole request is over, when the client is gone, or when as many fallbacks as
 //! `fallback.concurrency` are under way. A request whose body is still arriving can fall back: old gets what was kept and
@@ -106,6 +109,8 @@ pub enum Ended {
 pub struct Circumstances {
     /// Something other than `100 Continue` has been sent to the client.
     pub begun: bool,
+    /// The request was sent before the attempt that failed, on a connection that closed: it may have reached new.
+    pub sent: bool,
     /// A part of the request's content was received that has not been kept.
     pub body_lost: bool,
     /// Fallbacks under way, this one not counted.
@@ -171,7 +176,7 @@ impl Fallback {
             Ended::Answered(status) if !self.statuses.contains(status) => return Decision::PassOn,
             Ended::Answered(_) => false,
             Ended::Failed(Failure::TotalTimeout) => return Decision::Keep(Kept::TimeIsUp),
-            Ended::Failed(failure) => failure.is_before_sending(),
+            Ended::Failed(failure) => failure.is_before_sending() && !circumstances.sent,
         };
         if circumstances.begun {
             Decision::Keep(Kept::AnswerBegun)

@@ -139,6 +139,7 @@ impl H1Exchange<'_> {
         let worker = &self.site.worker;
         Circumstances {
             begun: self.scratch.legs.begun,
+            sent: self.scratch.legs.head.is_none(),
             body_lost: self.body_lost(),
             // The limit is the process's: this worker takes it that the others do as much as itself.
             under_way: worker.fallbacks.get().saturating_mul(worker.workers),

@@ -49,6 +49,10 @@ fn what_stands_in_the_way() {
     let decide = |circumstances| fallback(true).decide(refused, circumstances);
     let fine = Circumstances::default();
     assert_eq!(decide(Circumstances { begun: true, ..fine }), Decision::Keep(Kept::AnswerBegun));
+    let sent = Circumstances { sent: true, ..fine };
+    assert_eq!(decide(sent), Decision::FallBack);
+    assert_eq!(fallback(false).decide(refused, fine), Decision::FallBack);
+    assert_eq!(fallback(false).decide(refused, sent), Decision::Keep(Kept::NotReplayable));
     assert_eq!(decide(Circumstances { body_lost: true, ..fine }), Decision::Keep(Kept::BodyTooLarge));
     assert_eq!(decide(Circumstances { under_way: 1, ..fine }), Decision::FallBack);
     assert_eq!(decide(Circumstances { under_way: 2, ..fine }), Decision::Keep(Kept::TooMany));
