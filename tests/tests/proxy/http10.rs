@@ -2,7 +2,7 @@
 
 use test_kit::{Framing, Wire, pattern, request};
 
-use crate::rig;
+use crate::{rig, rig_with};
 
 fn ask(client: &mut Wire, fields: &str) {
     client.send(format!("GET /old HTTP/1.0\r\nHost: t\r\n{fields}\r\n"));
@@ -102,4 +102,19 @@ fn may_not_send_chunks() {
     assert_eq!(client.response().status, 400, "RFC 9112, section 6.1");
     client.expect_end();
     assert!(!upstream.has_caller());
+}
+
+#[test]
+fn an_answer_that_its_reader_was_too_slow_for_does_not_look_complete() {
+    let (proxy, upstream, _) =
+        rig_with(|config| config.section("[migration.shop.timeouts]\nidle = \"300ms\""));
+    let mut client = Wire::connect_narrow(proxy.addr(), 4 << 10);
+    client.send("GET / HTTP/1.0\r\nHost: t\r\n\r\n");
+    let mut wire = upstream.accept();
+    wire.request();
+    wire.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n989680\r\n");
+    let sending = std::thread::spawn(move || wire.try_send_pattern(10_000_000));
+    proxy.wait_metric("crossfade_client_aborts_total", &[], |count| count == 1.0);
+    assert!(client.rest().1, "a part of the answer looked complete");
+    drop(sending.join());
 }

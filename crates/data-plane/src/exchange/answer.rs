@@ -121,8 +121,9 @@ impl H1Exchange<'_> {
         // Whose turn was it? A client that does not read, or does not go on with its body, keeps everybody waiting.
         let legs = &self.scratch.legs;
         let body_awaited = legs.request.as_ref().is_some_and(|request| !request.has_unsent());
-        let by_client = legs.client_broke
-            || (failed == Failure::IdleTimeout && (unsent || (legs.request_under_way() && body_awaited)));
+        let out_of_time = matches!(failed, Failure::IdleTimeout | Failure::TotalTimeout);
+        let by_client =
+            legs.client_broke || (out_of_time && (unsent || (legs.request_under_way() && body_awaited)));
         Poll::Ready(Err(if by_client { Delivery::ClientGone } else { Delivery::Failed(failed) }))
     }
 
@@ -197,7 +198,7 @@ impl H1Exchange<'_> {
             Ok(()) if form.close || legs.request_given_up => Next::Close,
             Ok(()) => Next::Again,
             // Neither a length nor a last chunk would tell this client that something is missing: a reset does.
-            Err(Delivery::Failed(_)) if form.framing == Framing::UntilClose => Next::Abort,
+            Err(_) if form.framing == Framing::UntilClose => Next::Abort,
             Err(_) => Next::Close,
         };
         let sent_bytes = legs.answer.as_ref().map_or(0, Transfer::content_bytes);

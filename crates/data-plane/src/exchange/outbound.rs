@@ -115,9 +115,19 @@ impl H1Exchange<'_> {
         Ok(())
     }
 
-    /// While the body is under way either side may be slow for `idle`; then the upstream has `first_byte`.
+    /// While the body is under way either side may be slow for `idle`; then the upstream has `first_byte`. Where old can
+    /// still get all of the body, new may not be slow to take it for longer than it may be to answer.
     fn patience_ms(&self, plan: &Plan) -> u32 {
-        if self.awaits_upstream() { plan.timeouts.first_byte_ms } else { plan.timeouts.idle_ms }
+        let (request, idle_ms) = (&self.scratch.legs.request, plan.timeouts.idle_ms);
+        if self.awaits_upstream() {
+            return plan.timeouts.first_byte_ms;
+        }
+        match plan.fallback.as_ref().filter(|fallback| fallback.replayable).zip(request.as_ref()) {
+            Some((fallback, request)) if request.has_unsent() && request.is_kept() => {
+                idle_ms.min(fallback.after_ms)
+            }
+            _ => idle_ms,
+        }
     }
 
     /// It is the upstream's turn: the request is through, or its body waits for a `100 Continue` (RFC 9110 10.1.1).
@@ -126,6 +136,12 @@ impl H1Exchange<'_> {
         let nothing_sent = legs.request.as_ref().is_some_and(|request| request.content_bytes() == 0);
         let invited = !self.scratch.request.expects_continue() || legs.interim_seen;
         legs.request_done() || legs.request_given_up || (!invited && nothing_sent)
+    }
+
+    /// It is the client's turn: what it has sent of the body is through.
+    fn awaits_client(&self) -> bool {
+        let request = self.scratch.legs.request.as_ref();
+        !self.awaits_upstream() && request.is_some_and(|request| !request.has_unsent())
     }
 
     fn set_patience(&self, plan: &Plan) {
@@ -269,21 +285,16 @@ impl H1Exchange<'_> {
 
     /// Who kept us waiting for too long.
     fn out_of_patience(&mut self) -> Stop {
-        if self.total_reached() {
-            return Stop::Failed(Failure::TotalTimeout);
+        if self.awaits_client() {
+            self.scratch.legs.refusal = Some(Refusal::BodyTooSlow);
+            return Stop::Client;
         }
-        if self.fallback_due() {
-            let begun = self.scratch.response.head_len() > 0;
-            return Stop::Failed(if begun { Failure::IdleTimeout } else { Failure::FirstByteTimeout });
-        }
-        match &self.scratch.legs.request {
-            _ if self.awaits_upstream() => Stop::Failed(Failure::FirstByteTimeout),
-            Some(request) if request.has_unsent() => Stop::Failed(Failure::IdleTimeout),
-            _ => {
-                self.scratch.legs.refusal = Some(Refusal::BodyTooSlow);
-                Stop::Client
-            }
-        }
+        Stop::Failed(match () {
+            () if self.total_reached() => Failure::TotalTimeout,
+            () if self.fallback_due() && self.scratch.response.head_len() > 0 => Failure::IdleTimeout,
+            () if self.fallback_due() || self.awaits_upstream() => Failure::FirstByteTimeout,
+            () => Failure::IdleTimeout,
+        })
     }
 
     /// A client that resets its connection is gone. One that only ends its half may still read (RFC 9112 9.6).
