@@ -19,6 +19,7 @@ mod matching;
 mod paths;
 mod reload;
 mod rules;
+mod second_attempt;
 mod split;
 mod split_keys;
 mod streaming;

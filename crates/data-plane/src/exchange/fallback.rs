@@ -57,9 +57,23 @@ impl H1Exchange<'_> {
     /// From now on new has `fallback.after`. Rather a little early than late: two ticks is how late an alarm may be.
     pub(super) fn start_fallback_clock(&mut self, fallback: &Fallback) {
         if fallback.replayable {
-            let after_ms = u64::from(fallback.after_ms).saturating_sub(3 * TICK_MS).max(TICK_MS);
-            self.scratch.legs.fallback_at_ms = Some(self.client.alarm.deadline(after_ms));
+            self.scratch.legs.fallback_at_ms = Some(self.fallback_deadline(fallback));
         }
+    }
+
+    fn fallback_deadline(&self, fallback: &Fallback) -> u64 {
+        let after_ms = u64::from(fallback.after_ms).saturating_sub(3 * TICK_MS).max(TICK_MS);
+        self.client.alarm.deadline(after_ms)
+    }
+
+    /// The clock for as long as nothing has been sent to new, which is when old may answer any request: as it runs, or
+    /// from now on. Returns what it was, to be put back when there is a connection.
+    pub(super) fn start_connecting_clock(&mut self, plan: &Plan) -> Option<u64> {
+        let running = self.scratch.legs.fallback_at_ms;
+        if let (None, Some(fallback)) = (running, &plan.fallback) {
+            self.scratch.legs.fallback_at_ms = Some(self.fallback_deadline(fallback));
+        }
+        running
     }
 
     /// The last byte of the request's body has arrived.
@@ -156,6 +170,7 @@ impl H1Exchange<'_> {
         legs.tried = Tried::default();
         legs.retries = 0;
         legs.request_given_up = false;
+        legs.interim_seen = false;
         legs.fallback_at_ms = None;
         legs.covered = Some(ended);
         legs.slot = Some(slot);

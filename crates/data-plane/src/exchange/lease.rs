@@ -26,7 +26,10 @@ impl H1Exchange<'_> {
         if !fresh_only && member.as_ref().is_some_and(|member| self.take_idle(member)) {
             return Ok(());
         }
-        Box::pin(self.open(plan, view.clone(), member, fresh_only)).await
+        let running = self.start_connecting_clock(plan);
+        let opened = Box::pin(self.open(plan, view.clone(), member, fresh_only)).await;
+        self.scratch.legs.fallback_at_ms = running;
+        opened
     }
 
     /// Counts the request among those of its upstream, if there may be one more.
@@ -75,8 +78,7 @@ impl H1Exchange<'_> {
         fresh_only: bool,
     ) -> Result<(), Stop> {
         let mut upstream = plan.upstream;
-        let connect_ms = plan.timeouts.connect_ms;
-        let patience_ms = plan.fallback.map_or(connect_ms, |fallback| connect_ms.min(fallback.after_ms));
+        let patience_ms = plan.timeouts.connect_ms;
         self.set_alarm(patience_ms);
         let unknown = |pool: &UpstreamPool| pool.members.is_empty() && pool.names == Names::Unknown;
         if view.upstreams.get(upstream).is_some_and(unknown) {
@@ -135,6 +137,11 @@ impl H1Exchange<'_> {
         })
     }
 
+    /// It was waited for in vain, and `failure` is why, unless the time for everything is over.
+    fn waited_for(&self, failure: Failure) -> Stop {
+        Stop::Failed(if self.total_reached() { Failure::TotalTimeout } else { failure })
+    }
+
     async fn connect_once(&mut self, member: Rc<Member>) -> io::Result<()> {
         let mut connecting = pin!(member.connect(self.site.worker.alarms.now_ms()));
         let alarm = &self.client.alarm;
@@ -167,12 +174,13 @@ impl H1Exchange<'_> {
             let mut changed = pin!(board.changed());
             let alarm = &self.client.alarm;
             let in_time = poll_fn(|cx| match changed.as_mut().poll(cx) {
-                Poll::Ready(_) => Poll::Ready(true),
+                // Once the prober has ended nothing will change any more.
+                Poll::Ready(changed) => Poll::Ready(changed.is_ok()),
                 Poll::Pending if alarm.expired(cx) => Poll::Ready(false),
                 Poll::Pending => Poll::Pending,
             });
             if !in_time.await {
-                return Err(Stop::Failed(Failure::ConnectTimeout));
+                return Err(self.waited_for(Failure::ConnectTimeout));
             }
         }
     }
@@ -189,7 +197,7 @@ impl H1Exchange<'_> {
             Poll::Pending if alarm.expired(cx) => Poll::Ready(false),
             Poll::Pending => Poll::Pending,
         });
-        if in_time.await { Ok(()) } else { Err(Stop::Failed(Failure::Overloaded)) }
+        if in_time.await { Ok(()) } else { Err(self.waited_for(Failure::Overloaded)) }
     }
 
     /// Whether the request may go to another endpoint after one gave no connection.
