@@ -143,10 +143,11 @@ impl Acceptor {
         }
     }
 
-    /// Serves a connection here, or hands it to a worker that has far fewer. Over the limit it is turned away.
+    /// Serves a connection here, or hands it to a worker that has far fewer. Over the limit it is turned away; whether it
+    /// is over the listener's is for the worker to say that is to serve it.
     fn place(&self, stream: TcpStream, peer: SocketAddr) {
         let worker = &self.entry.worker;
-        if !self.entry.has_room() {
+        if !worker.has_room() {
             return entry::turn_away(worker, &stream);
         }
         let better = worker.loads.better_than(worker.index);
@@ -224,5 +225,9 @@ fn spawn(entry: &Rc<Entry>, stream: std::net::TcpStream, peer: SocketAddr) {
 }
 
 fn serve(entry: &Rc<Entry>, stream: TcpStream, peer: SocketAddr) {
-    tokio::task::spawn_local(client::serve(Client::new(entry.open(), stream, peer)));
+    if entry.has_room() {
+        tokio::task::spawn_local(client::serve(Client::new(entry.open(), stream, peer)));
+    } else {
+        entry::turn_away(&entry.worker, &stream);
+    }
 }

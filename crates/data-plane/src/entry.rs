@@ -33,8 +33,7 @@ impl Entry {
 
     /// Whether one more connection is within the limits of the listener and of the process.
     pub(crate) fn has_room(&self) -> bool {
-        self.worker.loads.total() < self.worker.patience().connections.min(self.worker.most_clients)
-            && self.is_below(|limits| limits.connections, self.connections.get())
+        self.worker.has_room() && self.is_below(|limits| limits.connections, self.connections.get())
     }
 
     /// Lets one connection in.

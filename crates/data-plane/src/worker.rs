@@ -107,6 +107,11 @@ impl Worker {
         self.patience.get()
     }
 
+    /// Whether one more client connection is within the limits of the process.
+    pub(crate) fn has_room(&self) -> bool {
+        self.loads.total() < self.patience().connections.min(self.most_clients)
+    }
+
     /// Closes all idle connections to upstreams, since there are no descriptors left.
     pub(crate) fn free_descriptors(&self) {
         self.stock.close_idle();

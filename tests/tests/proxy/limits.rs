@@ -69,6 +69,28 @@ fn each_listener_has_limits_of_its_own() {
 }
 
 #[test]
+fn all_of_a_listeners_limit_can_be_used() {
+    let origin = Origin::start("old");
+    let config = Config::single(origin.addr()).workers(2).to_string();
+    let own = "[[listener]]\nlisten = \"127.0.0.2:0\"\nconnections = 2\n";
+    let proxy = Proxy::start_text(&format!("{config}\n{own}"));
+    let narrow = *proxy.bound().iter().find(|addr| addr.ip().to_string() == "127.0.0.2").unwrap();
+    let served = || {
+        let mut wire = Wire::connect(narrow);
+        let _ = wire.try_send(request::get("/"));
+        wire.try_response().ok().filter(|answer| answer.status == 200).map(|_| wire)
+    };
+    for round in 0..8 {
+        // Whichever of the workers the kernel gives them to.
+        let held = [served(), served()];
+        assert!(held.iter().all(Option::is_some), "round {round}");
+        assert!(served().is_none(), "one more than may be");
+        drop(held);
+        proxy.wait_metric("crossfade_connections_open", &[], |open| open < 0.5);
+    }
+}
+
+#[test]
 fn a_body_that_is_announced_as_too_large_is_refused_at_once() {
     let (_proxy, upstream, mut client) = rig_with(|config| config.proxy("body_bytes = \"1KiB\""));
     client.send(request::with("POST", "/", &[("content-length", "1025"), ("expect", "100-continue")], b""));
