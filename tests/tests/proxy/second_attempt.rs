@@ -289,3 +289,33 @@ fn never_reached_and_not_listed_goes_to_old_with_all_of_its_body() {
     assert!(answer.fields.get("proxy-status").is_some_and(|status| status.contains("connection_refused")));
     sending.join().unwrap().unwrap();
 }
+
+#[test]
+fn a_tunnel_to_old_takes_no_fallbacks_place() {
+    let old = Scripted::bind();
+    let (refusing, _held) = refusing_address();
+    let fallback = "[migration.shop.fallback]\nconcurrency = 1";
+    let proxy = Proxy::start(&Config::pair(old.addr(), refusing).percent(100).section(fallback));
+    let mut client = proxy.connect();
+    client.send(request::get_with("/live", &[("connection", "upgrade"), ("upgrade", "websocket")]));
+    let mut tunnel = old.accept();
+    tunnel.request();
+    tunnel.send("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
+    assert_eq!(client.response_head().status, 101);
+    let mut other = proxy.connect();
+    other.send(request::get("/"));
+    let mut wire = old.accept();
+    wire.request();
+    wire.send(request::ok("old"));
+    assert_eq!(other.response().text(), "old");
+    // While that one is under way there is no room for a second.
+    other.send(request::get("/slow"));
+    wire.request();
+    let mut third = proxy.connect();
+    third.send(request::get("/"));
+    assert_eq!(third.response().status, 502, "more than may be");
+    wire.send(request::ok("slow"));
+    assert_eq!(other.response().text(), "slow");
+    client.send("still open");
+    assert_eq!(tunnel.exactly(10).unwrap(), b"still open");
+}

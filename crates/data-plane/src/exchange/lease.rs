@@ -93,8 +93,9 @@ impl H1Exchange<'_> {
                 self.await_turn(pool, waited).await?;
                 waited = true;
                 // Whoever let go of a connection may have left it idle, here or at another endpoint.
-                let idle = !fresh_only && pool.members.iter().any(|other| self.take_idle(other));
-                if idle {
+                let now_ms = self.site.worker.alarms.now_ms();
+                let mut fit = pool.members.iter().filter(|other| other.is_eligible(now_ms));
+                if !fresh_only && fit.any(|other| self.take_idle(other)) {
                     return Ok(());
                 }
                 member = Some(one);
