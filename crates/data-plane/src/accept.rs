@@ -29,13 +29,14 @@ const TOLD_AT_ONCE: usize = 32;
 /// on both sides; one batch is still well under a millisecond.
 const EVENT_INTERVAL: u32 = 128;
 
-/// A worker's runtime: one thread, no work stealing, nothing that has to be `Send`.
-pub(crate) fn runtime() -> io::Result<LocalRuntime> {
+/// A runtime: one thread, no work stealing, nothing that has to be `Send`. Beside it there may be `blocking` threads for
+/// calls that block.
+pub(crate) fn runtime(blocking: usize) -> io::Result<LocalRuntime> {
     Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .event_interval(EVENT_INTERVAL)
-        .max_blocking_threads(4)
+        .max_blocking_threads(blocking)
         .build_local(LocalOptions::default())
 }
 

@@ -1,5 +1,8 @@
 //! How many files the process may have open, and what that means for connections.
 
+use std::io;
+
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors for everything that is not a connection of a client or to an upstream.
@@ -19,6 +22,11 @@ pub(crate) fn most_clients() -> usize {
 fn clients_within(descriptors: Option<u64>) -> usize {
     let Some(descriptors) = descriptors else { return usize::MAX };
     usize::try_from((descriptors.saturating_sub(RESERVED) / 2).max(1)).unwrap_or(usize::MAX)
+}
+
+/// The process, or the whole machine, has as many files open as it may.
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 #[cfg(test)]

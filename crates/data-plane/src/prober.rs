@@ -15,7 +15,7 @@ use arc_swap::cache::Cache;
 use route_plan::{HealthCheck, Snapshot};
 use telemetry::{EndpointFacts, SnapshotCell, Telemetry};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{JoinHandle, spawn_local};
+use tokio::task::{self, JoinHandle, spawn_local};
 
 use crate::board::{Board, Found, Place};
 
@@ -27,6 +27,8 @@ const LOOK_UP: Duration = Duration::from_secs(5);
 const LOOK_UP_AGAIN: Duration = Duration::from_secs(1);
 /// Findings that may wait; whoever finds more waits too.
 const FINDINGS: usize = 256;
+/// Names that are looked up at the same time. One that nobody answers for takes its place for many seconds.
+const LOOK_UPS: usize = 64;
 /// Most addresses of one name that are used.
 const ADDRESSES_MAX: usize = 64;
 
@@ -37,7 +39,8 @@ pub(crate) type BoardReader = watch::Receiver<Arc<Board>>;
 enum Finding {
     Addresses(Place, Vec<SocketAddr>),
     NoAddress(Place, String),
-    Health(Place, SocketAddr, bool),
+    /// With the task that found it.
+    Health(Place, SocketAddr, task::Id, bool),
 }
 
 /// The prober's own state.
@@ -51,10 +54,13 @@ struct Prober {
 }
 
 /// One endpoint that is looked after.
+#[derive(Default)]
 struct Watched {
     check: Option<HealthCheck>,
     found: Found,
     resolving: Option<Task>,
+    /// The last lookup failed.
+    is_lost: bool,
     checking: HashMap<SocketAddr, Task>,
 }
 
@@ -77,7 +83,7 @@ pub(crate) fn start(
     let published = Cache::new(snapshots.clone());
     let telemetry = telemetry.clone();
     std::thread::Builder::new().name("prober".to_owned()).spawn(move || {
-        let runtime = match crate::accept::runtime() {
+        let runtime = match crate::accept::runtime(LOOK_UPS) {
             Ok(runtime) => runtime,
             Err(error) => return tracing::error!("health checks and name lookups cannot run: {error}"),
         };
@@ -93,12 +99,16 @@ impl Prober {
     async fn run(mut self, mut found: mpsc::Receiver<Finding>, mut stop: oneshot::Receiver<()>) {
         let mut look = tokio::time::interval(LOOK);
         loop {
-            let changed = tokio::select! {
+            let mut changed = tokio::select! {
                 _ = look.tick() => self.look(),
                 Some(finding) = found.recv() => self.take(finding),
                 // Nothing is ever sent: it ends when the other half is dropped.
                 _ = &mut stop => return,
             };
+            // What comes together, as when a whole network fails, is published together.
+            while let Ok(finding) = found.try_recv() {
+                changed |= self.take(finding);
+            }
             if changed {
                 self.publish();
             }
@@ -116,8 +126,8 @@ impl Prober {
             let name: Arc<str> = Arc::from(upstream.name.as_str());
             for endpoint in &upstream.endpoints {
                 let place = (name.clone(), endpoint.clone());
-                let known = before.remove(&place).filter(|known| known.check == upstream.health);
-                let watched = known.unwrap_or_else(|| self.watch(&place, upstream.health.clone()));
+                let mut watched = before.remove(&place).unwrap_or_else(|| self.watch(&place));
+                watched.check_by(&place, upstream.health.as_ref(), &self.findings);
                 self.watched.insert(place, watched);
             }
         }
@@ -125,8 +135,8 @@ impl Prober {
         true
     }
 
-    fn watch(&self, place: &Place, check: Option<HealthCheck>) -> Watched {
-        let mut watched = Watched { check, found: Found::Unknown, resolving: None, checking: HashMap::new() };
+    fn watch(&self, place: &Place) -> Watched {
+        let mut watched = Watched::default();
         match place.1.addr {
             Some(address) => watched.move_to(place, vec![address], &self.findings),
             None => {
@@ -145,21 +155,30 @@ impl Prober {
                 addresses.dedup();
                 addresses.truncate(ADDRESSES_MAX);
                 let Some(watched) = self.watched.get_mut(&place) else { return false };
+                if std::mem::take(&mut watched.is_lost) {
+                    tracing::info!("{}: {} can be looked up again", place.0, place.1.authority);
+                }
                 let before = watched.found.clone();
                 watched.move_to(&place, addresses, &self.findings);
                 before != watched.found
             }
             Finding::NoAddress(place, why) => {
                 let Some(watched) = self.watched.get_mut(&place) else { return false };
-                tracing::warn!("{}: {} cannot be looked up: {why}", place.0, place.1.authority);
+                if !std::mem::replace(&mut watched.is_lost, true) {
+                    tracing::warn!("{}: {} cannot be looked up: {why}", place.0, place.1.authority);
+                }
                 let first = watched.found == Found::Unknown;
                 if first {
                     watched.found = Found::Nowhere;
                 }
                 first
             }
-            Finding::Health(place, address, healthy) => {
+            Finding::Health(place, address, by, healthy) => {
                 let Some(watched) = self.watched.get_mut(&place) else { return false };
+                // A check that has been replaced by another one has no say any more.
+                if watched.checking.get(&address).is_none_or(|task| task.0.id() != by) {
+                    return false;
+                }
                 let Found::At(addresses) = &mut watched.found else { return false };
                 let Some(known) = addresses.iter_mut().find(|known| known.0 == address) else { return false };
                 std::mem::replace(&mut known.1, healthy) != healthy
@@ -195,23 +214,39 @@ impl Prober {
 }
 
 impl Watched {
+    /// It is checked like this from now on. What is known of it stays, and so does its health while it is checked.
+    fn check_by(&mut self, place: &Place, check: Option<&HealthCheck>, findings: &mpsc::Sender<Finding>) {
+        if self.check.as_ref() == check {
+            return;
+        }
+        self.check = check.cloned();
+        self.checking.clear();
+        let Found::At(known) = &mut self.found else { return };
+        for (_, healthy) in known.iter_mut().filter(|_| check.is_none()) {
+            *healthy = true;
+        }
+        let addresses = known.iter().map(|known| known.0).collect();
+        self.move_to(place, addresses, findings);
+    }
+
     /// The endpoint has these addresses now. Those that it had keep their health, new ones count as healthy.
     fn move_to(&mut self, place: &Place, addresses: Vec<SocketAddr>, findings: &mpsc::Sender<Finding>) {
         let before = match std::mem::take(&mut self.found) {
             Found::At(before) => before,
             Found::Unknown | Found::Nowhere => Vec::new(),
         };
+        let health =
+            |address: SocketAddr| before.iter().find(|known| known.0 == address).is_none_or(|known| known.1);
         self.checking.retain(|address, _| addresses.contains(address));
         if let Some(check) = &self.check {
             for &address in &addresses {
                 self.checking.entry(address).or_insert_with(|| {
-                    let run = check::run(place.clone(), address, check.clone(), findings.clone());
+                    let healthy = health(address);
+                    let run = check::run(place.clone(), address, check.clone(), healthy, findings.clone());
                     Task(spawn_local(run))
                 });
             }
         }
-        let health =
-            |address: SocketAddr| before.iter().find(|known| known.0 == address).is_none_or(|known| known.1);
         self.found = Found::At(addresses.into_iter().map(|address| (address, health(address))).collect());
     }
 }
@@ -233,3 +268,6 @@ async fn resolve(place: Place, findings: mpsc::Sender<Finding>) {
         tokio::time::sleep(pause).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -237,7 +237,7 @@ fn start_worker(
     let (ready, started) = std::sync::mpsc::sync_channel(1);
     let thread = std::thread::Builder::new().name(format!("worker-{}", parts.index)).spawn(move || {
         let _ended = ended;
-        let runtime = accept::runtime();
+        let runtime = accept::runtime(1);
         let told =
             runtime.as_ref().map(|_| ()).map_err(|error| io::Error::new(error.kind(), error.to_string()));
         // Whoever started us waits for this; if it is gone there is nobody to tell.

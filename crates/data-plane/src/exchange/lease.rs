@@ -11,6 +11,7 @@ use migration_glue::Stop;
 use route_plan::{Failure, Plan};
 
 use super::H1Exchange;
+use crate::descriptors::is_out_of_descriptors;
 use crate::upstream::{Full, Member, Names, UpstreamPool};
 use crate::view::View;
 
@@ -248,12 +249,6 @@ impl H1Exchange<'_> {
             worker.cells.upstream_ejections.inc();
         }
     }
-}
-
-/// The process, or the whole machine, has as many files open as it may.
-fn is_out_of_descriptors(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 /// Why there is nobody to ask.

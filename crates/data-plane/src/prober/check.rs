@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Finding;
 use crate::board::Place;
+use crate::descriptors::is_out_of_descriptors;
 
 /// Most bytes of an answer's head that are read.
 const HEAD_BYTES: usize = 16 * 1024;
@@ -46,18 +47,28 @@ pub(super) async fn run(
     place: Place,
     address: SocketAddr,
     check: HealthCheck,
+    healthy: bool,
     findings: mpsc::Sender<Finding>,
 ) {
-    let mut record = Record { healthy: true, against: 0 };
+    let mut record = Record { healthy, against: 0 };
     loop {
         let patience = Duration::from_millis(check.timeout_ms);
         let answer = match timeout(patience, ask(&place, address, &check.probe)).await {
             Ok(answer) => answer,
-            Err(_) => Err(format!("no answer within {} ms", check.timeout_ms)),
+            Err(_) => Err(Why::Bad(format!("no answer within {} ms", check.timeout_ms))),
         };
-        if record.note(answer.is_ok(), &check) {
-            tell(&place, address, &check, &answer);
-            if findings.send(Finding::Health(place.clone(), address, record.healthy)).await.is_err() {
+        let bad = match answer {
+            Ok(()) => None,
+            Err(Why::Bad(why)) => Some(why),
+            Err(Why::NotAsked) => {
+                sleep(spread(check.interval_ms)).await;
+                continue;
+            }
+        };
+        if record.note(bad.is_none(), &check) {
+            tell(&place, address, &check, bad.as_deref());
+            let finding = Finding::Health(place.clone(), address, tokio::task::id(), record.healthy);
+            if findings.send(finding).await.is_err() {
                 return;
             }
         }
@@ -71,15 +82,15 @@ fn spread(interval_ms: u64) -> Duration {
     Duration::from_millis(interval_ms - tenth + fastrand::u64(0..=2 * tenth))
 }
 
-fn tell(place: &Place, address: SocketAddr, check: &HealthCheck, answer: &Result<(), String>) {
+fn tell(place: &Place, address: SocketAddr, check: &HealthCheck, bad: Option<&str>) {
     let upstream = &place.0;
-    match answer {
-        Ok(()) => tracing::info!(
+    match bad {
+        None => tracing::info!(
             "{upstream}: {address} is healthy again: checks answered well in a row {} (needed {})",
             check.healthy_after,
             check.healthy_after
         ),
-        Err(why) => tracing::warn!(
+        Some(why) => tracing::warn!(
             "{upstream}: {address} is unhealthy: checks failed in a row {} (limit {}), the last: {why}",
             check.unhealthy_after,
             check.unhealthy_after
@@ -87,29 +98,47 @@ fn tell(place: &Place, address: SocketAddr, check: &HealthCheck, answer: &Result
     }
 }
 
-async fn ask(place: &Place, address: SocketAddr, probe: &Probe) -> Result<(), String> {
-    let said = |error: io::Error| error.to_string();
-    let mut stream = TcpStream::connect(address).await.map_err(said)?;
+/// Why an answer is not a good one.
+#[derive(Debug)]
+enum Why {
+    Bad(String),
+    /// There was no descriptor to ask with, which says nothing of the endpoint.
+    NotAsked,
+}
+
+impl From<io::Error> for Why {
+    fn from(error: io::Error) -> Why {
+        if is_out_of_descriptors(&error) { Why::NotAsked } else { Why::Bad(error.to_string()) }
+    }
+}
+
+async fn ask(place: &Place, address: SocketAddr, probe: &Probe) -> Result<(), Why> {
+    let mut stream = TcpStream::connect(address).await?;
     let Probe::Http { path, host } = probe else { return Ok(()) };
     let host = host.as_deref().unwrap_or(&place.1.authority);
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: crossfade-health\r\nAccept: */*\r\nConnection: close\r\n\r\n"
     );
-    stream.write_all(request.as_bytes()).await.map_err(said)?;
+    stream.write_all(request.as_bytes()).await?;
     let mut received = Vec::with_capacity(1024);
     let mut head = ResponseHead::new();
+    let limits = Limits { head_bytes: HEAD_BYTES, ..Limits::default() };
     loop {
-        let read = (&mut stream).take(4096).read_buf(&mut received).await.map_err(said)?;
-        let limits = Limits { head_bytes: HEAD_BYTES, ..Limits::default() };
-        let whole = head.parse(&received, &limits).map_err(|reject| format!("no valid answer: {reject}"))?;
-        if whole && head.is_interim() {
-            received.drain(..head.head_len());
-            head.reset();
-        } else if whole {
-            let status = head.status();
-            return if (200..400).contains(&status) { Ok(()) } else { Err(format!("status {status}")) };
-        } else if read == 0 {
-            return Err("the connection ended before an answer".to_owned());
+        let invalid = |reject| Why::Bad(format!("no valid answer: {reject}"));
+        if head.parse(&received, &limits).map_err(invalid)? {
+            match head.status() {
+                // Interim answers, behind which the final one may be here already.
+                100..200 => {
+                    received.drain(..head.head_len());
+                    head.reset();
+                    continue;
+                }
+                200..400 => return Ok(()),
+                status => return Err(Why::Bad(format!("status {status}"))),
+            }
+        }
+        if (&mut stream).take(4096).read_buf(&mut received).await? == 0 {
+            return Err(Why::Bad("the connection ended before an answer".to_owned()));
         }
     }
 }
