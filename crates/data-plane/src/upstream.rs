@@ -13,8 +13,8 @@ use std::rc::Rc;
 
 use route_plan::{Ejection, Retry};
 
-pub(crate) use connection::{Connection, Member};
-pub(crate) use usage::{Full, Ticket, Usage};
+pub(crate) use connection::{Connection, Member, Opening};
+pub(crate) use usage::{Full, Place, Ticket, Usage};
 
 /// Sides of the dice by which doubtful endpoints get a request now and then.
 const DICE: usize = 1 << 30;

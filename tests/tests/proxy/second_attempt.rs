@@ -319,3 +319,28 @@ fn a_tunnel_to_old_takes_no_fallbacks_place() {
     client.send("still open");
     assert_eq!(tunnel.exactly(10).unwrap(), b"still open");
 }
+
+#[test]
+fn nobody_who_waits_for_a_connection_is_overtaken_for_ever() {
+    let upstream = Scripted::bind().answering(request::ok("ok"));
+    let config = Config::single(upstream.addr())
+        .section("[upstream.shop-old.limits]\nconnections = 1")
+        .section("[migration.shop.timeouts]\nconnect = \"1s\"");
+    let proxy = Proxy::start(&config);
+    let mut greedy = proxy.connect();
+    assert_eq!(greedy.exchange(request::get("/")).status, 200);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let mut sender = greedy.second_handle();
+        let ended = &stop;
+        scope.spawn(move || {
+            let many = request::get("/").repeat(100);
+            while !ended.load(std::sync::atomic::Ordering::SeqCst) && sender.try_send(&many).is_ok() {}
+        });
+        scope.spawn(move || while greedy.try_response().is_ok() {});
+        let waited: Vec<u16> = (0..5).map(|_| proxy.get("/").status).collect();
+        stop.store(true, std::sync::atomic::Ordering::SeqCst);
+        proxy.terminate();
+        assert_eq!(waited, [200; 5]);
+    });
+}

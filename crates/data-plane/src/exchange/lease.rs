@@ -9,10 +9,11 @@ use std::task::Poll;
 use http1_codec::Framing;
 use migration_glue::Stop;
 use route_plan::{Failure, Plan};
+use tokio::net::TcpStream;
 
 use super::H1Exchange;
 use crate::descriptors::is_out_of_descriptors;
-use crate::upstream::{Full, Member, Names, UpstreamPool};
+use crate::upstream::{Full, Member, Names, Opening, Place, UpstreamPool};
 use crate::view::View;
 
 impl H1Exchange<'_> {
@@ -24,7 +25,8 @@ impl H1Exchange<'_> {
         };
         self.admit_to(pool)?;
         let member = self.choose(plan, pool);
-        if !fresh_only && member.as_ref().is_some_and(|member| self.take_idle(member)) {
+        let may_reuse = !fresh_only && !pool.usage.is_awaited();
+        if may_reuse && member.as_ref().is_some_and(|member| self.take_idle(member)) {
             return Ok(());
         }
         let running = self.start_connecting_clock(plan);
@@ -87,22 +89,27 @@ impl H1Exchange<'_> {
             member = view.upstreams.get(upstream).and_then(|pool| self.choose(plan, pool));
         }
         let Some(pool) = view.upstreams.get(upstream) else { return Err(Stop::Failed(Failure::NoEndpoint)) };
-        let mut waited = false;
+        let mut turn = None;
         loop {
             let Some(one) = member else { return Err(Stop::Failed(without_endpoint(pool))) };
-            if !pool.usage.has_room() && !pool.members.iter().any(|other| other.close_one()) {
-                self.await_turn(pool, waited).await?;
-                waited = true;
+            let overtakes = turn.is_none() && pool.usage.is_awaited();
+            if overtakes || (!pool.usage.has_room() && !pool.members.iter().any(|other| other.close_one())) {
+                turn = Some(self.await_turn(pool, turn.take()).await?);
                 // Whoever let go of a connection may have left it idle, here or at another endpoint.
                 let now_ms = self.site.worker.alarms.now_ms();
                 let mut fit = pool.members.iter().filter(|other| other.is_eligible(now_ms));
                 if !fresh_only && fit.any(|other| self.take_idle(other)) {
+                    pool.usage.pass_on();
                     return Ok(());
                 }
                 member = Some(one);
                 continue;
             }
-            let failure = match self.connect(one.clone()).await {
+            let opening = one.begin();
+            if turn.take().is_some() {
+                pool.usage.pass_on();
+            }
+            let failure = match self.connect(opening).await {
                 Ok(()) => return Ok(()),
                 Err(Stop::Failed(failure)) => failure,
                 Err(why) => return Err(why),
@@ -124,11 +131,11 @@ impl H1Exchange<'_> {
         }
     }
 
-    async fn connect(&mut self, member: Rc<Member>) -> Result<(), Stop> {
-        match self.connect_once(member.clone()).await {
+    async fn connect(&mut self, opening: Opening) -> Result<(), Stop> {
+        let stream = match self.connect_once(&opening).await {
             Err(error) if is_out_of_descriptors(&error) => {
                 self.site.worker.free_descriptors();
-                self.connect_once(member).await
+                self.connect_once(&opening).await
             }
             connected => connected,
         }
@@ -136,7 +143,9 @@ impl H1Exchange<'_> {
             io::ErrorKind::TimedOut => Stop::Failed(Failure::ConnectTimeout),
             _ if is_out_of_descriptors(&error) => Stop::Busy,
             _ => Stop::Failed(Failure::Connect),
-        })
+        })?;
+        self.scratch.legs.upstream = Some(opening.succeeded(stream, self.site.worker.alarms.now_ms()));
+        Ok(())
     }
 
     /// It was waited for in vain, and `failure` is why, unless the time for everything is over.
@@ -144,16 +153,14 @@ impl H1Exchange<'_> {
         Stop::Failed(if self.total_reached() { Failure::TotalTimeout } else { failure })
     }
 
-    async fn connect_once(&mut self, member: Rc<Member>) -> io::Result<()> {
-        let mut connecting = pin!(member.connect(self.site.worker.alarms.now_ms()));
+    async fn connect_once(&self, opening: &Opening) -> io::Result<TcpStream> {
+        let mut connecting = pin!(opening.connect());
         let alarm = &self.client.alarm;
-        let connected = poll_fn(|cx| match connecting.as_mut().poll(cx) {
+        poll_fn(|cx| match connecting.as_mut().poll(cx) {
             Poll::Pending if alarm.expired(cx) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             other => other,
         })
-        .await;
-        self.scratch.legs.upstream = Some(connected?);
-        Ok(())
+        .await
     }
 
     /// Waits until the names of the upstream have been looked up. The view with the addresses, and where in it the
@@ -187,8 +194,11 @@ impl H1Exchange<'_> {
         }
     }
 
-    /// Waits until there is room for a connection. `again`: it was this one's turn before, and somebody was faster.
-    async fn await_turn(&mut self, pool: &UpstreamPool, again: bool) -> Result<(), Stop> {
+    /// Waits until there is room for a connection, which lasts as long as the turn is held. `before`: it was this one's turn
+    /// already, and there was none after all.
+    async fn await_turn(&mut self, pool: &UpstreamPool, before: Option<Place>) -> Result<Place, Stop> {
+        let again = before.is_some();
+        drop(before);
         let Ok(place) = pool.usage.queue(again) else {
             self.site.worker.cells.upstream_turned_away.inc();
             return Err(Stop::Failed(Failure::Overloaded));
@@ -199,7 +209,7 @@ impl H1Exchange<'_> {
             Poll::Pending if alarm.expired(cx) => Poll::Ready(false),
             Poll::Pending => Poll::Pending,
         });
-        if in_time.await { Ok(()) } else { Err(self.waited_for(Failure::Overloaded)) }
+        if in_time.await { Ok(place) } else { Err(self.waited_for(Failure::Overloaded)) }
     }
 
     /// Whether the request may go to another endpoint after one gave no connection.

@@ -11,7 +11,7 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use super::standing::{FULL_WEIGHT, Standing};
-use super::usage::{Open, Usage};
+use super::usage::{Open, Spare, Usage};
 
 /// One address of an upstream, for one worker.
 #[derive(Debug)]
@@ -34,6 +34,14 @@ struct Idle {
     open: Open,
     born_ms: u64,
     since_ms: u64,
+    _spare: Spare,
+}
+
+/// A connection that is about to be opened, counted already.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    open: Open,
+    in_use: Use,
 }
 
 /// A connection to an endpoint, in use by one request.
@@ -77,7 +85,8 @@ impl Connection {
         let Connection { stream, home, born_ms, open, .. } = self;
         let is_old = now_ms.saturating_sub(born_ms) >= home.usage.lifetime_ms();
         if !home.retired.get() && !is_old {
-            home.idle.borrow_mut().push(Idle { stream, open, born_ms, since_ms: now_ms });
+            let spare = Spare::of(&home.usage);
+            home.idle.borrow_mut().push(Idle { stream, open, born_ms, since_ms: now_ms, _spare: spare });
             home.usage.wake_one();
         }
     }
@@ -96,6 +105,23 @@ impl Idle {
         let mut byte = [MaybeUninit::uninit()];
         let peeked = SockRef::from(&self.stream).peek(&mut byte);
         matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+impl Opening {
+    /// To be called once, and once more when that failed.
+    pub(crate) async fn connect(&self) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect(self.in_use.0.address).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    /// It stands.
+    pub(crate) fn succeeded(self, stream: TcpStream, now_ms: u64) -> Connection {
+        let Opening { mut open, in_use } = self;
+        open.succeeded();
+        let home = in_use.0.clone();
+        Connection { stream, reused: false, home, born_ms: now_ms, open, _use: in_use }
     }
 }
 
@@ -144,14 +170,9 @@ impl Member {
         }
     }
 
-    /// Opens a connection, for which there must be room.
-    pub(crate) async fn connect(self: Rc<Self>, now_ms: u64) -> io::Result<Connection> {
-        let in_use = Use::of(&self);
-        let mut open = Open::begin(&self.usage);
-        let stream = TcpStream::connect(self.address).await?;
-        stream.set_nodelay(true)?;
-        open.succeeded();
-        Ok(Connection { stream, reused: false, home: self, born_ms: now_ms, open, _use: in_use })
+    /// Begins to open a connection, for which there must be room.
+    pub(crate) fn begin(self: &Rc<Self>) -> Opening {
+        Opening { open: Open::begin(&self.usage), in_use: Use::of(self) }
     }
 
     /// Closes the connection that has been idle for longest, to make room for one elsewhere.

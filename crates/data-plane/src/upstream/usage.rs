@@ -18,6 +18,10 @@ pub(crate) struct Usage {
     requests: Cell<usize>,
     /// Connections that are open or being opened.
     connections: Cell<usize>,
+    /// Those of them that no request has.
+    idle: Cell<usize>,
+    /// Places in the queue, and turns that have come and have not been taken yet.
+    places: Cell<usize>,
     queue: RefCell<VecDeque<Rc<Waiting>>>,
     pub(crate) budget: Budget,
     cells: Arc<WorkerCells>,
@@ -57,6 +61,7 @@ impl Usage {
             idle_timeout_ms: limits.idle_timeout_ms,
             lifetime_ms: limits.lifetime_ms,
         });
+        self.pass_on();
     }
 
     pub(crate) fn idle_timeout_ms(&self) -> u64 {
@@ -92,6 +97,18 @@ impl Usage {
         }
     }
 
+    /// Whether somebody waits for a connection: whoever comes now stands behind them.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.places.get() > 0
+    }
+
+    /// Somebody whose turn it was has what they waited for: if there is more, it is the next one's turn.
+    pub(crate) fn pass_on(&self) {
+        if self.has_room() || self.idle.get() > 0 {
+            self.wake_one();
+        }
+    }
+
     /// A place in the queue for a connection; `first`: at its front, for somebody who was woken in vain.
     pub(crate) fn queue(self: &Rc<Self>, first: bool) -> Result<Place, Full> {
         let mut queue = self.queue.borrow_mut();
@@ -104,6 +121,7 @@ impl Usage {
         } else {
             queue.push_back(waiting.clone());
         }
+        self.places.set(self.places.get() + 1);
         Ok(Place { usage: self.clone(), waiting })
     }
 }
@@ -138,6 +156,23 @@ impl Drop for Open {
     }
 }
 
+/// One connection without a request, counted for as long as that is so.
+#[derive(Debug)]
+pub(crate) struct Spare(Rc<Usage>);
+
+impl Spare {
+    pub(crate) fn of(usage: &Rc<Usage>) -> Spare {
+        usage.idle.set(usage.idle.get() + 1);
+        Spare(usage.clone())
+    }
+}
+
+impl Drop for Spare {
+    fn drop(&mut self) {
+        self.0.idle.set(self.0.idle.get().saturating_sub(1));
+    }
+}
+
 /// One request under way at an upstream, counted for as long as it lives.
 #[derive(Debug)]
 pub(crate) struct Ticket(Rc<Usage>);
@@ -148,7 +183,7 @@ impl Drop for Ticket {
     }
 }
 
-/// A place in the queue for a connection.
+/// A place in the queue for a connection, and the turn when that has come.
 #[derive(Debug)]
 pub(crate) struct Place {
     usage: Rc<Usage>,
@@ -168,6 +203,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.usage.places.set(self.usage.places.get().saturating_sub(1));
         self.usage.queue.borrow_mut().retain(|other| !Rc::ptr_eq(other, &self.waiting));
     }
 }
@@ -212,5 +248,42 @@ mod tests {
         drop(second);
         assert!(usage.queue.borrow().is_empty(), "who gives up leaves the queue");
         usage.wake_one();
+    }
+
+    #[test]
+    fn whoever_comes_stands_behind_those_who_wait() {
+        let usage = usage(9, 2, 9);
+        let [first, second] = [Open::begin(&usage), Open::begin(&usage)];
+        let cx = Context::from_waker(Waker::noop());
+        let waits = usage.queue(false).unwrap();
+        drop(first);
+        assert!(usage.has_room() && usage.is_awaited(), "it is for the one whose turn has come");
+        let behind = usage.queue(false).unwrap();
+        drop(second);
+        assert!(waits.poll_turn(&cx).is_ready() && behind.poll_turn(&cx).is_ready());
+        drop((waits, behind));
+        assert!(!usage.is_awaited());
+    }
+
+    #[test]
+    fn what_is_left_over_goes_to_the_next() {
+        let usage = usage(9, 1, 9);
+        let open = Open::begin(&usage);
+        let cx = Context::from_waker(Waker::noop());
+        let places = [usage.queue(false).unwrap(), usage.queue(false).unwrap()];
+        usage.set_limits(&UpstreamLimits { connections: 3, ..UpstreamLimits::default() }, 1);
+        assert!(places[0].poll_turn(&cx).is_ready(), "there is more room than there was");
+        assert!(places[1].poll_turn(&cx).is_pending());
+        let taken = Open::begin(&usage);
+        usage.pass_on();
+        assert!(places[1].poll_turn(&cx).is_ready(), "for one more");
+        let full = [taken, Open::begin(&usage), open];
+        let last = usage.queue(false).unwrap();
+        usage.pass_on();
+        assert!(last.poll_turn(&cx).is_pending());
+        let _spare = Spare::of(&usage);
+        usage.pass_on();
+        assert!(last.poll_turn(&cx).is_ready(), "an idle connection will do");
+        drop(full);
     }
 }
