@@ -60,6 +60,8 @@ impl Origin {
     pub fn start(name: &str) -> Self {
         let listener =
             std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
+        // Where many connect at once, the default leaves some to the kernel's next try, a second later.
+        socket2::SockRef::from(&listener).listen(4096).expect("a listener can listen");
         let addr = listener.local_addr().expect("a bound socket has an address");
         listener.set_nonblocking(true).expect("a socket can be made non-blocking");
         let counts = Arc::new(Counts::default());
