@@ -18,6 +18,7 @@ mod client;
 mod descriptors;
 mod entry;
 mod exchange;
+mod keep;
 mod load;
 mod pace;
 mod prober;

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::buffer::{Buffer, BufferPool};
+use crate::keep::Keep;
 
 /// Why a transfer ended before the message did.
 #[derive(Debug)]
@@ -66,40 +67,6 @@ pub(crate) struct Transfer {
     keep: Option<Keep>,
 }
 
-/// Content that is kept so that it can be sent once more, up to a limit.
-#[derive(Debug)]
-pub(crate) struct Keep {
-    bytes: Vec<u8>,
-    most: usize,
-    /// There was more than may be kept, so nothing is.
-    lost: bool,
-}
-
-/// Room for kept content that is not given back to the system.
-const KEEP_ROOM_BYTES: usize = 64 * 1024;
-
-impl Keep {
-    /// Keeps up to `most` bytes, in `room`.
-    pub(crate) fn new(mut room: Vec<u8>, most: usize) -> Keep {
-        room.clear();
-        Keep { bytes: room, most, lost: false }
-    }
-
-    fn take_note(&mut self, content: &[u8]) {
-        self.lost |= content.len() > self.most - self.bytes.len();
-        if self.lost {
-            self.bytes = Vec::new();
-        } else {
-            self.bytes.extend_from_slice(content);
-        }
-    }
-
-    /// The room, for the next one.
-    pub(crate) fn into_room(self) -> Vec<u8> {
-        if self.bytes.capacity() <= KEEP_ROOM_BYTES { self.bytes } else { Vec::new() }
-    }
-}
-
 impl Transfer {
     pub(crate) fn new(framing: Framing, outgoing: Outgoing, limits: &Limits) -> Transfer {
         let decoder = BodyDecoder::new(framing, limits);
@@ -133,15 +100,16 @@ impl Transfer {
 
     /// Whether all content received so far has been kept.
     pub(crate) fn is_kept(&self) -> bool {
-        self.content_bytes == 0 || self.keep.as_ref().is_some_and(|keep| !keep.lost)
+        self.content_bytes == 0 || self.keep.as_ref().is_some_and(Keep::is_whole)
     }
 
     /// Begins anew for another receiver: `head`, what was received of the content, and then what is still to come. All of
     /// it has to have been kept.
     pub(crate) fn begin_again(&mut self, mut buffer: Buffer, head: &[u8]) {
         debug_assert!(self.is_kept(), "content is missing");
-        let content = self.keep.take().map(|keep| keep.bytes).unwrap_or_default();
-        buffer.append(&content);
+        let keep = self.keep.take();
+        let content = keep.as_ref().map(Keep::content).unwrap_or_default();
+        buffer.append(content);
         self.frame(&mut buffer, content.len());
         if self.ended {
             self.finish(&mut buffer);

@@ -16,6 +16,7 @@ use traffic_split::Reason;
 
 use crate::alarm::{Alarms, TICK_MS};
 use crate::buffer::BufferPool;
+use crate::keep::Allowance;
 use crate::load::Loads;
 use crate::prober::BoardReader;
 use crate::scratch::{Scratch, ScratchPool};
@@ -45,6 +46,8 @@ pub(crate) struct Worker {
     patience: Cell<ConnectionLimits>,
     /// Requests under way.
     pub(crate) requests: Cell<usize>,
+    /// What requests may keep of their content, for a second attempt.
+    pub(crate) allowance: Rc<Allowance>,
     /// Fallbacks under way.
     pub(crate) fallbacks: Cell<u32>,
     random: RefCell<fastrand::Rng>,
@@ -87,6 +90,7 @@ impl Worker {
             view: RefCell::new(Rc::new(View::empty())),
             patience: Cell::default(),
             requests: Cell::default(),
+            allowance: Allowance::share(workers as usize),
             fallbacks: Cell::default(),
             random: RefCell::new(fastrand::Rng::new()),
             draining: Cell::new(false),

@@ -18,6 +18,7 @@ use crate::worker::Site;
 impl H1Exchange<'_> {
     /// Writes the head for the client and takes in what has come of the body. Nothing is sent yet.
     pub(super) fn begin_answer(&mut self, plan: &Plan) -> Result<AnswerForm, Broken> {
+        self.forget_kept();
         let form = self.form();
         let mut buffer = self.scratch.legs.incoming.take().unwrap_or_else(|| self.site.worker.buffers.take());
         self.write_head(plan, form, buffer.filled());

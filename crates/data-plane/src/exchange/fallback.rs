@@ -10,7 +10,8 @@ use route_plan::{Circumstances, Ended, Failure, Fallback, Plan};
 use super::H1Exchange;
 use crate::alarm::TICK_MS;
 use crate::buffer::{Buffer, READ_BYTES};
-use crate::transfer::Keep;
+use crate::keep::Keep;
+use crate::transfer::Transfer;
 use crate::upstream::Tried;
 use crate::worker::{Site, Worker};
 
@@ -88,7 +89,14 @@ impl H1Exchange<'_> {
     pub(super) fn keep_for(&mut self, plan: &Plan) -> Option<Keep> {
         let fallback = plan.fallback.as_ref().filter(|fallback| fallback.replayable)?;
         let room = std::mem::take(&mut self.scratch.kept_room);
-        Some(Keep::new(room, fallback.body_bytes as usize))
+        Some(Keep::new(room, fallback.body_bytes as usize, &self.site.worker.allowance))
+    }
+
+    /// Old will not be asked any more.
+    pub(super) fn forget_kept(&mut self) {
+        if let Some(keep) = self.scratch.legs.request.as_mut().and_then(Transfer::take_keep) {
+            self.scratch.kept_room = keep.into_room();
+        }
     }
 
     /// Whether new has used up the time that it has until old is asked.
