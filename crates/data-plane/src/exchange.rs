@@ -40,14 +40,12 @@ impl<'c> H1Exchange<'c> {
         self.scratch.legs.total_at_ms.is_some_and(|at| self.client.alarm.reached(at))
     }
 
-    /// Fires when nothing has moved for this long, or when the time for everything is over.
+    /// Fires when nothing has moved for this long, or when the time for everything, for new, or for holding an answer is
+    /// over.
     fn set_alarm(&self, after_ms: u32) {
         let legs = &self.scratch.legs;
-        let limit_ms = match (legs.total_at_ms, legs.fallback_at_ms) {
-            (Some(total_ms), Some(fallback_ms)) => Some(total_ms.min(fallback_ms)),
-            (total_ms, fallback_ms) => total_ms.or(fallback_ms),
-        };
-        self.client.alarm.set(u64::from(after_ms), limit_ms);
+        let limits_ms = [legs.total_at_ms, legs.fallback_at_ms, legs.hold_until_ms];
+        self.client.alarm.set(u64::from(after_ms), limits_ms.into_iter().flatten().min());
     }
 
     /// Closes the connection to the upstream, which may not be used again.
@@ -112,6 +110,7 @@ impl Exchange<Site> for H1Exchange<'_> {
                 Err(why) => return Err(why),
                 Ok(()) => {
                     self.scratch.legs.fallback_at_ms = None;
+                    self.scratch.legs.hold_until_ms = None;
                     return Ok(());
                 }
             }

@@ -132,6 +132,7 @@ fn row(line: &str) -> Option<Row<'_>> {
             begun: one_of(sent, ["nothing", "a part of an answer"]),
             body_lost: one_of(content, ["kept", "more than is kept"]),
             under_way: FallbackPolicy::default().concurrency - u32::from(!too_many),
+            ..Circumstances::default()
         },
         decisions: [safe, listed, other].map(decision),
     })

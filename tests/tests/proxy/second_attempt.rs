@@ -344,3 +344,57 @@ fn nobody_who_waits_for_a_connection_is_overtaken_for_ever() {
         assert_eq!(waited, [200; 5]);
     });
 }
+
+#[test]
+fn a_beginning_is_not_held_for_longer_because_the_client_goes_on() {
+    let (old, new) = (Scripted::bind(), Scripted::bind());
+    let proxy = Proxy::start(&pair(&old, &new).section(LISTED));
+    let mut client = proxy.connect();
+    client.send("POST / HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n");
+    let mut wire = new.accept();
+    wire.request_head();
+    assert_eq!(wire.chunk().unwrap(), b"a");
+    assert!(client.stays_quiet(Duration::from_millis(200)), "nobody has answered");
+    wire.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nA\r\n");
+    std::thread::park_timeout(Duration::from_millis(10));
+    client.send("1\r\nb\r\n");
+    // Each says the next thing only when it has heard the last one.
+    let began = Instant::now();
+    assert_eq!(client.response_head().status, 200);
+    assert_eq!(client.chunk().unwrap(), b"A");
+    assert!(began.elapsed() < Duration::from_secs(1), "only after {:?}", began.elapsed());
+    assert_eq!(wire.chunk().unwrap(), b"b");
+    client.send("0\r\n\r\n");
+    wire.send("0\r\n\r\n");
+    assert_eq!(client.chunk().unwrap(), b"");
+}
+
+#[test]
+fn an_answer_that_began_before_the_request_ended_is_held_no_longer_than_a_moment() {
+    let (old, new) = (Scripted::bind(), Scripted::bind());
+    let proxy = Proxy::start(&pair(&old, &new).section(LISTED));
+    for ends_first in [false, true] {
+        let mut client = proxy.connect();
+        client.send(request::with("POST", "/", &[("content-length", "2")], b"a"));
+        let mut wire = new.accept();
+        wire.request_head();
+        assert_eq!(wire.exactly(1).unwrap(), b"a");
+        wire.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nA");
+        if ends_first {
+            client.send("b");
+            // From here on it is new's turn, for as long as `after` says.
+            assert!(client.stays_quiet(Duration::from_millis(120)), "it is held until it is whole");
+            wire.send("B");
+            assert_eq!(client.response().text(), "AB");
+        } else {
+            assert_eq!(client.response_head().status, 200);
+            assert_eq!(client.exactly(1).unwrap(), b"A");
+            client.send("b");
+            wire.send("B");
+            assert_eq!(client.exactly(1).unwrap(), b"B");
+        }
+        assert_eq!(wire.exactly(1).unwrap(), b"b");
+        drop((client, wire));
+    }
+    assert!(failures_of(&proxy, "new") < 0.5);
+}

@@ -80,6 +80,7 @@ impl H1Exchange<'_> {
     /// The last byte of the request's body has arrived.
     pub(super) fn request_arrived(&mut self, plan: &Plan, ledger: &mut Ledger<Site>) {
         ledger.request_sent();
+        self.scratch.legs.hold_until_ms = None;
         if let Some(fallback) = &plan.fallback {
             self.start_fallback_clock(fallback);
         }
@@ -122,7 +123,9 @@ impl H1Exchange<'_> {
             Framing::Length(length) => {
                 let whole = (response.head_len() as u64).saturating_add(length);
                 let received = legs.incoming.as_ref().map_or(0, |incoming| incoming.len() as u64);
-                Ok(received < whole && whole <= READ_BYTES as u64)
+                let is_held = received < whole && whole <= READ_BYTES as u64;
+                // Who is still sending may wait for the beginning of the answer to go on.
+                Ok(is_held && (legs.request_received() || self.holds_for_now()))
             }
             Framing::Chunked => self.holds_chunks(),
             Framing::None | Framing::UntilClose => Ok(false),
@@ -139,12 +142,18 @@ impl H1Exchange<'_> {
         if is_full || kind.is_some_and(is_stream) || is_whole(body, &self.site.view.answer_limits)? {
             return Ok(false);
         }
+        Ok(self.holds_for_now())
+    }
+
+    /// Holds an answer for [`HOLD_MS`] from the first time that this is asked.
+    fn holds_for_now(&mut self) -> bool {
+        let legs = &mut self.scratch.legs;
         match legs.hold_until_ms {
-            Some(until_ms) => Ok(!self.client.alarm.reached(until_ms)),
+            Some(until_ms) => !self.client.alarm.reached(until_ms),
             None => {
                 legs.hold_until_ms = Some(self.client.alarm.deadline(u64::from(HOLD_MS)));
                 self.set_alarm(HOLD_MS);
-                Ok(true)
+                true
             }
         }
     }
@@ -180,6 +189,7 @@ impl H1Exchange<'_> {
         legs.request_given_up = false;
         legs.interim_seen = false;
         legs.fallback_at_ms = None;
+        legs.hold_until_ms = None;
         legs.covered = Some(ended);
         legs.slot = Some(slot);
         self.scratch.response.reset();
