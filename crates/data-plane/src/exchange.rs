@@ -110,6 +110,8 @@ impl Exchange<Site> for H1Exchange<'_> {
                 Err(why) => return Err(why),
                 Ok(()) => {
                     self.scratch.legs.fallback_at_ms = None;
+                    // The answer may go on for long, and costs no more than any other.
+                    self.scratch.legs.slot = None;
                     self.scratch.legs.hold_until_ms = None;
                     return Ok(());
                 }

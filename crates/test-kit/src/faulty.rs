@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::{Request, Wire, reserved_port};
@@ -275,20 +276,36 @@ impl Stage {
     }
 
     fn accept(self: &Arc<Self>) {
+        self.listener.set_nonblocking(true).expect("a listener can be asked without waiting");
         loop {
-            {
-                let state = self.lock();
-                if state.stopped {
-                    return;
-                }
-                if !state.fault.accepts() {
-                    let _state = self.changed.wait_timeout(state, LOOK_AGAIN);
-                    continue;
-                }
+            let state = self.lock();
+            if state.stopped {
+                return;
             }
-            // An error means that the socket does not listen now.
-            let Ok((stream, _)) = self.listener.accept() else { continue };
-            self.take_on(stream);
+            if !state.fault.accepts() {
+                let _state = self.changed.wait_timeout(state, LOOK_AGAIN);
+                continue;
+            }
+            // Under the lock, so that nobody is taken from a queue that has been filled up meanwhile. An error means that
+            // nobody waits, or that the socket does not listen now.
+            let accepted = self.listener.accept();
+            drop(state);
+            match accepted {
+                Ok((stream, _)) => self.take_on(stream),
+                Err(_) => self.wait_for_a_caller(),
+            }
+        }
+    }
+
+    /// Waits until somebody may have connected, for a moment only.
+    fn wait_for_a_caller(&self) {
+        let mut listening = [PollFd::new(&self.listener, PollFlags::IN)];
+        let moment = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+        // A failure, or somebody who has gone again, only means another look.
+        if poll(&mut listening, Some(&moment)).is_ok_and(|ready| ready > 0)
+            && listening[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
+        {
+            std::thread::park_timeout(Duration::from_millis(5));
         }
     }
 

@@ -398,3 +398,42 @@ fn an_answer_that_began_before_the_request_ended_is_held_no_longer_than_a_moment
     }
     assert!(failures_of(&proxy, "new") < 0.5);
 }
+
+#[test]
+fn a_body_that_new_does_not_invite_is_sent_to_old() {
+    let (old, new) = (Scripted::bind(), Scripted::bind());
+    let proxy = Proxy::start(&pair(&old, &new).section(LISTED));
+    let mut client = proxy.connect();
+    client.send(request::with("POST", "/", &[("content-length", "5"), ("expect", "100-continue")], b""));
+    let mut silent = new.accept();
+    silent.request_head();
+    let began = Instant::now();
+    let mut wire = old.accept();
+    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    wire.request_head();
+    wire.send("HTTP/1.1 100 Continue\r\n\r\n");
+    assert_eq!(client.response_head().status, 100);
+    client.send("hello");
+    assert_eq!(wire.exactly(5).unwrap(), b"hello");
+    wire.send(request::ok("done"));
+    assert_eq!(client.response().text(), "done");
+}
+
+#[test]
+fn an_answer_of_old_that_goes_on_takes_no_other_fallback_s_place() {
+    let (old, refusing) = (Scripted::bind(), refusing_address());
+    let few = "[migration.shop.fallback]\nconcurrency = 1";
+    let proxy = Proxy::start(&Config::pair(old.addr(), refusing.0).percent(100).section(few));
+    let mut streaming = proxy.connect();
+    streaming.send(request::get("/stream"));
+    let mut wire = old.accept();
+    wire.request();
+    wire.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n");
+    assert_eq!(streaming.response_head().status, 200);
+    let mut client = proxy.connect();
+    client.send(request::get("/"));
+    let mut other = old.accept();
+    other.request();
+    other.send(request::ok("old"));
+    assert_eq!(client.response().text(), "old");
+}

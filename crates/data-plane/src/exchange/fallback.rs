@@ -15,6 +15,10 @@ use crate::transfer::Transfer;
 use crate::upstream::Tried;
 use crate::worker::{Site, Worker};
 
+/// How much longer than for an answer is waited for a `100 Continue`, in milliseconds: clients do not wait for ever, curl
+/// for a second, and then send (RFC 9110 10.1.1).
+const INVITATION_MS: u64 = 2_000;
+
 /// How long an answer of unknown length is held, in milliseconds: most are whole by then, and who streams is hardly
 /// delayed.
 const HOLD_MS: u32 = 50;
@@ -50,8 +54,13 @@ impl H1Exchange<'_> {
             Framing::Length(length) => length <= behind.len() as u64,
             Framing::Chunked | Framing::UntilClose => false,
         };
+        let is_awaited = scratch.request.expects_continue() && behind.is_empty();
         if is_whole {
             self.start_fallback_clock(fallback);
+        } else if is_awaited && fallback.replayable {
+            // New may invite the body, or the client send it uninvited; where neither happens, new is not there.
+            let invited_ms = self.fallback_deadline(fallback).saturating_add(INVITATION_MS);
+            self.scratch.legs.fallback_at_ms = Some(invited_ms);
         }
     }
 

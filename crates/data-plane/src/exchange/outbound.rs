@@ -236,6 +236,9 @@ impl H1Exchange<'_> {
         self.site.worker.cells.bytes_in.add(moved.received);
         if !was_received && request.is_received() {
             self.request_arrived(plan, ledger);
+        } else if moved.received > 0 {
+            // From its first byte to its last the body is the client's time.
+            legs.fallback_at_ms = None;
         }
         match polled {
             Poll::Ready(Ok(())) => {

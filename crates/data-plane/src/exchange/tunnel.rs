@@ -38,8 +38,6 @@ impl H1Exchange<'_> {
         let begun = tunnel.down.begin(incoming, &self.scratch.answer).and(tunnel.up.begin(early, b""));
         // A tunnel is judged at its head: what comes later is between the two ends.
         let observed = ledger.close(Delivery::Complete);
-        // It may last for days: from here on it does not take the place of another fallback.
-        self.scratch.legs.slot = None;
         if begun.is_ok() {
             self.site.worker.cells.tunnels_opened.inc();
             let idle_ms = u64::from(plan.timeouts.tunnel_idle_ms);
