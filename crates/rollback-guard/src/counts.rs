@@ -62,7 +62,8 @@ impl ArmCounts {
 /// What both arms did: one worker's totals, the sum over workers, or what came in since the last look.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counts {
-    arms: [ArmCounts; 2],
+    /// What each arm did, in the order of [`Arm::index`].
+    pub arms: [ArmCounts; 2],
     /// Pairs of answers that were compared, noise and races left out.
     pub comparisons: u64,
     /// Those that differed.

@@ -3,9 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use traffic_split::Arm;
-
-use crate::{Guard, Margin, Need, Signal, SignalEvidence, Tally, Verdict};
+use crate::{Guard, Margin, Need, Signal, SignalEvidence, Verdict};
 
 /// The failure rate that a healthy verdict tells about: one that anybody would want to be told of.
 const TOLD_RATE: f64 = 0.05;
@@ -38,21 +36,26 @@ impl Guard {
         let Some(breach) = self.breach() else { return String::new() };
         let shown = self.evidence().into_iter().find(|signal| signal.cause == breach.cause);
         match shown {
-            Some(signal) if signal.cause.signal != Signal::ErrorRate => about_signal(&signal),
-            Some(signal) => {
-                format!("{}, tolerated: {}", failures(breach.new, breach.old), tolerated(&signal))
+            // As it was then; what came since is old's alone.
+            Some(signal) if signal.cause.signal == Signal::ErrorRate => {
+                let (new, old) = (breach.new, breach.old);
+                about(&SignalEvidence {
+                    new: new.requests,
+                    new_bad: new.failures,
+                    old: old.requests,
+                    old_bad: old.failures,
+                    ..signal
+                })
             }
+            Some(signal) => about(&signal),
             None => format!("by {}", breach.cause),
         }
     }
 
     fn degraded(&self) -> String {
-        let (new, old) = (self.tally(Arm::New), self.tally(Arm::Old));
-        match self.hold {
-            Some(hold) if hold.cause.signal == Signal::ErrorRate => failures(new, old),
-            Some(hold) => format!("new is worse than old by {}", hold.cause),
-            None => String::new(),
-        }
+        let Some(hold) = self.hold else { return String::new() };
+        let shown = self.pause_evidence().into_iter().find(|signal| signal.cause == hold.cause);
+        shown.map_or_else(|| format!("by {}", hold.cause), |signal| about(&signal))
     }
 
     fn would_notice(&self) -> String {
@@ -63,40 +66,38 @@ impl Guard {
     }
 
     fn missing(&self) -> String {
-        let signal = self.active_gate().missing().map(|cause| format!(" in {cause}")).unwrap_or_default();
-        match self.need_for_gate() {
-            Some(need) => format!("about {} are needed to call new no worse{signal}", more(&need)),
-            None => format!("there is too little traffic to call new no worse{signal}"),
+        let Some((cause, requests)) = self.slowest_proof() else { return String::new() };
+        match self.need(requests) {
+            Some(need) => format!("about {} are needed to call new no worse, {cause} last", more(&need)),
+            None if self.traffic.new_per_s().is_none() => "new gets no requests".to_owned(),
+            None => format!("at present new cannot be shown to be no worse in {cause}"),
         }
     }
 }
 
-fn failures(new: Tally, old: Tally) -> String {
-    format!(
-        "{} of {} requests failed on new, {} of {} on old",
-        grouped(new.failures),
-        grouped(new.requests),
-        grouped(old.failures),
-        grouped(old.requests)
-    )
-}
-
-fn about_signal(signal: &SignalEvidence) -> String {
+/// `error_rate: 21 of 411 failed on new, 3 of 40,120 on old; tolerated: old and 0.5 pp`
+fn about(signal: &SignalEvidence) -> String {
     let what = match signal.cause.signal {
         Signal::ErrorRate => "failed",
-        Signal::Latency(_) => "were too slow",
+        Signal::Latency(_) => "were slow",
         Signal::ClientErrors => "were answered with a 4xx",
         Signal::Retries => "were retried",
         Signal::Mismatches | Signal::ZeroTolerance => "differed",
     };
-    let (bad, all) = (grouped(signal.new_bad), grouped(signal.new));
-    format!("{}: {bad} of {all} requests of new {what}, tolerated: {}", signal.cause, tolerated(signal))
+    let compared = matches!(signal.cause.signal, Signal::Mismatches | Signal::ZeroTolerance);
+    let [bad, all, old_bad, old] = [signal.new_bad, signal.new, signal.old_bad, signal.old].map(grouped);
+    let sides = if compared {
+        format!("{bad} of {all} comparisons {what}")
+    } else {
+        format!("{bad} of {all} {what} on new, {old_bad} of {old} on old")
+    };
+    format!("{}: {sides}; tolerated: {}", signal.cause, tolerated(signal))
 }
 
 fn tolerated(signal: &SignalEvidence) -> String {
     match signal.margin {
         Margin::RateOverOld(margin) => format!("old and {} pp", short(margin * 100.0)),
-        Margin::TimesOld(factor) => format!("{} times old", short(factor)),
+        Margin::TimesOld(factor) => format!("{} times old's", short(factor)),
         Margin::Rate(rate) => format!("{}%", short(rate * 100.0)),
         Margin::Latency(limit) => format!("{} ms", short(limit.as_secs_f64() * 1e3)),
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use traffic_split::Arm;
 
 use crate::evidence::Block;
-use crate::gate::{Gate, Proof};
+use crate::gate::Gate;
 use crate::latency::{bucket_start, shift_factor};
 use crate::limits::{Against, Pick, Spec};
 use crate::machine::Machine;
@@ -24,6 +24,8 @@ const OLD_GONE_S: f64 = 60.0;
 const OLD_LIMIT: f64 = 0.01;
 const FAILURES_PRIOR: f64 = 0.002;
 const TRAFFIC_MEMORY_S: f64 = 60.0;
+/// Less than one request in a month is none.
+const LEAST_TRAFFIC_PER_S: f64 = 4e-7;
 const LEAST_FAIL_AFTER: Duration = Duration::from_secs(1);
 const SLOWEST_TIMES: f64 = 4.0;
 
@@ -91,7 +93,7 @@ impl Traffic {
     /// Requests of new in a second; `None` while there is none.
     pub(crate) fn new_per_s(&self) -> Option<f64> {
         let rate = self.requests[Arm::New.index()] / self.seconds;
-        (rate > 0.0).then_some(rate)
+        (rate > LEAST_TRAFFIC_PER_S).then_some(rate)
     }
 
     /// Old's share of failures, cautiously where little was seen.
@@ -166,7 +168,7 @@ impl Guard {
         let by_rule = (block.zero_tolerance > 0).then_some(Cause::max(Signal::ZeroTolerance));
         if let Some(cause) = by_evidence.or(by_rule) {
             let [old, new] = self.step.arms;
-            let at = Duration::from_secs_f64(self.now_s);
+            let at = Duration::try_from_secs_f64(self.now_s).unwrap_or(Duration::MAX);
             self.breach = Some(Breach { cause, at, ln_w: ln(self.rollback.w), new, old });
         }
     }
@@ -298,27 +300,35 @@ impl Guard {
         crate::tolerated_shift(known.and_then(|limit| limit.over_old).unwrap_or(2.0))
     }
 
-    /// What is known of each signal that can roll back, in the order in which they were asked for.
+    /// What is known of each signal that can roll back.
     #[must_use]
     pub fn evidence(&self) -> Vec<SignalEvidence> {
-        let shares = self.rollback.shares();
-        let tests = self.rollback.tests.iter().zip(shares);
+        self.evidence_in(&self.rollback)
+    }
+
+    /// What is known of each signal that can hold the ramp; its lines are tighter.
+    #[must_use]
+    pub fn pause_evidence(&self) -> Vec<SignalEvidence> {
+        self.evidence_in(&self.pause)
+    }
+
+    fn evidence_in(&self, machine: &Machine) -> Vec<SignalEvidence> {
+        let tests = machine.tests.iter().zip(machine.shares());
         tests
             .map(|(test, (cause, capital))| {
                 let [new, new_bad, old, old_bad] = test.total.rounded();
-                let proof = self.active_gate().proofs.iter().find(|proof| proof.spec.cause == cause);
-                SignalEvidence {
-                    cause,
-                    margin: margin(&test.spec),
-                    ln_w: ln(capital),
-                    ln_not_worse: proof.map(Proof::ln_evidence),
-                    new,
-                    new_bad,
-                    old,
-                    old_bad,
-                }
+                let margin = margin(&test.spec);
+                SignalEvidence { cause, margin, ln_w: ln(capital), new, new_bad, old, old_bad }
             })
             .collect()
+    }
+
+    /// How far each signal is on the way to being shown no worse: the logarithm of that evidence, and whether it
+    /// sufficed. What is needed is the logarithm of 100.
+    #[must_use]
+    pub fn proofs(&self) -> Vec<(Cause, f64, bool)> {
+        let proofs = self.active_gate().proofs.iter();
+        proofs.map(|proof| (proof.spec.cause, proof.ln_evidence(), proof.passed)).collect()
     }
 }
 

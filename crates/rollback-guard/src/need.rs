@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::evidence::{Block, above, below, better_than_old, worse_than_old};
 use crate::gate::{PASS_LN, Proof};
 use crate::limits::{Against, Pick};
-use crate::{Guard, Need, Signal};
+use crate::{Cause, Guard, Need, Signal};
 
 /// More than this is "never" for all that anybody waits for.
 const MOST_REQUESTS: f64 = 1e12;
@@ -41,9 +41,15 @@ impl Guard {
     /// that is shown already, or cannot be shown at present.
     #[must_use]
     pub fn need_for_gate(&self) -> Option<Need> {
+        self.slowest_proof().and_then(|(_, requests)| self.need(requests))
+    }
+
+    /// The signal that will be shown to be no worse last, and how many requests that takes; infinitely many where it
+    /// cannot be shown at present.
+    pub(crate) fn slowest_proof(&self) -> Option<(Cause, f64)> {
         let missing = self.active_gate().proofs.iter().filter(|proof| !proof.passed);
-        let each: Option<Vec<f64>> = missing.map(|proof| self.requests_for(proof)).collect();
-        each?.into_iter().max_by(f64::total_cmp).and_then(|requests| self.need(requests))
+        let each = missing.map(|proof| (proof.spec.cause, self.requests_for(proof).unwrap_or(f64::INFINITY)));
+        each.reduce(|slowest, next| if next.1 > slowest.1 { next } else { slowest })
     }
 
     fn requests_for(&self, proof: &Proof) -> Option<f64> {
@@ -72,12 +78,13 @@ impl Guard {
         soonest(&proof.ln_e.map(|ln_e| line - ln_e), &growth)
     }
 
-    fn need(&self, requests: f64) -> Option<Need> {
+    pub(crate) fn need(&self, requests: f64) -> Option<Need> {
         if requests.is_nan() || requests >= MOST_REQUESTS {
             return None;
         }
         let requests = requests.ceil().max(1.0);
-        let time = self.traffic.new_per_s().map(|rate| Duration::from_secs_f64(requests / rate));
+        let time =
+            self.traffic.new_per_s().and_then(|rate| Duration::try_from_secs_f64(requests / rate).ok());
         Some(Need { requests: rounded(requests), time })
     }
 }

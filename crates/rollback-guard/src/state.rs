@@ -5,8 +5,6 @@
 //! that is some time old is as valid as one of the last tick: what came between is bet on by nobody, which costs speed
 //! and nothing else.
 
-use std::time::Duration;
-
 use crate::evidence::{BETTER, WORSE};
 use crate::gate::Gate;
 use crate::guard::{Hold, Step};
@@ -121,7 +119,7 @@ impl Guard {
         let edges = state.old_quantiles.iter();
         guard.old_latency.edges = edges.map(|(q, edge)| (*q, usize::from(*edge).min(BUCKETS))).collect();
         guard.hold = state.hold.map(|(cause, quiet_s)| Hold { cause, quiet_s: sane(quiet_s) });
-        guard.breach = state.breach.map(|breach| Breach { at: breach.at.min(Duration::MAX / 2), ..breach });
+        guard.breach = state.breach;
         guard
     }
 }
@@ -185,6 +183,8 @@ fn sane(number: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use traffic_split::Arm;
 
     use super::*;
@@ -272,9 +272,13 @@ mod tests {
         state.rollback[0].old = (5.0, f64::NAN);
         state.gate[0].ln_e[0] = f64::NAN;
         state.old_latency.push((u16::MAX, 3.0));
-        state.now_s = f64::NAN;
-        let mut restored = Guard::restore(Limits::default(), &state);
-        run(&mut restored, 0..10, false);
-        assert!(restored.judgement().ln_w.is_finite());
+        for now_s in [f64::NAN, f64::MAX] {
+            state.now_s = now_s;
+            let mut restored = Guard::restore(Limits::default(), &state);
+            run(&mut restored, 0..10, false);
+            assert!(restored.judgement().ln_w.is_finite());
+            run(&mut restored, 0..20, true);
+            assert!(restored.breach().is_some());
+        }
     }
 }

@@ -108,10 +108,8 @@ pub struct SignalEvidence {
     pub cause: Cause,
     /// What is tolerated.
     pub margin: Margin,
-    /// The logarithm of its part of the evidence for rolling back.
+    /// The logarithm of its part of the evidence.
     pub ln_w: f64,
-    /// The logarithm of the evidence that new is not worse; `None` where that is not asked.
-    pub ln_not_worse: Option<f64>,
     /// Requests of new that were judged.
     pub new: u64,
     /// The bad ones: failed, slower than the line, or whatever the signal is about.
