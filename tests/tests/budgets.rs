@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("http1-codec", &[]),
     ("route-plan", &["traffic-split"]),
     ("ramp", &["traffic-split", "route-plan"]),
+    ("rollback-guard", &["traffic-split"]),
     ("config-file", &["traffic-split", "route-plan"]),
     ("telemetry", &["traffic-split", "route-plan"]),
     ("migration-glue", &["traffic-split", "route-plan", "telemetry"]),
@@ -49,6 +50,7 @@ const PURE: &[(&str, &[&str])] = &[
     ("http1-codec", &["httparse", "memchr"]),
     ("route-plan", &["ipnet"]),
     ("ramp", &[]),
+    ("rollback-guard", &[]),
     ("config-file", &["annotate-snippets", "ipnet", "serde_json", "strsim", "toml"]),
 ];
 
