@@ -10,6 +10,7 @@ mod lease;
 mod outbound;
 mod tunnel;
 
+use http1_codec::Framing;
 use migration_glue::{Exchange, Ledger, Stop};
 use route_plan::{Circumstances, Ended, Failure, Plan};
 use traffic_split::{RequestView, Role};
@@ -40,12 +41,35 @@ impl<'c> H1Exchange<'c> {
         self.scratch.legs.total_at_ms.is_some_and(|at| self.client.alarm.reached(at))
     }
 
-    /// Fires when nothing has moved for this long, or when the time for everything, for new, or for holding an answer is
-    /// over.
-    fn set_alarm(&self, after_ms: u32) {
+    /// Fires when nothing has moved for this long, or when one of the moments comes that the exchange waits for.
+    fn set_alarm(&mut self, after_ms: u32) {
+        self.scratch.legs.patience_ends_ms = self.client.alarm.deadline(u64::from(after_ms));
+        self.arm();
+    }
+
+    /// Sets the alarm to whatever comes first.
+    fn arm(&self) {
         let legs = &self.scratch.legs;
-        let limits_ms = [legs.total_at_ms, legs.fallback_at_ms, legs.hold_until_ms];
-        self.client.alarm.set(u64::from(after_ms), limits_ms.into_iter().flatten().min());
+        let moments_ms = [legs.total_at_ms, legs.fallback_at_ms, legs.hold_until_ms, legs.fail_at_ms];
+        let first_ms = moments_ms.into_iter().flatten().min().unwrap_or(u64::MAX);
+        self.client.alarm.restore(first_ms.min(legs.patience_ends_ms));
+    }
+
+    /// From now on the answer's head may take as long as `fail_after` allows.
+    fn start_failure_clock(&mut self, plan: &Plan) {
+        let limit_ms = plan.timeouts.fail_after_ms.map(|limit_ms| u64::from(limit_ms.get()));
+        self.scratch.legs.fail_at_ms = limit_ms.map(|limit_ms| self.client.alarm.deadline(limit_ms));
+    }
+
+    /// Tells, once, that the attempt hangs.
+    fn note_hang(&mut self, ledger: &mut Ledger<Site>) -> bool {
+        let hangs = self.scratch.legs.fail_at_ms.is_some_and(|at| self.client.alarm.reached(at));
+        if hangs {
+            ledger.hangs();
+            self.scratch.legs.fail_at_ms = None;
+            self.arm();
+        }
+        hangs
     }
 
     /// Closes the connection to the upstream, which may not be used again.
@@ -87,9 +111,15 @@ impl Exchange<Site> for H1Exchange<'_> {
             self.site.count_keyless(plan);
             self.prepare_fallback(plan);
         }
+        if self.scratch.request.framing() == Framing::None {
+            self.start_failure_clock(plan);
+        }
         let mut fresh_only = false;
         loop {
             self.lease(plan, fresh_only).await?;
+            if self.scratch.legs.retries > 0 {
+                ledger.retried();
+            }
             self.begin(plan)?;
             let answered = self.await_answer(plan, ledger).await;
             match answered {
@@ -106,6 +136,7 @@ impl Exchange<Site> for H1Exchange<'_> {
             match answered {
                 Err(Stop::Failed(failure)) if self.may_retry(plan, failure) => {
                     self.scratch.legs.upstream = None;
+                    ledger.retried();
                 }
                 Err(why) => return Err(why),
                 Ok(()) => {
@@ -113,6 +144,7 @@ impl Exchange<Site> for H1Exchange<'_> {
                     // The answer may go on for long, and costs no more than any other.
                     self.scratch.legs.slot = None;
                     self.scratch.legs.hold_until_ms = None;
+                    self.scratch.legs.fail_at_ms = None;
                     return Ok(());
                 }
             }

@@ -76,6 +76,10 @@ pub(crate) struct Legs {
     pub(crate) begun: bool,
     /// When old is asked if new has not answered by then, on the worker's clock.
     pub(crate) fallback_at_ms: Option<u64>,
+    /// When the attempt counts as one that hangs.
+    pub(crate) fail_at_ms: Option<u64>,
+    /// When whoever is waited for has had the time that it has, whatever else happens before.
+    pub(crate) patience_ends_ms: u64,
     /// Until when an answer of unknown length is held.
     pub(crate) hold_until_ms: Option<u64>,
     /// How the attempt ended in whose place this one answers.
@@ -130,6 +134,7 @@ impl Legs {
         self.begun = false;
         self.fallback_at_ms = None;
         self.hold_until_ms = None;
+        self.fail_at_ms = None;
         self.covered = None;
         self.total_at_ms = None;
         self.refusal = None;

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use http1_codec::Limits;
 use route_plan::{Endpoint, Plan, Rules, Snapshot};
-use telemetry::{Telemetry, TrafficCells, TrafficKind, WorkerCells};
+use telemetry::{
+    EvidenceCells, MAX_TRAFFIC_NAMES, Memory, Telemetry, TrafficCells, TrafficKind, WorkerCells,
+};
 
 use crate::board::{Board, Found};
 use crate::buffer::READ_BYTES;
@@ -26,6 +28,7 @@ pub(crate) struct View {
     /// Whether any arm or route changes heads. Seldom, so that most requests need not ask theirs.
     any_rules: bool,
     pub(crate) migration_cells: Vec<Arc<TrafficCells>>,
+    pub(crate) evidence: Vec<Evidence>,
     pub(crate) route_cells: Vec<Arc<TrafficCells>>,
 }
 
@@ -39,6 +42,7 @@ impl View {
             force_headers: Vec::new(),
             any_rules: false,
             migration_cells: Vec::new(),
+            evidence: Vec::new(),
             route_cells: Vec::new(),
         }
     }
@@ -60,9 +64,11 @@ impl View {
             ..Limits::default()
         };
         let migrations = snapshot.migrations.iter();
+        let evidence = snapshot.migrations.iter().map(|one| stock.evidence(&one.name, telemetry));
         let routes = snapshot.routes.iter();
         View {
             migration_cells: migrations.map(|one| cells(TrafficKind::Migration, &one.name)).collect(),
+            evidence: evidence.collect(),
             route_cells: routes.map(|one| cells(TrafficKind::Route, &one.name)).collect(),
             answer_limits: Limits { head_bytes: READ_BYTES, ..Limits::default() },
             force_headers: force_headers(&snapshot),
@@ -98,8 +104,16 @@ fn force_headers(snapshot: &Snapshot) -> Vec<String> {
     names
 }
 
+/// What one migration is judged by, as this worker counts it.
+#[derive(Clone)]
+pub(crate) struct Evidence {
+    pub(crate) cells: Arc<EvidenceCells>,
+    pub(crate) memory: Rc<RefCell<Memory>>,
+}
+
 /// What outlives a view: usage and members of each upstream, by its name.
 pub(crate) struct Stock {
+    evidence: RefCell<HashMap<String, Evidence>>,
     upstreams: RefCell<HashMap<String, Kept>>,
     cells: Arc<WorkerCells>,
     workers: u32,
@@ -113,7 +127,21 @@ struct Kept {
 
 impl Stock {
     pub(crate) fn new(cells: Arc<WorkerCells>, workers: u32) -> Stock {
-        Stock { upstreams: RefCell::default(), cells, workers }
+        Stock { evidence: RefCell::default(), upstreams: RefCell::default(), cells, workers }
+    }
+
+    /// The evidence of a migration, with what this worker remembers of its keys: also when it was gone for a while.
+    fn evidence(&self, migration: &str, telemetry: &Telemetry) -> Evidence {
+        let mut known = self.evidence.borrow_mut();
+        if let Some(evidence) = known.get(migration) {
+            return evidence.clone();
+        }
+        let evidence = Evidence { cells: telemetry.evidence(migration), memory: Rc::default() };
+        // Names come from the configuration; thousands of reloads that each rename something end here.
+        if known.len() < MAX_TRAFFIC_NAMES {
+            known.insert(migration.to_owned(), evidence.clone());
+        }
+        evidence
     }
 
     fn pools(&self, snapshot: &Snapshot, board: &Board, now_ms: u64) -> Vec<UpstreamPool> {

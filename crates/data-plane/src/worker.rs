@@ -12,7 +12,7 @@ use migration_glue::Surroundings;
 use route_plan::{ConnectionLimits, Kept, ListenerLimits, Observation, Plan, Snapshot, Target};
 use telemetry::access_log::{self, AccessEntry};
 use telemetry::{SnapshotCell, Telemetry, TrafficCells, WorkerCells};
-use traffic_split::Reason;
+use traffic_split::{Arm, Reason};
 
 use crate::alarm::{Alarms, TICK_MS};
 use crate::buffer::BufferPool;
@@ -20,7 +20,7 @@ use crate::keep::Allowance;
 use crate::load::Loads;
 use crate::prober::BoardReader;
 use crate::scratch::{Scratch, ScratchPool};
-use crate::view::{Stock, View};
+use crate::view::{Evidence, Stock, View};
 
 /// Ticks between two looks for upstream connections that have been idle for too long.
 const TICKS_PER_SWEEP: u64 = 500 / TICK_MS;
@@ -268,6 +268,13 @@ fn entry_of(scratch: &Scratch) -> AccessEntry<'_> {
 }
 
 impl Site {
+    fn evidence(&self, target: Target) -> Option<&Evidence> {
+        match target {
+            Target::Migration(index) => self.view.evidence.get(index),
+            Target::Route(_) => None,
+        }
+    }
+
     fn cells(&self, target: Target) -> Option<&Arc<TrafficCells>> {
         match target {
             Target::Migration(index) => self.view.migration_cells.get(index),
@@ -288,6 +295,15 @@ impl Surroundings for Site {
     fn observe(&self, target: Target, observation: &Observation) {
         if let Some(cells) = self.cells(target) {
             cells.record(self.worker.index, observation);
+        }
+        if let Some(evidence) = self.evidence(target) {
+            evidence.cells.record(self.worker.index, &mut evidence.memory.borrow_mut(), observation);
+        }
+    }
+
+    fn hangs(&self, target: Target, arm: Arm, key: u64) {
+        if let Some(evidence) = self.evidence(target) {
+            evidence.cells.hangs(self.worker.index, &mut evidence.memory.borrow_mut(), arm, key);
         }
     }
 

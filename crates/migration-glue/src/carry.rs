@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Instant;
 
 use route_plan::{Circumstances, Decision, Ended, Failure, Kept, Observation, Plan, Snapshot, Target};
-use traffic_split::RequestView;
+use traffic_split::{Arm, RequestView};
 
 use crate::Ledger;
 
@@ -16,6 +16,9 @@ pub trait Surroundings: Clone {
     fn random(&self) -> u128;
     /// Takes what became of one attempt. Called exactly once for each.
     fn observe(&self, target: Target, observation: &Observation);
+    /// An attempt has been under way for longer than its `fail_after`, and is still. Its observation comes later, and says
+    /// that it hung.
+    fn hangs(&self, target: Target, arm: Arm, key: u64);
     /// A failure of new is passed on although the migration falls back.
     fn kept(&self, target: Target, why: Kept);
 }

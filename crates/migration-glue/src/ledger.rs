@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use route_plan::{Failure, Observation, Plan, Target};
-use traffic_split::{Arm, Assignment, Role};
+use traffic_split::{Arm, Assignment, Bucket, Role};
 
 use crate::{Stop, Surroundings};
 
@@ -34,11 +34,15 @@ pub struct Ledger<S: Surroundings> {
     arm: Option<Arm>,
     role: Role,
     by_bucket: bool,
+    /// The hash of the key, 0 where there was none.
+    key: u64,
     status: Option<u16>,
     client_status: Option<u16>,
     failure: Option<Failure>,
     fail_after_ms: Option<NonZeroU32>,
     covered: bool,
+    hung: bool,
+    retried: bool,
     client_aborted: bool,
     open: bool,
 }
@@ -56,11 +60,14 @@ impl<S: Surroundings> Ledger<S> {
             role: plan.role,
             by_bucket: plan.role == Role::Served
                 && plan.assignment.as_ref().is_some_and(Assignment::is_evidence),
+            key: plan.assignment.as_ref().and_then(|one| one.bucket).map_or(0, Bucket::hash),
             status: None,
             client_status: None,
             failure: None,
             fail_after_ms: plan.timeouts.fail_after_ms,
             covered: false,
+            hung: false,
+            retried: false,
             client_aborted: false,
             open: true,
         }
@@ -80,6 +87,23 @@ impl<S: Surroundings> Ledger<S> {
         self.client_status = Some(status);
         if status >= 500 {
             self.failure = Some(Failure::Status5xx);
+        }
+    }
+
+    /// The attempt was made again at the same upstream; it stays one outcome.
+    pub fn retried(&mut self) {
+        self.retried = true;
+    }
+
+    /// The attempt has been under way for longer than `fail_after`. Told once; without effect when its head is there, or
+    /// when it is no evidence.
+    pub fn hangs(&mut self) {
+        if self.hung || self.answered.is_some() {
+            return;
+        }
+        self.hung = true;
+        if let Some(arm) = self.arm.filter(|_| self.by_bucket) {
+            self.surroundings.hangs(self.target, arm, self.key);
         }
     }
 
@@ -156,9 +180,12 @@ impl<S: Surroundings> Ledger<S> {
             arm: self.arm,
             role: self.role,
             by_bucket: self.by_bucket,
+            key: self.key,
             status: self.status,
             client_status: self.client_status,
             covered: self.covered,
+            hung: self.hung,
+            retried: self.retried,
             to_head,
             total: now.saturating_duration_since(self.began),
             failure: self.failure.or(late.then_some(Failure::Late)),

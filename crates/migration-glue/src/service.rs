@@ -106,6 +106,8 @@ impl Surroundings for Embedded {
         }
     }
 
+    fn hangs(&self, _: Target, _: Arm, _: u64) {}
+
     fn kept(&self, _: Target, _: Kept) {}
 }
 

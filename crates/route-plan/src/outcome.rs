@@ -105,6 +105,8 @@ pub struct Observation {
     pub role: Role,
     /// Whether the bucket chose the arm: only then is it evidence for the guard.
     pub by_bucket: bool,
+    /// The hash of the request's key, 0 where it had none: tells one user's trouble from everybody's.
+    pub key: u64,
     /// Status of the answer that came from the upstream, if its head came.
     pub status: Option<u16>,
     /// Status that the client was given; differs from `status` when crossfade answered itself, and is `None` when
@@ -112,6 +114,10 @@ pub struct Observation {
     pub client_status: Option<u16>,
     /// Old answered instead.
     pub covered: bool,
+    /// It took longer than `fail_after`, which was told when it did.
+    pub hung: bool,
+    /// It took more than one attempt at the same upstream.
+    pub retried: bool,
     /// From the start of the attempt, or from the last byte of the request's body if that came later, to the
     /// head of the answer, or to the failure.
     pub to_head: Duration,

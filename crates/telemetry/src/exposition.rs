@@ -17,11 +17,14 @@ use crate::names::{self, Kind, Metric};
 use crate::process::ProcessFacts;
 use crate::registry::Named;
 use crate::traffic::{CODE_CLASSES, DURATION_BOUNDS_S, Durations, Leg};
-use crate::{ControlFacts, Counter, EndpointFacts, Totals, TrafficKind, WorkerCells, access_log};
+use crate::{
+    ControlFacts, Counter, EndpointFacts, EvidenceCells, Totals, TrafficKind, WorkerCells, access_log,
+};
 
 /// Everything that a scrape is made of.
 pub(crate) struct Sources<'a> {
     pub(crate) traffic: &'a [Named],
+    pub(crate) evidence: &'a BTreeMap<Arc<str>, Arc<EvidenceCells>>,
     pub(crate) names_overflowed: u64,
     pub(crate) workers: &'a [Arc<WorkerCells>],
     pub(crate) facts: &'a ControlFacts,
@@ -38,6 +41,14 @@ pub(crate) fn text(sources: &Sources<'_>) -> String {
         match kind {
             TrafficKind::Migration => migration(&mut sheet, name, &cells.totals()),
             TrafficKind::Route => route(&mut sheet, name, &cells.totals().route()),
+        }
+    }
+    for (name, cells) in sources.evidence {
+        let totals = cells.totals();
+        for arm in Arm::ALL {
+            let counts = totals.arm(arm);
+            sheet.count(&names::EVIDENCE_REQUESTS, &[name, arm.as_str()], counts.requests);
+            sheet.count(&names::EVIDENCE_FAILURES, &[name, arm.as_str()], counts.failures);
         }
     }
     sheet.count(&names::TRAFFIC_NAMES_OVERFLOWED, &[], sources.names_overflowed);

@@ -10,6 +10,7 @@
 
 pub mod access_log;
 mod counter;
+mod evidence;
 mod exposition;
 mod facts;
 pub mod logs;
@@ -22,6 +23,7 @@ mod worker;
 use std::sync::{Arc, RwLock};
 
 pub use counter::Counter;
+pub use evidence::{EvidenceCells, Memory};
 pub use facts::{ControlFacts, EndpointFacts, MigrationFacts, ReloadCounts};
 pub use registry::{MAX_TRAFFIC_NAMES, Telemetry};
 pub use traffic::{

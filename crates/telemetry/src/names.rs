@@ -52,6 +52,10 @@ metrics! {
         "Requests whose arm was chosen by the bucket of their key.";
     KEYLESS_REQUESTS: Counter "crossfade_keyless_requests_total" ["migration"]
         "Requests that had none of the migration's keys and went to old.";
+    EVIDENCE_REQUESTS: Counter "crossfade_evidence_requests_total" ["migration", "arm"]
+        "Requests that new is judged by: the bucket chose their arm, and their client stayed for the end.";
+    EVIDENCE_FAILURES: Counter "crossfade_evidence_failures_total" ["migration", "arm"]
+        "Those that failed, repeated failures of one key left out; one that hangs counts as soon as it does.";
     FALLBACKS: Counter "crossfade_fallbacks_total" ["migration", "reason"]
         "Requests that old answered after new failed them, by what new failed with.";
     FALLBACKS_WITHHELD: Counter "crossfade_fallbacks_withheld_total" ["migration", "reason"]

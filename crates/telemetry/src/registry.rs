@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::process::ProcessFacts;
-use crate::{ControlFacts, EndpointFacts, TrafficCells, TrafficKind, WorkerCells, access_log, exposition};
+use crate::{
+    ControlFacts, EndpointFacts, EvidenceCells, TrafficCells, TrafficKind, WorkerCells, access_log,
+    exposition,
+};
 
 /// How many migrations and routes have counters of their own in the life of a process. Names come from the
 /// configuration, so this is reached only by thousands of reloads that each rename something.
@@ -46,6 +49,13 @@ impl Telemetry {
     pub fn traffic(&self, kind: TrafficKind, name: &str) -> Arc<TrafficCells> {
         let workers = self.workers.len();
         lock(&self.directory).cells(kind, name, workers)
+    }
+
+    /// The evidence about one migration: for one name always the same cells, as [`Telemetry::traffic`].
+    #[must_use]
+    pub fn evidence(&self, migration: &str) -> Arc<EvidenceCells> {
+        let workers = self.workers.len();
+        lock(&self.directory).evidence(migration, workers)
     }
 
     /// The cells of worker `index`, counted from 0; an index beyond the last wraps around.
@@ -97,8 +107,10 @@ impl Telemetry {
     #[must_use]
     pub fn scrape(&self) -> String {
         let (traffic, overflowed) = lock(&self.directory).list();
+        let evidence = lock(&self.directory).evidence.clone();
         exposition::text(&exposition::Sources {
             traffic: &traffic,
+            evidence: &evidence,
             names_overflowed: overflowed,
             workers: &self.workers,
             facts: &self.facts(),
@@ -119,6 +131,7 @@ pub(crate) type Named = (TrafficKind, Arc<str>, Arc<TrafficCells>);
 #[derive(Debug, Default)]
 struct Directory {
     cells: BTreeMap<(TrafficKind, Arc<str>), Arc<TrafficCells>>,
+    evidence: BTreeMap<Arc<str>, Arc<EvidenceCells>>,
     /// Names that found the directory full; counted once for each lookup.
     overflowed: u64,
 }
@@ -131,6 +144,14 @@ impl Directory {
             key.1 = Arc::from("_overflow");
         }
         Arc::clone(self.cells.entry(key).or_insert_with(|| Arc::new(TrafficCells::new(kind, workers))))
+    }
+
+    /// Beyond [`MAX_TRAFFIC_NAMES`] all further names share cells that nobody judges by.
+    fn evidence(&mut self, name: &str, workers: usize) -> Arc<EvidenceCells> {
+        let is_full = !self.evidence.contains_key(name) && self.evidence.len() >= MAX_TRAFFIC_NAMES;
+        let name = if is_full { "_overflow" } else { name };
+        let cells = self.evidence.entry(Arc::from(name));
+        Arc::clone(cells.or_insert_with(|| Arc::new(EvidenceCells::new(workers))))
     }
 
     fn list(&self) -> (Vec<Named>, u64) {

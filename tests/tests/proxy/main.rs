@@ -9,6 +9,7 @@ mod blame;
 mod bodies;
 mod command;
 mod drain;
+mod evidence;
 mod fields;
 mod http10;
 mod interim;

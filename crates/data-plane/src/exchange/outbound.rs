@@ -55,6 +55,9 @@ impl H1Exchange<'_> {
             self.scratch.legs.refusal = refusal_of(&broken);
             return Err(Stop::Client);
         }
+        if is_received && framing != Framing::None {
+            self.start_failure_clock(plan);
+        }
         if is_received
             && self.scratch.legs.fallback_at_ms.is_none()
             && let Some(fallback) = &plan.fallback
@@ -144,7 +147,7 @@ impl H1Exchange<'_> {
         !self.awaits_upstream() && request.is_some_and(|request| !request.has_unsent())
     }
 
-    fn set_patience(&self, plan: &Plan) {
+    fn set_patience(&mut self, plan: &Plan) {
         let patience_ms = self.patience_ms(plan);
         let unwatched = self.scratch.legs.watch == Watch::Later;
         self.set_alarm(if unwatched { patience_ms.min(WATCH_AFTER_MS) } else { patience_ms });
@@ -178,6 +181,7 @@ impl H1Exchange<'_> {
         if awaits_head
             && self.scratch.legs.interim_seen
             && self.client.alarm.expired(cx)
+            && !self.note_hang(ledger)
             && !self.begin_to_watch(plan)
         {
             return Poll::Ready(Err(self.out_of_patience()));
@@ -213,7 +217,7 @@ impl H1Exchange<'_> {
             }
         }
         while self.client.alarm.expired(cx) {
-            if !self.begin_to_watch(plan) {
+            if !self.note_hang(ledger) && !self.begin_to_watch(plan) {
                 return Poll::Ready(Err(self.out_of_patience()));
             }
         }

@@ -16,6 +16,9 @@ fn busy() -> Arc<Telemetry> {
         arm: Some(Arm::New),
         role: Role::Served,
         by_bucket: true,
+        key: 7,
+        hung: false,
+        retried: false,
         status: None,
         client_status: Some(502),
         to_head: Duration::from_millis(4),
@@ -46,6 +49,7 @@ fn busy() -> Arc<Telemetry> {
         ..ControlFacts::default()
     });
     migration.kept(0, Kept::NotReplayable);
+    telemetry.evidence("shop").record(0, &mut crate::Memory::default(), &observation);
     let endpoint = "10.0.0.1:80".to_owned();
     telemetry.publish_endpoints(vec![EndpointFacts { upstream: "a".into(), endpoint, healthy: false }]);
     telemetry
@@ -56,6 +60,7 @@ fn the_scrape_says_what_was_counted() {
     let text = busy().scrape();
     for line in [
         r#"crossfade_fallbacks_total{migration="shop",reason="connect"} 2"#,
+        r#"crossfade_evidence_failures_total{migration="shop",arm="new"} 1"#,
         r#"crossfade_fallbacks_withheld_total{migration="shop",reason="not-replayable"} 1"#,
         r#"crossfade_upstream_healthy{upstream="a",endpoint="10.0.0.1:80"} 0"#,
         r#"crossfade_requests_total{migration="shop",arm="new",role="served",code_class="5xx"} 2"#,
