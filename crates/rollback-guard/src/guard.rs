@@ -177,10 +177,14 @@ impl Guard {
         if self.pause.w >= 1.0
             && let Some(cause) = self.pause.leading()
         {
+            // What was shown before is no answer to what is seen now. A gate that is still shut goes on as it was: to
+            // begin anew would give it another chance of opening wrongly.
             if self.hold.is_none() {
-                // What was shown before is no answer to what is seen now.
-                self.gate.restart();
-                self.alone.restart();
+                for gate in [&mut self.gate, &mut self.alone] {
+                    if gate.passed() {
+                        gate.restart();
+                    }
+                }
             }
             self.hold = Some(Hold { cause, quiet_s: 0.0 });
             self.pause.clip();

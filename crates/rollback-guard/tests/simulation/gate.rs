@@ -60,7 +60,7 @@ fn a_new_on_the_line_may_not() {
 }
 
 #[test]
-#[ignore = "a minute: 60 runs of each, 1,000 of the wrong ones"]
+#[ignore = "minutes: 60 runs of each, 10,000 of the wrong ones"]
 fn g8_gate_in_full() {
     println!("\nG8: requests of new until the gate opens, new equal to old, all signals");
     println!("| req/s | share | failing | median |");
@@ -76,9 +76,10 @@ fn g8_gate_in_full() {
         }
     }
     for share in [0.01, 0.05, 0.5] {
-        let wrong = wrongly_opened(share, 1000, 12);
+        let wrong = wrongly_opened(share, 10_000, 12);
         println!("opened although new is exactly 0.5 pp worse, at {share}: {wrong:.4} (bound 0.01)");
-        assert!(wrong <= 0.02);
+        // Three standard deviations over the bound.
+        assert!(wrong <= 0.013);
     }
 }
 
