@@ -21,11 +21,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("route-plan", &["traffic-split"]),
     ("ramp", &["traffic-split", "route-plan"]),
     ("rollback-guard", &["traffic-split"]),
-    ("config-file", &["traffic-split", "route-plan"]),
+    ("config-file", &["traffic-split", "route-plan", "rollback-guard"]),
     ("telemetry", &["traffic-split", "route-plan", "rollback-guard"]),
     ("migration-glue", &["traffic-split", "route-plan", "telemetry"]),
     ("data-plane", &["traffic-split", "route-plan", "http1-codec", "telemetry", "migration-glue"]),
-    ("control-plane", &["traffic-split", "route-plan", "ramp", "config-file", "telemetry"]),
+    ("control-plane", &["traffic-split", "route-plan", "ramp", "rollback-guard", "config-file", "telemetry"]),
     ("admin-api", &["traffic-split", "route-plan", "telemetry", "control-plane"]),
     (
         "crossfade",

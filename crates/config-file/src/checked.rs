@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 
 use ipnet::IpNet;
+use rollback_guard::Limits;
 use route_plan::{
     AssignCookie, ConnectionLimits, FallbackPolicy, ForceHeader, ListenerLimits, Migration, Phase,
     RequestIdTrust, Route, RouteEntry, RouteTable, Rules, Snapshot, Timeouts, Upstream, key_list,
@@ -100,12 +101,29 @@ pub struct MigrationConfig {
     pub timeouts: Timeouts,
     /// When old answers what new has failed; `None`: never.
     pub fallback: Option<FallbackPolicy>,
+    /// By what new is judged; `None`: by nobody.
+    pub guard: Option<GuardConfig>,
     /// What is changed in the messages of each arm, by [`traffic_split::Arm::index`].
     pub rules: [Rules; 2],
     /// The response header that tells the client the arm, in lower case.
     pub expose_arm: Option<String>,
     /// Whether this file may move users between the arms by another key or salt.
     pub reshuffle: bool,
+}
+
+/// By what new is judged against old.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GuardConfig {
+    /// What is tolerated.
+    pub limits: Limits,
+    /// The guard says what it would do, and does nothing.
+    pub dry_run: bool,
+}
+
+impl Default for GuardConfig {
+    fn default() -> Self {
+        GuardConfig { limits: Limits::default(), dry_run: false }
+    }
 }
 
 /// A text that no message shows.

@@ -50,7 +50,8 @@ mod words;
 mod written;
 
 pub use checked::{
-    AccessLog, Admin, Checked, Listener, Log, LogFormat, LogLevel, MigrationConfig, Secret, Standing,
+    AccessLog, Admin, Checked, GuardConfig, Listener, Log, LogFormat, LogLevel, MigrationConfig, Secret,
+    Standing,
 };
 pub use diagnostic::{Diagnostic, Severity};
 pub use outcome::Outcome;

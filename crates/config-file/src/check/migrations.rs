@@ -5,7 +5,7 @@ use traffic_split::{Arm, Percent};
 
 use super::{cookie, fallback, force, header_name, heads, keys, overrides, timeouts, upstreams};
 use crate::Files;
-use crate::checked::MigrationConfig;
+use crate::checked::{GuardConfig, MigrationConfig};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::written::{Said, Table};
 
@@ -48,6 +48,7 @@ pub(super) fn migration(
         fallback: fallback.unwrap_or_default(),
         rules: rules?,
         expose_arm: expose_arm.unwrap_or_default(),
+        guard: Some(GuardConfig::default()),
         reshuffle: table.flag("reshuffle")?,
     })
 }
