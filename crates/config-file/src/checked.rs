@@ -112,18 +112,12 @@ pub struct MigrationConfig {
 }
 
 /// By what new is judged against old.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct GuardConfig {
     /// What is tolerated.
     pub limits: Limits,
     /// The guard says what it would do, and does nothing.
     pub dry_run: bool,
-}
-
-impl Default for GuardConfig {
-    fn default() -> Self {
-        GuardConfig { limits: Limits::default(), dry_run: false }
-    }
 }
 
 /// A text that no message shows.

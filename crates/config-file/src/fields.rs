@@ -53,6 +53,14 @@ pub(crate) enum Kind {
     },
     /// A share of the requests: a number of per cent, or text such as `"37.5%"`.
     Share,
+    /// A number between 0 and 1, or text such as `"p95"`.
+    Quantile,
+    /// How many times as much, as text such as `"2x"`: above 1, at most `max`.
+    Factor {
+        max: u32,
+    },
+    /// The kind, or `false` for none.
+    OrOff(&'static Kind),
     Text(Format),
     Choice {
         names: &'static [&'static str],
@@ -114,8 +122,9 @@ impl Section {
 /// the section that the key was written in goes before what does not.
 pub(crate) fn home_of(name: &str, written_in: &Section) -> Option<String> {
     let within = |section: &Section| {
-        let outer = written_in.header.strip_suffix(']').unwrap_or(written_in.header);
-        section.header.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'))
+        let outer = written_in.header.trim_matches(['[', ']']);
+        let inner = section.header.trim_matches(['[', ']']);
+        inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'))
     };
     let homes: Vec<&Section> = ALL.iter().copied().filter(|section| section.field(name).is_some()).collect();
     let inner: Vec<&Section> = homes.iter().copied().filter(|section| within(section)).collect();

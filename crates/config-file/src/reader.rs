@@ -3,13 +3,13 @@
 //! The tree is walked by hand, not through a deserialiser, for two reasons: the walk goes on after an error, so that
 //! a person sees all of them at once, and every value keeps the bytes it came from.
 
+mod decimals;
 mod names;
 
 use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
-use traffic_split::{Percent, PercentError};
 
 use crate::diagnostic::{Diagnostic, Sink, Spot};
 use crate::fields::{self, Field, Kind, Need, Section};
@@ -201,14 +201,16 @@ impl Reader<'_> {
             (Kind::Size { .. }, DeValue::Integer(number)) => {
                 self.in_range(kind, integer(number), number.as_str(), spot).map(Value::Bytes)
             }
-            (Kind::Share, DeValue::Integer(number)) => {
-                let text =
-                    integer(number).map_or_else(|| number.as_str().to_owned(), |number| number.to_string());
-                self.share(&text, spot)
-            }
+            (Kind::Share, DeValue::Integer(number)) => self.share(&decimal(number), spot),
             (Kind::Share, DeValue::Float(number)) => {
                 self.share(number.as_str().trim_start_matches('+'), spot)
             }
+            (Kind::Quantile, DeValue::Integer(number)) => self.quantile(&decimal(number), spot),
+            (Kind::Quantile, DeValue::Float(number)) => {
+                self.quantile(number.as_str().trim_start_matches('+'), spot)
+            }
+            (Kind::OrOff(_), DeValue::Boolean(false)) => Some(Value::Flag(false)),
+            (Kind::OrOff(of), DeValue::Integer(_) | DeValue::Float(_)) => self.plain_scalar(of, value, spot),
             (_, other) => {
                 self.wrong_type(&expected(kind), other, spot, hint(kind, spot));
                 None
@@ -228,6 +230,10 @@ impl Reader<'_> {
             Kind::Text(_) => Some(Value::Text(text.to_owned())),
             Kind::Choice { names, later } => self.choice(names, later, text, spot),
             Kind::Share => self.share(text, spot),
+            Kind::Quantile => self.quantile(text, spot),
+            Kind::Factor { max } => self.factor(kind, *max, text, spot),
+            Kind::OrOff(_) if expanded && text == "false" => Some(Value::Flag(false)),
+            Kind::OrOff(of) => self.scalar(of, text, expanded, spot),
             Kind::Duration { .. } => match scalar::parse_duration_ms(text) {
                 Some(ms) => self.in_range(kind, Some(i128::from(ms)), text, spot).map(Value::Millis),
                 None => self.bad("bad-duration", format!("`{text}` is not a duration"), kind, spot),
@@ -268,23 +274,6 @@ impl Reader<'_> {
         };
         self.sink.push(diagnostic.expected(one_of(names)));
         None
-    }
-
-    fn share(&mut self, text: &str, spot: &Spot) -> Option<Value> {
-        // Decimal text is exact. What is left is a float with an exponent, infinite or no number at all.
-        let share = text.parse().or_else(|error| match text.parse::<f64>() {
-            Ok(number) if text.contains(['e', 'E']) => Percent::from_f64(number),
-            _ => Err(error),
-        });
-        match share {
-            Ok(share) => Some(Value::Share(share)),
-            Err(PercentError::NotANumber) => {
-                self.bad("bad-percent", format!("`{text}` is not a percentage"), &Kind::Share, spot)
-            }
-            Err(reason) => {
-                self.bad("bad-percent", format!("`{text}` is not a percentage: {reason}"), &Kind::Share, spot)
-            }
-        }
     }
 
     /// `name = true` for a table of which nothing is said, `name = false` for none.
@@ -425,4 +414,9 @@ fn is_named_table(value: &DeValue<'_>) -> bool {
 
 fn integer(number: &DeInteger<'_>) -> Option<i128> {
     i128::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+/// The number in decimal, however it was written.
+fn decimal(number: &DeInteger<'_>) -> String {
+    integer(number).map_or_else(|| number.as_str().to_owned(), |number| number.to_string())
 }

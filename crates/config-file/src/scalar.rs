@@ -1,6 +1,9 @@
-//! Durations, sizes and `${VARIABLES}` as they are written.
+//! Durations, sizes, shares, quantiles, factors and `${VARIABLES}` as they are written.
 
 use std::ops::Range;
+
+use rollback_guard::Quantile;
+use traffic_split::{Percent, PercentError};
 
 /// Milliseconds of a duration such as `250ms`, `2s`, `5m`, `24h` or `14d`. None when it is not one, or out of range.
 pub(crate) fn parse_duration_ms(text: &str) -> Option<u64> {
@@ -27,6 +30,46 @@ pub(crate) fn parse_size_bytes(text: &str) -> Option<u64> {
         _ => return None,
     };
     number.checked_mul(unit_bytes)
+}
+
+/// A share of 100 %, such as `5`, `37.5` or `0.5%`.
+///
+/// # Errors
+/// As [`Percent`] reads text.
+pub(crate) fn parse_share(text: &str) -> Result<Percent, PercentError> {
+    // Decimal text is exact. What is left is a float with an exponent, infinite or no number at all.
+    text.parse().or_else(|error| match text.parse::<f64>() {
+        Ok(number) if text.contains(['e', 'E']) => Percent::from_f64(number),
+        _ => Err(error),
+    })
+}
+
+/// A quantile such as `0.95` or `p95`.
+///
+/// # Errors
+/// What about its number is wrong.
+pub(crate) fn parse_quantile(text: &str) -> Result<Quantile, PercentError> {
+    let (number, parts) = match text.strip_prefix('p') {
+        Some(percent) => (percent, 100),
+        None => (text, 1),
+    };
+    if number.ends_with('%') {
+        return Err(PercentError::NotANumber);
+    }
+    // A number has as many millionths whatever it is a number of.
+    let millionths = parse_share(number)?.millionths();
+    if !millionths.is_multiple_of(parts) {
+        return Err(PercentError::TooPrecise);
+    }
+    Quantile::from_millionths(millionths / parts).ok_or(PercentError::OutOfRange)
+}
+
+/// How many times as much: `2x` or `1.5x`. None when it is not that.
+pub(crate) fn parse_factor(text: &str) -> Option<f64> {
+    let number = text.strip_suffix('x')?;
+    let (whole, decimals) = number.split_once('.').unwrap_or((number, "0"));
+    let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if is_digits(whole) && is_digits(decimals) { number.parse().ok() } else { None }
 }
 
 /// A duration as it would be written: in the largest unit that leaves nothing over.
@@ -153,6 +196,52 @@ mod tests {
         ] {
             assert_eq!(parse_size_bytes(text), bytes, "{text:?}");
         }
+    }
+
+    #[test]
+    fn quantiles() {
+        let millionths = |text| parse_quantile(text).map(|quantile| quantile.share() * 1e6);
+        for (text, wanted) in [
+            ("0.95", Ok(950_000.0)),
+            ("0.000001", Ok(1.0)),
+            ("0.9999990", Ok(999_999.0)),
+            ("1e-3", Ok(1_000.0)),
+            ("p50", Ok(500_000.0)),
+            ("p99.9", Ok(999_000.0)),
+            ("p0.0001", Ok(1.0)),
+            ("0", Err(PercentError::OutOfRange)),
+            ("1", Err(PercentError::OutOfRange)),
+            ("95", Err(PercentError::OutOfRange)),
+            ("-0.5", Err(PercentError::OutOfRange)),
+            ("p0", Err(PercentError::OutOfRange)),
+            ("p100", Err(PercentError::OutOfRange)),
+            ("p101", Err(PercentError::OutOfRange)),
+            ("0.9999999", Err(PercentError::TooPrecise)),
+            ("p99.99999", Err(PercentError::TooPrecise)),
+            ("", Err(PercentError::NotANumber)),
+            ("p", Err(PercentError::NotANumber)),
+            ("P95", Err(PercentError::NotANumber)),
+            ("p95%", Err(PercentError::NotANumber)),
+            ("0.5%", Err(PercentError::NotANumber)),
+            ("nan", Err(PercentError::NotANumber)),
+        ] {
+            assert_eq!(millionths(text), wanted, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn factors() {
+        for (text, factor) in
+            [("2x", Some(2.0)), ("1.5x", Some(1.5)), ("0x", Some(0.0)), ("1000x", Some(1000.0))]
+        {
+            assert_eq!(parse_factor(text), factor, "{text:?}");
+        }
+        for text in
+            ["", "x", "2", "2X", "2.x", ".5x", "-2x", "+2x", "2 x", "2xx", "1e3x", "infx", "nanx", "1.2.3x"]
+        {
+            assert_eq!(parse_factor(text), None, "{text:?}");
+        }
+        assert_eq!(parse_factor(&format!("{}x", "9".repeat(400))), Some(f64::INFINITY));
     }
 
     #[test]

@@ -61,6 +61,12 @@ fn kind(kind: &Kind) -> Value {
             let number = json!({ "type": "number", "minimum": 0, "maximum": 100 });
             json!({ "anyOf": [number, text("^[0-9]+(\\.[0-9]+)?%?$")] })
         }
+        Kind::Quantile => {
+            let number = json!({ "type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1 });
+            json!({ "anyOf": [number, text("^p?[0-9]+(\\.[0-9]+)?$")] })
+        }
+        Kind::Factor { .. } => text("^[0-9]+(\\.[0-9]+)?x$"),
+        Kind::OrOff(of) => json!({ "anyOf": [{ "const": false }, self::kind(of)] }),
         Kind::Text(format) => text(format.pattern),
         Kind::Choice { names, .. } => json!({ "anyOf": [{ "enum": names }, variable()] }),
         Kind::List { of, min } => json!({ "type": "array", "items": self::kind(of), "minItems": min }),

@@ -11,7 +11,8 @@ use crate::scalar;
 pub(crate) fn describe(section: &Section, spot: &Spot) -> String {
     match section.header {
         "match" => format!("the rule `{}`", spot.path),
-        header if header.starts_with("[[") => header.to_owned(),
+        "[[listener]]" => section.header.to_owned(),
+        header if header.starts_with("[[") => format!("`{}`", spot.path),
         _ => format!("[{}]", spot.path),
     }
 }
@@ -62,6 +63,9 @@ pub(crate) fn expected(kind: &Kind) -> String {
             )
         }
         Kind::Share => "a number of per cent from 0 to 100, or text such as \"37.5%\"".to_owned(),
+        Kind::Quantile => "a number above 0 and below 1 such as 0.95, or text such as \"p95\"".to_owned(),
+        Kind::Factor { max } => format!("a factor above 1x and up to {max}x, such as \"1.5x\" or \"2x\""),
+        Kind::OrOff(of) => format!("{}, or `false`", expected(of)),
         Kind::Text(format) => format.expected.to_owned(),
         Kind::Choice { names, .. } => one_of(names),
         Kind::List { of, min: 0 } => format!("a list, each entry {}", expected(of)),
@@ -82,10 +86,16 @@ pub(crate) fn expected(kind: &Kind) -> String {
 pub(crate) fn hint(kind: &Kind, spot: &Spot) -> Option<String> {
     match kind {
         Kind::Duration { .. } => Some("write it with its unit and in quotes, such as \"30s\"".to_owned()),
+        Kind::Factor { .. } | Kind::OrOff(Kind::Factor { .. }) => {
+            Some("write it with an `x` and in quotes, such as \"2x\"".to_owned())
+        }
         Kind::List { of: Kind::Count { min, .. }, .. } => {
             Some(format!("write a single entry in brackets too: `[{min}]`"))
         }
         Kind::List { .. } => Some("write a single entry in brackets too: `[\"...\"]`".to_owned()),
+        Kind::Tables { of, .. } if of.header.contains(".NAME.") => {
+            Some("write a single table in brackets too: `[{ ... }]`, and `[]` for none".to_owned())
+        }
         Kind::Tables { of, .. } if of.header.starts_with("[[") => Some(format!("write `{}`", of.header)),
         Kind::Tables { .. } => Some("write a single rule in brackets too".to_owned()),
         Kind::Texts(_) => Some("write `{ \"name\" = \"text\" }`".to_owned()),

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use rollback_guard::Quantile;
 use traffic_split::Percent;
 
 use crate::diagnostic::Spot;
@@ -35,6 +36,8 @@ pub(crate) enum Value {
     Millis(u64),
     Bytes(u64),
     Share(Percent),
+    Quantile(Quantile),
+    Factor(f64),
     Text(String),
     List(Vec<Said<Value>>),
     Table(Table),
@@ -94,6 +97,14 @@ impl Table {
 
     pub(crate) fn share(&self, name: &str) -> Option<Said<Percent>> {
         self.pick(name, |value| if let Value::Share(share) = value { Some(*share) } else { None })
+    }
+
+    pub(crate) fn quantile(&self, name: &str) -> Option<Said<Quantile>> {
+        self.pick(name, |value| if let Value::Quantile(quantile) = value { Some(*quantile) } else { None })
+    }
+
+    pub(crate) fn factor(&self, name: &str) -> Option<Said<f64>> {
+        self.pick(name, |value| if let Value::Factor(factor) = value { Some(*factor) } else { None })
     }
 
     pub(crate) fn text(&self, name: &str) -> Option<Said<&str>> {

@@ -3,9 +3,9 @@
 use route_plan::{Phase, Rules};
 use traffic_split::{Arm, Percent};
 
-use super::{cookie, fallback, force, header_name, heads, keys, overrides, timeouts, upstreams};
+use super::{cookie, fallback, force, guard, header_name, heads, keys, overrides, timeouts, upstreams};
 use crate::Files;
-use crate::checked::{GuardConfig, MigrationConfig};
+use crate::checked::MigrationConfig;
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::written::{Said, Table};
 
@@ -30,6 +30,8 @@ pub(super) fn migration(
     let timeouts = table.table("timeouts").and_then(|table| timeouts::timeouts(table, sink));
     let total = table.table("timeouts").and_then(|table| table.millis("total"));
     let fallback = table.table("fallback").map(|table| fallback::fallback(table, total, sink));
+    let guard = table.table("guard").map(|table| guard::guard(table, sink));
+    guard::unguarded(table, phase, sink);
     let rules = table.table("rules").and_then(|table| rules(table, sink));
     let expose_arm = table.text("expose_arm").map(|said| header_name(&said, sink));
     Some(MigrationConfig {
@@ -46,9 +48,9 @@ pub(super) fn migration(
         assign_cookie: assign_cookie.unwrap_or_default(),
         timeouts: timeouts?,
         fallback: fallback.unwrap_or_default(),
+        guard: guard.unwrap_or_default(),
         rules: rules?,
         expose_arm: expose_arm.unwrap_or_default(),
-        guard: Some(GuardConfig::default()),
         reshuffle: table.flag("reshuffle")?,
     })
 }

@@ -7,6 +7,7 @@ mod addresses;
 mod cookie;
 mod fallback;
 mod force;
+mod guard;
 mod heads;
 mod health;
 mod keys;

@@ -1,10 +1,12 @@
 //! The sections themselves: the top level, and what it consists of.
 
+mod guard;
 mod migration;
 mod process;
 mod requests;
 mod upstream;
 
+use guard::{ERROR_RATE, FALSE_ALARMS, GUARD, LATENCY};
 use migration::{ASSIGN_COOKIE, FALLBACK, FORCE, MIGRATION, OVERRIDE};
 use process::{ADMIN, LISTENER, LOG, PROXY, STATE};
 use requests::{
@@ -38,7 +40,7 @@ pub(crate) static ROOT: Section = Section {
         defaulted("proxy", Kind::Table(&PROXY), "{}", "What holds for the process as a whole."),
         defaulted("log", Kind::Table(&LOG), "{}", "The log of events, on standard error."),
     ],
-    later: &["fleet", "notify", "freeze", "calendar", "shadow", "guard", "ramp"],
+    later: &["fleet", "notify", "freeze", "calendar", "shadow", "ramp"],
 };
 
 /// Every section, the nested ones included.
@@ -57,6 +59,10 @@ pub(crate) static ALL: &[&Section] = &[
     &FORCE,
     &TIMEOUTS,
     &FALLBACK,
+    &GUARD,
+    &ERROR_RATE,
+    &LATENCY,
+    &FALSE_ALARMS,
     &RULES,
     &OLD_RULES,
     &NEW_RULES,

@@ -1,5 +1,6 @@
 //! What may stand in a migration beside what every route may have.
 
+use super::guard::GUARD;
 use super::requests::{MATCH, RULES, TIMEOUTS};
 use super::{
     AMOUNT, COOKIE_NAME, COOKIE_PATH, DAY_MS, DOMAIN, FILE, HEADER_NAME, HOUR_MS, KEY, KEY_SOURCE, MIB,
@@ -62,12 +63,17 @@ pub(super) static MIGRATION: Section = Section {
             "false",
             "Whether `old` answers what `new` has failed. `true`, or the table: yes.",
         ),
+        defaulted(
+            "guard",
+            Kind::TableOrFlag(&GUARD),
+            "{}",
+            "By what `new` is judged. `false`: nothing judges it.",
+        ),
         defaulted("rules", Kind::Table(&RULES), "{}", "What is changed in the heads of each arm's messages."),
         optional("expose_arm", HEADER_NAME, "A response header that tells clients the arm. Default: none."),
     ],
     later: &[
         "shadow",
-        "guard",
         "ramp",
         "compare",
         "dual_write",
