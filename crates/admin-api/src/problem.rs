@@ -71,6 +71,7 @@ impl From<ControlError> for Problem {
             ControlError::Config(LoadError::Unreadable { .. }) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "unreadable-config")
             }
+            ControlError::Refused(_) => (StatusCode::CONFLICT, "refused"),
             ControlError::Reshuffle(_) => (StatusCode::CONFLICT, "reshuffle"),
             ControlError::Listen(_) => (StatusCode::CONFLICT, "cannot-listen"),
             ControlError::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining"),

@@ -1,6 +1,6 @@
 //! Changes as sentences: for logs, answers and status.
 
-use ramp::{Effect, Intent, Origin};
+use ramp::{Cause, Effect, Intent, Origin};
 use route_plan::Phase;
 
 use crate::event::Actor;
@@ -24,6 +24,18 @@ fn sentence(migration: &str, effect: &Effect, author: &str) -> String {
         }
         Effect::InForce { from, to } => {
             format!("{migration}: {to} % of the users get new instead of {from} %")
+        }
+        Effect::Latched { from, cap, cause: Cause::Person } => {
+            format!("{migration}: rolled back from {from}% to {cap}%: asked for by {author}")
+        }
+        Effect::Latched { from, cap, cause } => {
+            format!("{migration}: rolled back from {from}% to {cap}%: {cause}, by {author}")
+        }
+        Effect::Released { cap, .. } => {
+            format!("{migration}: no longer latched at {cap} %, by {author}")
+        }
+        Effect::HeldBack { wanted, cap } => {
+            format!("{migration}: {wanted} % is remembered, not in force: latched at {cap} % until resumed")
         }
         Effect::AttemptRaised { from, to } => format!("{migration}: attempt {to} begins after {from}"),
     }

@@ -328,11 +328,14 @@ impl Controller {
                 known: self.checked.migrations.iter().map(|migration| migration.name.clone()).collect(),
             });
         };
-        let (intent, effects) = apply(intent, &event);
+        let (intent, effects) =
+            apply(intent, &event).map_err(|refusal| ControlError::Refused(format!("{name} is {refusal}")))?;
         self.intents.insert(name.to_owned(), intent);
         let what = match event {
             ramp::Event::PercentSet(percent) => format!("{percent} % asked for"),
             ramp::Event::PhaseSet(phase) => format!("phase {phase} asked for"),
+            ramp::Event::RolledBack { to, .. } => format!("rolled back to {to} %"),
+            ramp::Event::Resumed => "resumed".to_owned(),
             ramp::Event::FileRead(_) => "file read".to_owned(),
         };
         let (who, reason) = (change::name(actor).to_owned(), actor.reason.clone());
@@ -353,7 +356,7 @@ impl Controller {
         let last_changes = self.last_changes.entry(name.to_owned()).or_default();
         match event {
             ramp::Event::PhaseSet(_) => last_changes.phase = Some(change),
-            ramp::Event::PercentSet(_) | ramp::Event::FileRead(_) => last_changes.percent = Some(change),
+            _ => last_changes.percent = Some(change),
         }
         let status = self.renew(outlets);
         let migration = status.migration(name).cloned().ok_or(ControlError::Gone)?;
@@ -384,8 +387,8 @@ impl Controller {
         let standing = |name: &str| {
             let standing = self.intents.get(name).map(ramp::Intent::standing);
             standing.map_or(
-                Standing { asked: Percent::ZERO, phase: route_plan::Phase::Preparation },
-                |standing| Standing { asked: standing.asked, phase: standing.phase },
+                Standing { asked: Percent::ZERO, phase: route_plan::Phase::Preparation, cap: Percent::ZERO },
+                |standing| Standing { asked: standing.asked, phase: standing.phase, cap: standing.cap },
             )
         };
         self.snapshots.store(Arc::new(self.checked.snapshot(self.generation, &standing)));

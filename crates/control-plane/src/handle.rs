@@ -36,6 +36,8 @@ pub enum ControlError {
     },
     /// The file cannot be read, or has errors. What runs stays.
     Config(LoadError),
+    /// It is not possible as the migration stands, such as going forward while latched.
+    Refused(String),
     /// The file would move users by accident. What runs stays.
     Reshuffle(String),
     /// A listener cannot be opened. What runs stays.
@@ -58,7 +60,9 @@ impl fmt::Display for ControlError {
                 write!(f, "there is no migration `{name}`; there are: {}", known.join(", "))
             }
             ControlError::Config(error) => write!(f, "{error}"),
-            ControlError::Reshuffle(sentence) | ControlError::Listen(sentence) => f.write_str(sentence),
+            ControlError::Refused(sentence)
+            | ControlError::Reshuffle(sentence)
+            | ControlError::Listen(sentence) => f.write_str(sentence),
             ControlError::Draining => f.write_str("the process is draining and takes no more changes"),
             ControlError::Busy => f.write_str("too many changes are waiting, try again"),
             ControlError::Gone => f.write_str("the controller has ended"),

@@ -58,7 +58,9 @@ pub(crate) fn read_file(running: (&Checked, &Intents), departed: &Departed, file
         };
         let intent = match known {
             Some((was, intent)) => {
-                let (intent, effects) = apply(&intent, &Event::FileRead(written(migration)));
+                // A file is never refused for what it says of intent; if it were, nothing would change.
+                let (intent, effects) =
+                    apply(&intent, &Event::FileRead(written(migration))).unwrap_or((intent, Vec::new()));
                 now.in_force = intent.standing().in_force();
                 outlook.sentences.extend(continues(was, now, &before));
                 outlook.sentences.extend(change::sentences(name, &effects, change::THE_FILE));

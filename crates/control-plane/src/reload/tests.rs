@@ -35,7 +35,7 @@ fn refusal(before: &str, after: &str) -> Option<String> {
 fn set(file: &Checked, percent: &str) -> Intents {
     let mut running = first(file);
     for intent in running.values_mut() {
-        *intent = apply(intent, &Event::PercentSet(percent.parse().unwrap())).0;
+        *intent = apply(intent, &Event::PercentSet(percent.parse().unwrap())).unwrap().0;
     }
     running
 }
