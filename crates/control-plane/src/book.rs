@@ -59,6 +59,11 @@ impl Book {
         dealings
     }
 
+    /// Whether it is in the file, or remembered although it is not.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.intents.contains_key(name) || self.departed.get(name).is_some()
+    }
+
     /// One event of one migration, and who said it.
     pub(crate) fn apply(
         &mut self,

@@ -349,23 +349,45 @@ async fn a_disk_that_takes_nothing_stops_steps_forward_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_on_a_disk_that_takes_nothing_serves_and_goes_forward_later() {
+async fn a_disk_that_hangs_holds_up_no_rollback_and_its_answer_not_for_long() {
     let place = Place::new(&shop("5"));
     let running = place.start().await;
-    running.set("20").await.unwrap();
-    running.end().await;
-    // The lines before are set aside, and no new file can be made.
-    let aside = place.dir.path().join("state/journal-00000000000000000001.jsonl");
-    fs::rename(place.journal(), aside).unwrap();
-    fs::create_dir(place.journal()).unwrap();
+    let broken = Broken::new(&place);
+    // Opening a pipe waits until somebody reads from it.
+    fs::remove_dir(&broken.0).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&broken.0).status().unwrap().success());
+    assert!(running.set("50").await.is_err(), "notices that something else has written");
+    let handle = running.handle().clone();
+    let mut forward =
+        tokio::spawn(async move { handle.set_percent("shop", Percent::FULL, alice("up")).await });
+    let waits = tokio::time::timeout(Duration::from_millis(100), &mut forward).await;
+    assert!(waits.is_err(), "{waits:?}");
     let begun = Instant::now();
-    let opened = loop {
-        match place.open() {
-            Err(JournalError::Locked { .. }) if begun.elapsed() < DEADLINE => {}
-            opened => break opened,
-        }
-    };
-    assert!(matches!(opened, Err(JournalError::Unusable { .. })), "a folder cannot be read as a journal");
+    let handle = running.handle().clone();
+    let back = tokio::spawn(async move {
+        handle.roll_back("shop", ramp::Cause::Person, Percent::ZERO, alice("errors")).await.unwrap()
+    });
+    while running.handle().where_key("shop", b"u1").unwrap().percent > Percent::ZERO {
+        assert!(begun.elapsed() < Duration::from_secs(1), "it is in force whatever the disk does");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(running.shop().latch.is_none(), "not told of yet");
+    let changed = tokio::time::timeout(DEADLINE, back).await.unwrap().unwrap();
+    assert!(changed.effects.last().unwrap().contains("has not answered for 3 s"), "{changed:?}");
+    assert!(running.shop().latch.is_some() && !running.handle().status().state.is_durable());
+
+    // The pipe is open at its other end, so what hung goes on and fails; then the journal is back.
+    let end = fs::OpenOptions::new().read(true).write(true).open(&broken.0).unwrap();
+    let refused = tokio::time::timeout(DEADLINE, forward).await.unwrap().unwrap();
+    assert!(matches!(refused, Err(ControlError::NotStored(_))), "{refused:?}");
+    fs::remove_file(&broken.0).unwrap();
+    fs::create_dir(&broken.0).unwrap();
+    broken.repair();
+    drop(end);
+    let recovered = running.handle().status_when(|status| status.state.is_durable());
+    tokio::time::timeout(DEADLINE, recovered).await.unwrap().unwrap();
+    running.end().await;
+    assert_eq!(asked_in_force(&place.start().await.shop()), is("5", "0"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -249,6 +249,11 @@ impl Controller {
                 "state lives in memory: after a restart the file's percent and phase are in force again"
             ),
         }
+        if let Some(error) = &self.trouble {
+            tracing::error!(
+                "the journal cannot be written: {error}; rollbacks take effect, nothing goes forward"
+            );
+        }
         for words in &self.first_words {
             tracing::warn!("{words}");
         }

@@ -62,6 +62,7 @@ impl Controller {
             outlook.renamed.iter().for_each(|(_, from)| drop(recorded.remove(from)));
             recorded.extend(entries.into_iter().filter_map(|entry| entry.migration.zip(entry.state)));
         }
+        let trouble = failed.clone();
         let journal = Journal::start(disk, failed.map(|why| (why, vec![started]))).map_err(|error| {
             JournalError::Unusable { what: "start the journal's thread".to_owned(), error }
         })?;
@@ -74,7 +75,7 @@ impl Controller {
         controller.health = Some(journal.health());
         controller.journal = Some(journal);
         (controller.is_behind, controller.is_held_back) = (is_behind, is_held_back);
-        controller.first_words = first_words;
+        (controller.first_words, controller.trouble) = (first_words, trouble);
         Ok(controller)
     }
 }

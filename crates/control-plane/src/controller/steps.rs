@@ -262,6 +262,7 @@ impl Controller {
         self.book = book;
         if let Some(Loaded { checked, warnings, content, .. }) = file {
             (self.checked, self.warnings, self.content) = (checked, warnings, content);
+            self.recorded.retain(|name, _| self.book.knows(name));
         }
         self.publish();
     }

@@ -12,7 +12,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::line;
 use super::read::{self, Tail};
 use super::record::{Entry, State};
-use super::{CURRENT, JournalError, LOCK};
+use super::{CURRENT, JournalError, LOCK, MAX_LINE_BYTES};
 
 /// A file as large as that is set aside.
 const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -76,6 +76,9 @@ impl Disk {
         for entry in entries {
             after.seq += 1;
             let line = line::encode(entry, after.seq, &after.hash);
+            if line.len() as u64 >= MAX_LINE_BYTES {
+                return Err(io::Error::other(format!("a line would be longer than {MAX_LINE_BYTES} bytes")));
+            }
             after.hash = line::hash(line.as_bytes());
             text.extend_from_slice(line.as_bytes());
             text.push(b'\n');

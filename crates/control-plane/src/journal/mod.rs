@@ -35,8 +35,8 @@ pub(crate) use writer::{Ack, Health, Journal, Keep};
 const CURRENT: &str = "journal.jsonl";
 /// The file that is locked, with the process that did.
 const LOCK: &str = "lock";
-/// The longest line that is read.
-const MAX_LINE_BYTES: u64 = 1 << 20;
+/// The longest line that is written or read. What is in a line comes from a configuration of at most 16 MiB.
+const MAX_LINE_BYTES: u64 = 64 << 20;
 
 /// The journal cannot be used. A sentence that says what to do.
 #[derive(Debug)]
