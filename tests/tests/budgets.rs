@@ -26,7 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("migration-glue", &["traffic-split", "route-plan", "telemetry"]),
     ("data-plane", &["traffic-split", "route-plan", "http1-codec", "telemetry", "migration-glue"]),
     ("control-plane", &["traffic-split", "route-plan", "ramp", "rollback-guard", "config-file", "telemetry"]),
-    ("admin-api", &["traffic-split", "route-plan", "telemetry", "control-plane"]),
+    ("admin-api", &["traffic-split", "route-plan", "ramp", "telemetry", "control-plane"]),
     (
         "crossfade",
         &[

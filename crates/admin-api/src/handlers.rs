@@ -8,15 +8,17 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValu
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use control_plane::{Actor, Cause};
+use control_plane::Actor;
+use ramp::Cause;
 use route_plan::Phase;
 use serde::de::DeserializeOwned;
 use telemetry::Telemetry;
+use traffic_split::Percent;
 
 use crate::problem::Problem;
 use crate::wire::{
-    ChangedAnswer, MigrationAnswer, MigrationsAnswer, Reload, ReloadedAnswer, SetPercent, SetPhase,
-    StatusAnswer, WhereAnswer,
+    ChangedAnswer, JournalAnswer, MigrationAnswer, MigrationsAnswer, ReloadedAnswer, SaidBy, SetPercent,
+    SetPhase, StatusAnswer, WhereAnswer,
 };
 use crate::{MAX_BODY_BYTES, Parts, REQUEST_TIMEOUT, query};
 
@@ -24,6 +26,10 @@ use crate::{MAX_BODY_BYTES, Parts, REQUEST_TIMEOUT, query};
 const MAX_WHO_CHARS: usize = 128;
 /// The longest reason that is taken.
 const MAX_REASON_CHARS: usize = 1024;
+/// How many lines of the journal are given, where nobody says.
+const DEFAULT_LINES: usize = 100;
+/// The most lines of the journal that are given.
+const MAX_LINES: usize = 1000;
 /// Who asks, where nobody says.
 const ANONYMOUS: &str = "the admin API";
 
@@ -97,14 +103,44 @@ pub(crate) async fn set_phase(
     Ok(Json(ChangedAnswer::from(&changed)).into_response())
 }
 
+pub(crate) async fn roll_back(
+    State(parts): State<Parts>,
+    name: Name,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    let name = path_name(name)?;
+    let actor = said_by(&headers, body)?;
+    let changed = parts.control.roll_back(&name, Cause::Person, Percent::ZERO, actor).await?;
+    Ok(Json(ChangedAnswer::from(&changed)).into_response())
+}
+
+pub(crate) async fn resume(State(parts): State<Parts>, name: Name, headers: HeaderMap, body: Body) -> Answer {
+    let name = path_name(name)?;
+    let actor = said_by(&headers, body)?;
+    let changed = parts.control.resume(&name, actor).await?;
+    Ok(Json(ChangedAnswer::from(&changed)).into_response())
+}
+
 pub(crate) async fn reload(State(parts): State<Parts>, headers: HeaderMap, body: Body) -> Answer {
-    let wanted = match body {
-        Ok(body) if body.is_empty() => Reload::default(),
-        body => json(&headers, body)?,
-    };
-    let actor = actor(wanted.who, wanted.reason)?;
-    let reloaded = parts.control.reload(Cause::Asked(actor)).await?;
+    let actor = said_by(&headers, body)?;
+    let reloaded = parts.control.reload(control_plane::Cause::Asked(actor)).await?;
     Ok(Json(ReloadedAnswer::from(reloaded)).into_response())
+}
+
+/// The latest lines of the journal about a migration, as they are.
+pub(crate) async fn journal(State(parts): State<Parts>, name: Name, RawQuery(query): RawQuery) -> Answer {
+    let name = path_name(name)?;
+    let limit = match query::parameter(query.as_deref(), "limit") {
+        None => DEFAULT_LINES,
+        Some(text) => std::str::from_utf8(&text)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .filter(|limit| (1..=MAX_LINES).contains(limit))
+            .ok_or_else(|| Problem::bad_request(format!("limit: expected a number, 1 to {MAX_LINES}")))?,
+    };
+    let lines = parts.control.history(&name, limit).await?;
+    Ok(Json(JournalAnswer { migration: name, lines }).into_response())
 }
 
 pub(crate) async fn place(State(parts): State<Parts>, name: Name, RawQuery(query): RawQuery) -> Answer {
@@ -180,6 +216,15 @@ fn json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Probl
         };
         Problem::new(status, code).detail(error.to_string())
     })
+}
+
+/// Who asks and why, where nothing else is to be said; the body may be left out.
+fn said_by(headers: &HeaderMap, body: Body) -> Result<Actor, Problem> {
+    let said = match body {
+        Ok(body) if body.is_empty() => SaidBy::default(),
+        body => json(headers, body)?,
+    };
+    actor(said.who, said.reason)
 }
 
 fn actor(who: Option<String>, reason: Option<String>) -> Result<Actor, Problem> {

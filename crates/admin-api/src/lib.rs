@@ -49,6 +49,9 @@ pub fn router(parts: Parts, guard: Guard) -> Router {
         .route("/migrations/{name}", get(handlers::migration))
         .route("/migrations/{name}/percent", post(handlers::set_percent))
         .route("/migrations/{name}/phase", post(handlers::set_phase))
+        .route("/migrations/{name}/rollback", post(handlers::roll_back))
+        .route("/migrations/{name}/resume", post(handlers::resume))
+        .route("/migrations/{name}/journal", get(handlers::journal))
         .route("/migrations/{name}/where", get(handlers::place));
     finish(probes().nest("/api/v1", api), parts, guard)
 }

@@ -71,6 +71,9 @@ impl From<ControlError> for Problem {
             ControlError::Config(LoadError::Unreadable { .. }) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "unreadable-config")
             }
+            ControlError::Refused(_) => (StatusCode::CONFLICT, "refused"),
+            ControlError::NotStored(_) => (StatusCode::SERVICE_UNAVAILABLE, "not-stored"),
+            ControlError::NoJournal(_) => (StatusCode::CONFLICT, "no-journal"),
             ControlError::Reshuffle(_) => (StatusCode::CONFLICT, "reshuffle"),
             ControlError::Listen(_) => (StatusCode::CONFLICT, "cannot-listen"),
             ControlError::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining"),

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use control_plane::{
-    ArmStatus, Bound, Changed, FallbackStatus, LastChange, MigrationStatus, Reloaded, Status, Where,
+    ArmStatus, Bound, Changed, FallbackStatus, LastChange, LatchStatus, MigrationStatus, Reloaded, Status,
+    Where,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use traffic_split::{Arm, Percent, Reason};
@@ -33,10 +34,10 @@ pub(crate) struct SetPhase {
     pub(crate) reason: Option<String>,
 }
 
-/// `POST reload`; its body may be left out.
+/// `POST reload`, `.../rollback` and `.../resume`; their body may be left out.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Reload {
+pub(crate) struct SaidBy {
     #[serde(default)]
     pub(crate) who: Option<String>,
     #[serde(default)]
@@ -86,10 +87,14 @@ struct ReloadsAnswer {
 
 #[derive(Debug, Serialize)]
 struct StateAnswer<'a> {
-    /// Whether intents outlive a restart.
+    /// Whether intents and latches outlive a restart.
     durable: bool,
     dir: Option<&'a str>,
-    note: &'static str,
+    /// Why the journal cannot be written, if so.
+    problem: Option<&'a str>,
+    /// Lines that wait until it can be.
+    unwritten: usize,
+    note: String,
 }
 
 /// `GET migrations`.
@@ -108,6 +113,10 @@ pub(crate) struct MigrationAnswer<'a> {
     phase_from: &'static str,
     percent: PercentAnswer,
     why: &'a str,
+    /// `null` where nothing is latched.
+    latched: Option<LatchAnswer<'a>>,
+    /// Rollbacks since the start, by cause.
+    rollbacks: BTreeMap<&'static str, u64>,
     last_change: Option<LastChangeAnswer<'a>>,
     attempt: u64,
     salt: &'a str,
@@ -124,6 +133,17 @@ struct PercentAnswer {
     in_force: f64,
     /// Over the latest minute; `null` without requests.
     measured: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct LatchAnswer<'a> {
+    cap: f64,
+    cause: &'static str,
+    since: Option<String>,
+    who: Option<&'a str>,
+    reason: Option<&'a str>,
+    /// All of it.
+    sentence: &'a str,
 }
 
 #[derive(Debug, Serialize)]
@@ -183,6 +203,14 @@ pub(crate) struct ReloadedAnswer {
     warnings: Vec<String>,
 }
 
+/// `GET migrations/{name}/journal`.
+#[derive(Debug, Serialize)]
+pub(crate) struct JournalAnswer {
+    pub(crate) migration: String,
+    /// As they are in the journal, oldest first.
+    pub(crate) lines: Vec<serde_json::Value>,
+}
+
 /// `GET migrations/{name}/where`.
 #[derive(Debug, Serialize)]
 pub(crate) struct WhereAnswer {
@@ -221,9 +249,11 @@ impl<'a> From<&'a Status> for StatusAnswer<'a> {
                 warnings: &reload.warnings,
             },
             state: StateAnswer {
-                durable: false,
-                dir: status.state_dir.as_deref(),
-                note: "memory only: after a restart the file's percent and phase are in force again",
+                durable: status.state.is_durable(),
+                dir: status.state.dir.as_deref(),
+                problem: status.state.problem.as_deref(),
+                unwritten: status.state.unwritten,
+                note: status.state.sentence(),
             },
             migrations: status.migrations.iter().map(MigrationAnswer::from).collect(),
         }
@@ -257,6 +287,8 @@ impl<'a> From<&'a MigrationStatus> for MigrationAnswer<'a> {
                 measured: migration.measured,
             },
             why: &migration.why,
+            latched: migration.latch.as_ref().map(LatchAnswer::from),
+            rollbacks: migration.rollbacks.iter().map(|(cause, count)| (cause.as_str(), *count)).collect(),
             last_change: migration.last_change.as_ref().map(LastChangeAnswer::from),
             attempt: migration.attempt,
             salt: &migration.salt,
@@ -267,6 +299,20 @@ impl<'a> From<&'a MigrationStatus> for MigrationAnswer<'a> {
             },
             fallback: FallbackAnswer::from(&migration.fallback),
             keyless_requests: migration.keyless,
+        }
+    }
+}
+
+impl<'a> From<&'a LatchStatus> for LatchAnswer<'a> {
+    fn from(latch: &'a LatchStatus) -> Self {
+        let by = latch.by.as_ref();
+        LatchAnswer {
+            cap: latch.cap.as_f64(),
+            cause: latch.cause.as_str(),
+            since: by.map(|by| timestamp(by.at)),
+            who: by.map(|by| by.who.as_str()),
+            reason: by.and_then(|by| by.reason.as_deref()),
+            sentence: &latch.sentence,
         }
     }
 }

@@ -75,11 +75,15 @@ impl Answer {
 }
 
 async fn start(token: Option<&str>) -> Admin {
+    start_with(token, &config("37.5")).await
+}
+
+async fn start_with(token: Option<&str>, text: &str) -> Admin {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("crossfade.toml");
-    fs::write(&path, config("37.5")).unwrap();
+    fs::write(&path, text).unwrap();
     let telemetry = Telemetry::new(1);
-    let controller = Controller::new(load(&path).unwrap(), Arc::clone(&telemetry));
+    let controller = Controller::open(load(&path).unwrap(), Arc::clone(&telemetry)).unwrap();
     // Files are read when asked only.
     let settings = Settings { quiet: Duration::from_secs(600), poll: Duration::from_secs(3600) };
     let Control { handle, .. } = controller.start(Arc::new(Pretended), settings).await.unwrap();
@@ -204,6 +208,53 @@ async fn a_percent_is_in_force_with_its_answer() {
     }
     let phase = admin.post("/api/v1/migrations/shop/phase", &json!({ "phase": "full" })).await.json();
     assert_eq!(phase["migration"]["percent"]["in_force"], 100.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_is_shown_until_a_resume_and_both_are_in_the_journal() {
+    let admin = start_with(None, &format!("[state]\ndir = \"state\"\n{}", config("37.5"))).await;
+    let shop = "/api/v1/migrations/shop";
+    assert!(admin.get(shop).await.json()["latched"].is_null());
+    let said = json!({ "who": "alice", "reason": "errors in the cart" });
+    let back = admin.post(&format!("{shop}/rollback"), &said).await.json();
+    assert_eq!(
+        back["effects"][0],
+        "shop: rolled back from 37.5% to 0%: asked for by alice: errors in the cart"
+    );
+    let latched = &back["migration"]["latched"];
+    assert_eq!(
+        (&latched["cap"], &latched["cause"], &latched["who"], &latched["reason"]),
+        (&json!(0.0), &json!("person"), &json!("alice"), &json!("errors in the cart"))
+    );
+    assert_eq!(back["migration"]["rollbacks"]["person"], 1);
+    assert_eq!(back["migration"]["percent"]["in_force"], 0.0);
+    let set = admin.post(&format!("{shop}/percent"), &json!({ "percent": 50 })).await;
+    assert_eq!(set.problem(), (409, "refused".to_owned()));
+    assert_eq!(admin.get("/api/v1/status").await.json()["state"]["durable"], true);
+    // The body may be left out.
+    let resumed = admin.send("POST", &format!("{shop}/resume"), "", "").await.json();
+    assert_eq!(
+        (&resumed["migration"]["percent"]["in_force"], &resumed["migration"]["latched"]),
+        (&json!(37.5), &Value::Null)
+    );
+    assert_eq!(admin.post(&format!("{shop}/resume"), &said).await.problem(), (409, "refused".to_owned()));
+
+    let journal = admin.get(&format!("{shop}/journal?limit=2")).await.json();
+    let kinds: Vec<_> =
+        journal["lines"].as_array().unwrap().iter().map(|line| line["kind"].clone()).collect();
+    assert_eq!(kinds, ["rolled_back", "resumed"]);
+    for limit in ["0", "1001", "many"] {
+        let refused = admin.get(&format!("{shop}/journal?limit={limit}")).await;
+        assert_eq!(refused.problem(), (400, "bad-request".to_owned()));
+    }
+    for path in ["journal", "rollback", "resume"] {
+        let path = format!("/api/v1/migrations/shpo/{path}");
+        let unknown =
+            if path.ends_with("journal") { admin.get(&path).await } else { admin.post(&path, &said).await };
+        assert_eq!(unknown.problem(), (404, "unknown-migration".to_owned()));
+    }
+    let memory = start(None).await;
+    assert_eq!(memory.get(&format!("{shop}/journal")).await.problem(), (409, "no-journal".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

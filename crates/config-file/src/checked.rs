@@ -205,6 +205,8 @@ pub struct Standing {
     pub asked: Percent,
     /// The phase the migration is in; it may overrule the percentage.
     pub phase: Phase,
+    /// What a rollback caps the percentage at, whatever is asked for; 100 without one.
+    pub cap: Percent,
 }
 
 impl Checked {
@@ -261,7 +263,7 @@ impl MigrationConfig {
     /// What the file asks for.
     #[must_use]
     pub fn standing(&self) -> Standing {
-        Standing { asked: self.percent, phase: self.asked_phase() }
+        Standing { asked: self.percent, phase: self.asked_phase(), cap: Percent::FULL }
     }
 
     /// Where keys are looked for, the assigned cookie at its place among them.
@@ -279,7 +281,7 @@ impl MigrationConfig {
             split: Split {
                 salt: self.salt.clone().into_bytes().into_boxed_slice(),
                 keys: self.keys(),
-                percent: standing.phase.in_force(standing.asked),
+                percent: standing.phase.in_force(standing.asked).min(standing.cap),
                 overrides: self.overrides.clone(),
             },
             asked: standing.asked,

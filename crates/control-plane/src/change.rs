@@ -1,6 +1,8 @@
 //! Changes as sentences: for logs, answers and status.
 
-use ramp::{Effect, Intent, Origin};
+use std::time::SystemTime;
+
+use ramp::{Cause, Effect, Intent, Origin};
 use route_plan::Phase;
 
 use crate::event::Actor;
@@ -9,6 +11,15 @@ use crate::status::LastChange;
 /// What an event that `author` caused changed in a migration, a sentence each.
 pub(crate) fn sentences(migration: &str, effects: &[Effect], author: &str) -> Vec<String> {
     effects.iter().map(|effect| sentence(migration, effect, author)).collect()
+}
+
+/// The same for a rollback, which says first of all from where to where and why.
+pub(crate) fn rollback_sentences(migration: &str, effects: &[Effect], actor: &Actor) -> Vec<String> {
+    let mut sentences = sentences(migration, effects, name(actor));
+    if let (Some(first), Some(reason)) = (sentences.first_mut(), &actor.reason) {
+        first.push_str(&format!(": {reason}"));
+    }
+    sentences
 }
 
 /// Who a file speaks as.
@@ -25,21 +36,35 @@ fn sentence(migration: &str, effect: &Effect, author: &str) -> String {
         Effect::InForce { from, to } => {
             format!("{migration}: {to} % of the users get new instead of {from} %")
         }
+        Effect::Latched { from, cap, cause: Cause::Person } => {
+            format!("{migration}: rolled back from {from}% to {cap}%: asked for by {author}")
+        }
+        Effect::Latched { from, cap, cause } => {
+            format!("{migration}: rolled back from {from}% to {cap}%: {cause} breached, by {author}")
+        }
+        Effect::Released { cap, .. } => {
+            format!("{migration}: no longer latched at {cap} %, by {author}")
+        }
+        Effect::HeldBack { wanted, cap } => {
+            format!("{migration}: {wanted} % is remembered, not in force: latched at {cap} % until resumed")
+        }
         Effect::AttemptRaised { from, to } => format!("{migration}: attempt {to} begins after {from}"),
     }
 }
 
 /// The last words of people about one migration: each names only what it was about.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct LastChanges {
     pub(crate) percent: Option<LastChange>,
     pub(crate) phase: Option<LastChange>,
+    /// Of the rollback that latched it, while it is latched.
+    pub(crate) latch: Option<LastChange>,
 }
 
 impl LastChanges {
-    /// The later of the two.
+    /// The latest of them.
     pub(crate) fn latest(&self) -> Option<&LastChange> {
-        [&self.percent, &self.phase].into_iter().flatten().max_by_key(|change| change.at)
+        [&self.percent, &self.phase, &self.latch].into_iter().flatten().max_by_key(|change| change.at)
     }
 }
 
@@ -63,7 +88,33 @@ pub(crate) fn why(intent: &Intent, last: &LastChanges) -> String {
         format!(", from {}", from(intent.phase_from(), &last.phase))
     };
     let asked_from = from(intent.percent_from(), &last.percent);
-    format!("{phase}{phase_from}; {} % was asked for by {asked_from}", standing.asked)
+    let asked = format!("{} % was asked for by {asked_from}", standing.asked);
+    match latched(intent, last) {
+        Some(latched) => {
+            let phase = phase.split(':').next().unwrap_or_default();
+            format!("{latched}; {phase}{phase_from} and {} % wait for a resume; {asked}", standing.wanted())
+        }
+        None => format!("{phase}{phase_from}; {asked}"),
+    }
+}
+
+/// The mark of a rollback as a sentence: since when, by whom and why.
+pub(crate) fn latched(intent: &Intent, last: &LastChanges) -> Option<String> {
+    let latch = intent.latch()?;
+    let since = last.latch.as_ref().map(|last| format!(" since {}", timestamp(last.at))).unwrap_or_default();
+    let by = match (latch.cause, &last.latch) {
+        (Cause::Person, Some(last)) => format!("by {}", last.who),
+        (Cause::Person, None) => "by a person".to_owned(),
+        (cause, _) => format!("by the guard ({cause})"),
+    };
+    let why = last.latch.as_ref().and_then(|last| last.reason.as_deref());
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    Some(format!("latched at {} %{since}: rolled back {by}{why}", latch.cap))
+}
+
+/// To the second, in UTC.
+fn timestamp(time: SystemTime) -> String {
+    jiff::Timestamp::try_from(time).map(|time| format!("{time:.0}")).unwrap_or_default()
 }
 
 /// ` because ...`, if a reason was given.

@@ -2,15 +2,18 @@
 
 mod reading;
 mod report;
+mod restart;
+mod steps;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::future::pending;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use config_file::{Checked, Standing};
-use ramp::apply;
+use ramp::Cause;
 use route_plan::Snapshot;
 use telemetry::{ReloadCounts, SnapshotCell, Telemetry, Totals, TrafficCells, TrafficKind};
 use tokio::sync::{mpsc, watch};
@@ -18,18 +21,20 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval};
 use traffic_split::{Arm, Percent};
 
-use crate::change::LastChanges;
+use crate::book::Book;
 use crate::controller::reading::{Found, Reader, Wish};
-use crate::departed::{self, Departed};
-use crate::event::{Actor, Cause, Event};
+pub(crate) use crate::controller::steps::Ask;
+use crate::controller::steps::{Pending, Tidings, next_ack};
+use crate::event::{self, Event};
 use crate::fallbacks::{Counts, Teller};
-use crate::handle::{Changed, ControlError, ControlHandle, Reloaded};
+use crate::handle::{ControlError, ControlHandle, Reloaded};
+use crate::journal::{Health, Journal, State};
 use crate::listeners::{Bound, ListenError, Listeners};
 use crate::measure::{Measure, Reading};
-use crate::reload::{self, Intents, Outlook};
+use crate::reload;
 use crate::source::{Content, Loaded, resolve};
-use crate::status::{LastChange, Status};
-use crate::{change, watch as files};
+use crate::status::Status;
+use crate::watch as files;
 
 /// How many events may wait.
 const QUEUE: usize = 64;
@@ -75,9 +80,32 @@ pub struct Controller {
     seen: Content,
     reader: Reader,
     warnings: Vec<String>,
-    intents: Intents,
-    last_changes: BTreeMap<String, LastChanges>,
-    departed: Departed,
+    book: Book,
+    /// Rollbacks since the start, by migration and cause.
+    rollbacks: BTreeMap<String, BTreeMap<Cause, u64>>,
+    /// `None`: state lives in memory.
+    journal: Option<Journal>,
+    health: Option<watch::Receiver<Health>>,
+    /// Why the journal cannot be written, since the log was told.
+    trouble: Option<String>,
+    /// The disk takes too long.
+    hangs: bool,
+    /// What the journal has, or is about to have, of each migration.
+    recorded: BTreeMap<String, State>,
+    /// There is something that the journal has not been given.
+    is_behind: bool,
+    /// The file asks for something that waits until the journal can be written.
+    is_held_back: bool,
+    /// Steps that the journal has not answered for.
+    pending: VecDeque<Pending>,
+    /// What is written and waits for a later step of the same migration to be told of.
+    deferred: Vec<(Tidings, Option<String>)>,
+    /// Steps forward that wait for the one under way.
+    waiting: VecDeque<Ask>,
+    /// The listeners are to be those of what runs.
+    reopens: bool,
+    /// What the start has to say.
+    first_words: Vec<String>,
     traffic: BTreeMap<String, Traffic>,
     generation: u64,
     draining: bool,
@@ -108,18 +136,23 @@ struct ReloadRecord {
 }
 
 /// The ends of the controller that outlive an event.
-struct Outlets {
+pub(crate) struct Outlets {
     listeners: Arc<dyn Listeners>,
     status: watch::Sender<Arc<Status>>,
     paths: watch::Sender<Vec<PathBuf>>,
 }
 
 impl Controller {
-    /// Takes over the first configuration and makes its snapshot. Nothing runs yet.
+    /// Takes over the first configuration and makes its snapshot. It keeps no journal, whatever the file says of one;
+    /// see [`Controller::open`]. Nothing runs yet.
     #[must_use]
     pub fn new(first: Loaded, telemetry: Arc<Telemetry>) -> Self {
+        let book = Book::first(&first.checked);
+        Self::with(first, book, telemetry)
+    }
+
+    fn with(first: Loaded, book: Book, telemetry: Arc<Telemetry>) -> Self {
         let Loaded { checked, warnings, path, content } = first;
-        let intents = reload::first(&checked);
         let now = SystemTime::now();
         let mut controller = Controller {
             path,
@@ -129,9 +162,20 @@ impl Controller {
             reader: Reader::new(),
             content,
             warnings,
-            intents,
-            last_changes: BTreeMap::new(),
-            departed: Departed::default(),
+            book,
+            rollbacks: BTreeMap::new(),
+            journal: None,
+            health: None,
+            trouble: None,
+            hangs: false,
+            recorded: BTreeMap::new(),
+            is_behind: false,
+            is_held_back: false,
+            pending: VecDeque::new(),
+            deferred: Vec::new(),
+            waiting: VecDeque::new(),
+            reopens: false,
+            first_words: Vec::new(),
             traffic: BTreeMap::new(),
             generation: 0,
             draining: false,
@@ -167,7 +211,12 @@ impl Controller {
         self.greet();
         self.renew(&outlets);
         let (events, queue) = mpsc::channel(QUEUE);
-        let handle = ControlHandle { events, status: status_reader, snapshots: Arc::clone(&self.snapshots) };
+        let handle = ControlHandle {
+            events,
+            status: status_reader,
+            snapshots: Arc::clone(&self.snapshots),
+            journal: self.journal.as_ref().map(|journal| (journal.dir().into(), journal.health())),
+        };
         let timing = files::Timing { quiet: settings.quiet, poll: settings.poll };
         tokio::spawn(files::Watch::new(timing, paths_reader).run(handle.events.downgrade()));
         let task = tokio::spawn(self.run(outlets, queue));
@@ -178,11 +227,26 @@ impl Controller {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            if std::mem::take(&mut self.reopens) {
+                // Those are open, or were until a moment ago.
+                if let Err(error) = self.listen(&outlets, addresses(&self.checked)).await {
+                    tracing::error!("the listeners before cannot be opened again: {error}");
+                }
+            }
             self.reader.begin(&self.path, &self.seen);
+            let takes_files = !self.is_going_forward();
             let event = tokio::select! {
                 event = queue.recv() => event.unwrap_or(Event::Shutdown),
-                (found, wishes) = self.reader.next() => {
+                result = next_ack(&mut self.pending) => {
+                    self.acknowledged(&outlets, result);
+                    continue;
+                }
+                (found, wishes) = self.reader.next(), if takes_files => {
                     self.files_read(&outlets, found, wishes).await;
+                    continue;
+                }
+                health = next_health(&mut self.health) => {
+                    self.look_at(&outlets, &health);
                     continue;
                 }
                 _ = tick.tick() => Event::Tick,
@@ -209,18 +273,10 @@ impl Controller {
                     self.reader.look(settle);
                 }
             }
-            // Whoever asked was told that it took too long, and may have asked for something else since.
-            Event::SetPercent { reply, .. } | Event::SetPhase { reply, .. } if reply.is_closed() => {}
-            Event::SetPercent { migration, percent, actor, reply } => {
-                let result = self.person_asks(outlets, &migration, ramp::Event::PercentSet(percent), &actor);
-                let _ = reply.send(result);
-            }
-            Event::SetPhase { migration, phase, actor, reply } => {
-                let result = self.person_asks(outlets, &migration, ramp::Event::PhaseSet(phase), &actor);
-                let _ = reply.send(result);
-            }
+            Event::Ask(ask) => self.ask(outlets, ask),
             Event::Tick => {
                 self.read_traffic();
+                self.mind_journal(outlets);
                 self.reader.tell_stuck(&self.path);
                 self.renew(outlets);
             }
@@ -240,11 +296,37 @@ impl Controller {
     async fn files_read(&mut self, outlets: &Outlets, found: Option<Found>, wishes: Vec<Wish>) {
         let Some((content, loaded)) = found.filter(|_| !self.draining) else { return };
         self.seen = content;
-        let result = match loaded {
-            Err(error) => Err(ControlError::Config(error)),
-            Ok(loaded) if loaded.content == self.content => Ok(self.reloaded(false, Vec::new())),
-            Ok(loaded) => self.adopt(outlets, loaded).await,
-        };
+        match loaded {
+            Err(error) => self.answer_reload(outlets, wishes, &Err(ControlError::Config(error))),
+            Ok(loaded) if loaded.content == self.content => {
+                let result = Ok(self.reloaded(false, Vec::new()));
+                self.answer_reload(outlets, wishes, &result);
+            }
+            Ok(loaded) => self.adopt(outlets, loaded, wishes).await,
+        }
+    }
+
+    /// Everything that can refuse a file comes first; the listeners are last but one, since they can be taken back.
+    async fn adopt(&mut self, outlets: &Outlets, loaded: Loaded, wishes: Vec<Wish>) {
+        let outlook = reload::read_file(&self.book, &loaded.checked);
+        if let Some(reshuffle) = &outlook.reshuffle {
+            let refused = Err(ControlError::Reshuffle(reshuffle.to_string()));
+            return self.answer_reload(outlets, wishes, &refused);
+        }
+        if let Err(error) = self.listen(outlets, addresses(&loaded.checked)).await {
+            let refused = Err(ControlError::Listen(error.to_string()));
+            return self.answer_reload(outlets, wishes, &refused);
+        }
+        self.go_on_with_file(outlets, loaded, &outlook, wishes);
+    }
+
+    /// The end of a reading: counted, told, answered.
+    fn answer_reload(
+        &mut self,
+        outlets: &Outlets,
+        wishes: Vec<Wish>,
+        result: &Result<Reloaded, ControlError>,
+    ) {
         outlets.paths.send_replace(self.paths());
         let (mut causes, mut replies) = (Vec::new(), Vec::new());
         for wish in wishes {
@@ -252,53 +334,13 @@ impl Controller {
             replies.extend(wish.reply);
         }
         if causes.is_empty() {
-            causes.push(Cause::FileChanged.to_string());
+            causes.push(event::Cause::FileChanged.to_string());
         }
-        self.record(&causes.join(", "), &result);
+        self.record(&causes.join(", "), result);
         self.renew(outlets);
         for reply in replies {
             let _ = reply.send(result.clone());
         }
-    }
-
-    /// Everything that can refuse a file comes first; from the listeners on nothing can fail any more.
-    async fn adopt(&mut self, outlets: &Outlets, loaded: Loaded) -> Result<Reloaded, ControlError> {
-        let Loaded { checked, warnings, content, .. } = loaded;
-        let outlook = reload::read_file((&self.checked, &self.intents), &self.departed, &checked);
-        if let Some(reshuffle) = &outlook.reshuffle {
-            return Err(ControlError::Reshuffle(reshuffle.to_string()));
-        }
-        self.listen(outlets, addresses(&checked))
-            .await
-            .map_err(|error| ControlError::Listen(error.to_string()))?;
-        (self.checked, self.warnings, self.content) = (checked, warnings, content);
-        let sentences = self.take_over(outlook);
-        self.publish();
-        Ok(self.reloaded(true, sentences))
-    }
-
-    /// Goes on with the intents after a file. What is known of a migration follows it under another name, is kept
-    /// while it is gone, and is taken up when it is back.
-    fn take_over(&mut self, outlook: Outlook) -> Vec<String> {
-        let Outlook { intents, sentences, renamed, gone, .. } = outlook;
-        let before = std::mem::replace(&mut self.intents, intents);
-        let mut last_changes = std::mem::take(&mut self.last_changes);
-        for name in self.intents.keys() {
-            let renamed = renamed.iter().find(|(now, _)| now == name);
-            let returned = self.departed.take(name).map(|one| one.last_changes);
-            let known = match renamed {
-                Some((_, was)) => last_changes.get(was).cloned(),
-                None => last_changes.get(name).cloned().or(returned),
-            };
-            self.last_changes.extend(known.map(|known| (name.clone(), known)));
-        }
-        for dealing in gone {
-            let last_changes = last_changes.remove(&dealing.name).unwrap_or_default();
-            if let Some(&intent) = before.get(&dealing.name) {
-                self.departed.add(departed::One { dealing, intent, last_changes });
-            }
-        }
-        sentences
     }
 
     fn reloaded(&self, changed: bool, effects: Vec<String>) -> Reloaded {
@@ -309,55 +351,6 @@ impl Controller {
             needs_restart: self.needs_restart(),
             warnings: self.warnings.clone(),
         }
-    }
-
-    /// A person's percent or phase.
-    fn person_asks(
-        &mut self,
-        outlets: &Outlets,
-        name: &str,
-        event: ramp::Event,
-        actor: &Actor,
-    ) -> Result<Changed, ControlError> {
-        if self.draining {
-            return Err(ControlError::Draining);
-        }
-        let Some(intent) = self.intents.get(name) else {
-            return Err(ControlError::UnknownMigration {
-                name: name.to_owned(),
-                known: self.checked.migrations.iter().map(|migration| migration.name.clone()).collect(),
-            });
-        };
-        let (intent, effects) = apply(intent, &event);
-        self.intents.insert(name.to_owned(), intent);
-        let what = match event {
-            ramp::Event::PercentSet(percent) => format!("{percent} % asked for"),
-            ramp::Event::PhaseSet(phase) => format!("phase {phase} asked for"),
-            ramp::Event::FileRead(_) => "file read".to_owned(),
-        };
-        let (who, reason) = (change::name(actor).to_owned(), actor.reason.clone());
-        let sentences = change::sentences(name, &effects, &who);
-        if !effects.is_empty() {
-            self.publish();
-        }
-        tracing::info!(
-            migration = name,
-            who,
-            reason,
-            generation = self.generation,
-            "{name}: {what} by {who}{}: {}",
-            change::reason(reason.as_deref()),
-            if sentences.is_empty() { "nothing changes".to_owned() } else { sentences.join("; ") }
-        );
-        let change = LastChange { who, reason, at: SystemTime::now(), what };
-        let last_changes = self.last_changes.entry(name.to_owned()).or_default();
-        match event {
-            ramp::Event::PhaseSet(_) => last_changes.phase = Some(change),
-            ramp::Event::PercentSet(_) | ramp::Event::FileRead(_) => last_changes.percent = Some(change),
-        }
-        let status = self.renew(outlets);
-        let migration = status.migration(name).cloned().ok_or(ControlError::Gone)?;
-        Ok(Changed { generation: self.generation, effects: sentences, migration })
     }
 
     async fn listen(&mut self, outlets: &Outlets, wanted: Vec<SocketAddr>) -> Result<(), ListenError> {
@@ -382,10 +375,10 @@ impl Controller {
         self.generation += 1;
         self.follow_traffic();
         let standing = |name: &str| {
-            let standing = self.intents.get(name).map(ramp::Intent::standing);
+            let standing = self.book.intents.get(name).map(ramp::Intent::standing);
             standing.map_or(
-                Standing { asked: Percent::ZERO, phase: route_plan::Phase::Preparation },
-                |standing| Standing { asked: standing.asked, phase: standing.phase },
+                Standing { asked: Percent::ZERO, phase: route_plan::Phase::Preparation, cap: Percent::ZERO },
+                |standing| Standing { asked: standing.asked, phase: standing.phase, cap: standing.cap },
             )
         };
         self.snapshots.store(Arc::new(self.checked.snapshot(self.generation, &standing)));
@@ -403,7 +396,7 @@ impl Controller {
             .collect();
         for migration in &self.checked.migrations {
             let name = &migration.name;
-            let same = self.intents.get(name).map(|intent| intent.standing().in_force())
+            let same = self.book.intents.get(name).map(|intent| intent.standing().in_force())
                 == in_force.get(name).copied();
             let traffic = match before.remove(name) {
                 Some(traffic) if same => traffic,
@@ -429,6 +422,18 @@ impl Controller {
         let named = self.seen.files.iter().chain(&self.content.files).map(|file| resolve(&self.path, file));
         std::iter::once(self.path.clone()).chain(named).collect()
     }
+}
+
+/// Waits until the journal has something to tell of its health; for ever without one.
+async fn next_health(health: &mut Option<watch::Receiver<Health>>) -> Health {
+    if let Some(teller) = health {
+        if teller.changed().await.is_ok() {
+            return teller.borrow_and_update().clone();
+        }
+        // Its thread has ended: whatever is handed in says so from now on.
+        *health = None;
+    }
+    pending().await
 }
 
 fn addresses(checked: &Checked) -> Vec<SocketAddr> {

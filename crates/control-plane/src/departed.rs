@@ -2,7 +2,8 @@
 //!
 //! A migration may be gone for a moment only: a file that was edited in two steps, a deployment that was undone. What
 //! a person asked for, a rollback above all, must not be undone by that, so it is kept by name until the name comes
-//! back. Names could come and go for ever, so there is a limit; the one that left first is forgotten first.
+//! back. Names could come and go for ever, so there is a limit; the one that left first is forgotten
+//! first, and one that is latched only when all are.
 
 use std::collections::VecDeque;
 
@@ -15,7 +16,7 @@ use crate::change::LastChanges;
 const MAX_DEPARTED: usize = 1024;
 
 /// The migrations that left the file, the latest last.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Departed {
     all: VecDeque<One>,
     forgotten: u64,
@@ -35,6 +36,11 @@ impl Departed {
         self.all.iter().find(|one| one.dealing.name == name)
     }
 
+    /// Their names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.all.iter().map(|one| one.dealing.name.as_str())
+    }
+
     /// Takes out the migration of this name: it is back.
     pub(crate) fn take(&mut self, name: &str) -> Option<One> {
         let at = self.all.iter().position(|one| one.dealing.name == name)?;
@@ -43,8 +49,9 @@ impl Departed {
 
     /// Remembers one that leaves. Where that is one too many, another is forgotten, counted and told.
     pub(crate) fn add(&mut self, one: One) {
+        let unlatched = self.all.iter().position(|one| one.intent.latch().is_none());
         if self.all.len() == MAX_DEPARTED
-            && let Some(oldest) = self.all.pop_front()
+            && let Some(oldest) = self.all.remove(unlatched.unwrap_or(0))
         {
             self.forgotten += 1;
             tracing::warn!(

@@ -3,12 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use route_plan::Phase;
 use tokio::sync::oneshot;
-use traffic_split::Percent;
 
 use crate::change;
-use crate::handle::{Changed, ControlError, Reloaded};
+use crate::controller::Ask;
+use crate::handle::{ControlError, Reloaded};
 
 /// Who wants something, and why; told in logs and status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,10 +51,8 @@ pub(crate) enum Event {
     /// The file may have changed: look, and read it if so. With `settle` somebody may still be writing it: then it is
     /// read only if it looks the same that much later.
     FileTouched { settle: Option<Duration> },
-    /// Somebody asks for a percent.
-    SetPercent { migration: String, percent: Percent, actor: Actor, reply: Reply<Changed> },
-    /// Somebody asks for a phase.
-    SetPhase { migration: String, phase: Phase, actor: Actor, reply: Reply<Changed> },
+    /// Somebody, or the guard, wants something of a migration.
+    Ask(Ask),
     /// A second went by: measure the split, renew the status.
     Tick,
     /// The process is about to end: take no more changes, say so to probes.

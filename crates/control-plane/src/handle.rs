@@ -1,15 +1,19 @@
 //! What the rest of the program holds of the controller.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use route_plan::Phase;
 use telemetry::SnapshotCell;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::spawn_blocking;
 use traffic_split::{Arm, Percent, Reason};
 
+use crate::controller::Ask;
 use crate::event::{Actor, Cause, Event, Reply};
+use crate::journal::{self, Health, Wanted};
 use crate::source::LoadError;
 use crate::status::{MigrationStatus, Status};
 
@@ -22,6 +26,8 @@ pub struct ControlHandle {
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) status: watch::Receiver<Arc<Status>>,
     pub(crate) snapshots: Arc<SnapshotCell>,
+    /// Where the journal is, and how far it counts.
+    pub(crate) journal: Option<(PathBuf, watch::Receiver<Health>)>,
 }
 
 /// Why the controller did not do what it was asked.
@@ -36,6 +42,12 @@ pub enum ControlError {
     },
     /// The file cannot be read, or has errors. What runs stays.
     Config(LoadError),
+    /// It is not possible as the migration stands, such as going forward while latched.
+    Refused(String),
+    /// It would go forward, and the journal cannot be written.
+    NotStored(String),
+    /// The journal cannot be read, or there is none.
+    NoJournal(String),
     /// The file would move users by accident. What runs stays.
     Reshuffle(String),
     /// A listener cannot be opened. What runs stays.
@@ -58,7 +70,11 @@ impl fmt::Display for ControlError {
                 write!(f, "there is no migration `{name}`; there are: {}", known.join(", "))
             }
             ControlError::Config(error) => write!(f, "{error}"),
-            ControlError::Reshuffle(sentence) | ControlError::Listen(sentence) => f.write_str(sentence),
+            ControlError::Refused(sentence)
+            | ControlError::NotStored(sentence)
+            | ControlError::NoJournal(sentence)
+            | ControlError::Reshuffle(sentence)
+            | ControlError::Listen(sentence) => f.write_str(sentence),
             ControlError::Draining => f.write_str("the process is draining and takes no more changes"),
             ControlError::Busy => f.write_str("too many changes are waiting, try again"),
             ControlError::Gone => f.write_str("the controller has ended"),
@@ -143,8 +159,7 @@ impl ControlHandle {
         percent: Percent,
         actor: Actor,
     ) -> Result<Changed, ControlError> {
-        let migration = migration.to_owned();
-        self.ask(|reply| Event::SetPercent { migration, percent, actor, reply }).await
+        self.ask_of(migration, ramp::Event::PercentSet(percent), actor).await
     }
 
     /// Asks for a phase. It is in force when this returns.
@@ -157,8 +172,56 @@ impl ControlHandle {
         phase: Phase,
         actor: Actor,
     ) -> Result<Changed, ControlError> {
-        let migration = migration.to_owned();
-        self.ask(|reply| Event::SetPhase { migration, phase, actor, reply }).await
+        self.ask_of(migration, ramp::Event::PhaseSet(phase), actor).await
+    }
+
+    /// Takes users back to `to` per cent and latches there. It is in force before this returns, and in the journal
+    /// unless the disk does not let it be; then the effects say so.
+    ///
+    /// # Errors
+    /// When there is no such migration.
+    pub async fn roll_back(
+        &self,
+        migration: &str,
+        cause: ramp::Cause,
+        to: Percent,
+        actor: Actor,
+    ) -> Result<Changed, ControlError> {
+        self.ask_of(migration, ramp::Event::RolledBack { cause, to }, actor).await
+    }
+
+    /// Lifts the latch; what is asked for is in force when this returns.
+    ///
+    /// # Errors
+    /// When there is no such migration, nothing is latched, the journal cannot be written, or the process drains.
+    pub async fn resume(&self, migration: &str, actor: Actor) -> Result<Changed, ControlError> {
+        self.ask_of(migration, ramp::Event::Resumed, actor).await
+    }
+
+    /// The latest lines of the journal about a migration, also about one that left the file; oldest first.
+    ///
+    /// # Errors
+    /// When there is no journal, it cannot be read, or neither it nor the file knows the migration.
+    pub async fn history(
+        &self,
+        migration: &str,
+        limit: usize,
+    ) -> Result<Vec<serde_json::Value>, ControlError> {
+        let Some((dir, health)) = &self.journal else {
+            let sentence = "there is no journal: the configuration names no `[state] dir`";
+            return Err(ControlError::NoJournal(sentence.to_owned()));
+        };
+        let (dir, synced) = (dir.clone(), health.borrow().seq);
+        let wanted = Wanted { migration: migration.to_owned(), limit };
+        let read = spawn_blocking(move || journal::history(&dir, &wanted, synced)).await;
+        let lines = read.map_err(|_| ControlError::Gone)?;
+        let lines = lines.map_err(|error| ControlError::NoJournal(error.to_string()))?;
+        let status = self.status();
+        if lines.is_empty() && status.migration(migration).is_none() {
+            let known = status.migrations.iter().map(|known| known.name.clone()).collect();
+            return Err(ControlError::UnknownMigration { name: migration.to_owned(), known });
+        }
+        Ok(lines)
     }
 
     /// The state of the process; at most a second old in its counts, never in anything else.
@@ -196,6 +259,16 @@ impl ControlHandle {
             // An answer that does not come means that the controller has ended, which is as good.
             let _ = done.await;
         }
+    }
+
+    async fn ask_of(
+        &self,
+        migration: &str,
+        event: ramp::Event,
+        actor: Actor,
+    ) -> Result<Changed, ControlError> {
+        let (migration, data) = (migration.to_owned(), serde_json::Map::new());
+        self.ask(|reply| Event::Ask(Ask { migration, event, actor, data, reply: Some(reply) })).await
     }
 
     async fn ask<T>(&self, event: impl FnOnce(Reply<T>) -> Event) -> Result<T, ControlError> {

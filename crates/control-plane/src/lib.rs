@@ -9,14 +9,18 @@
 //! A file is taken whole or refused whole: it is read, checked, compared with what runs, its listeners are opened,
 //! and only then is anything changed. See [`load`] for the first configuration, [`Controller`] for the rest.
 //!
-//! State lives in memory: a restart begins with what the file says.
+//! What has to outlive a restart is in a journal, if the file names a directory for it: see [`Controller::open`]. A
+//! rollback is in force before the journal has it and told of when it does; a step forward is in the journal before it
+//! is in force. Without a journal a restart begins with what the file says.
 
+mod book;
 mod change;
 mod controller;
 mod departed;
 mod event;
 mod fallbacks;
 mod handle;
+mod journal;
 mod listeners;
 mod measure;
 mod reload;
@@ -28,8 +32,10 @@ pub use config_file::{Diagnostic, Severity};
 pub use controller::{Control, Controller, Settings, StartError};
 pub use event::{Actor, Cause};
 pub use handle::{Changed, ControlError, ControlHandle, Reloaded, Where};
+pub use journal::JournalError;
 pub use listeners::{Bound, ListenError, Listeners};
 pub use source::{BadConfig, LoadError, Loaded, MAX_CONFIG_BYTES, MAX_KEY_FILE_BYTES, load, read, resolve};
 pub use status::{
-    ArmStatus, EndpointStatus, FallbackStatus, LastChange, MigrationStatus, ReloadStatus, Status,
+    ArmStatus, EndpointStatus, FallbackStatus, LastChange, LatchStatus, MigrationStatus, ReloadStatus,
+    StateStatus, Status,
 };

@@ -7,13 +7,14 @@ use ramp::reshuffle::{Dealing, Reshuffle, judge, predecessor};
 use ramp::{Event, Intent, Written, apply};
 use traffic_split::Percent;
 
+use crate::book::Book;
 use crate::change;
-use crate::departed::Departed;
 
 /// The intents of all migrations, by name.
 pub(crate) type Intents = BTreeMap<String, Intent>;
 
 /// What a file comes to.
+#[derive(Debug)]
 pub(crate) struct Outlook {
     /// The intents after it.
     pub(crate) intents: Intents,
@@ -35,9 +36,9 @@ pub(crate) fn first(file: &Checked) -> Intents {
 
 /// What a new file comes to. A migration goes on with the intents that it has, also under another name and also
 /// when it was gone from the file for a while; what was never known begins with what the file says.
-pub(crate) fn read_file(running: (&Checked, &Intents), departed: &Departed, file: &Checked) -> Outlook {
-    let before = dealings(running.0, running.1);
-    let mut after = dealings(file, &Intents::new());
+pub(crate) fn read_file(book: &Book, file: &Checked) -> Outlook {
+    let before = book.dealings();
+    let mut after = dealings(file);
     let names = after.clone();
     let mut outlook = Outlook {
         intents: Intents::new(),
@@ -49,16 +50,18 @@ pub(crate) fn read_file(running: (&Checked, &Intents), departed: &Departed, file
     for (migration, now) in file.migrations.iter().zip(&mut after) {
         let name = &migration.name;
         let predecessor = predecessor(&before, &names, now);
-        let returned = || departed.get(name).map(|one| (&one.dealing, one.intent));
+        let returned = || book.departed.get(name).map(|one| (&one.dealing, one.intent));
         // Its own past goes before that of one that merely resembles it.
-        let known = predecessor.and_then(|was| Some((was, *running.1.get(&was.name)?)));
+        let known = predecessor.and_then(|was| Some((was, *book.intents.get(&was.name)?)));
         let known = match known {
             Some((was, _)) if was.name != *name => returned().or(known),
             known => known.or_else(returned),
         };
         let intent = match known {
             Some((was, intent)) => {
-                let (intent, effects) = apply(&intent, &Event::FileRead(written(migration)));
+                // A file is never refused for what it says of intent; if it were, nothing would change.
+                let (intent, effects) =
+                    apply(&intent, &Event::FileRead(written(migration))).unwrap_or((intent, Vec::new()));
                 now.in_force = intent.standing().in_force();
                 outlook.sentences.extend(continues(was, now, &before));
                 outlook.sentences.extend(change::sentences(name, &effects, change::THE_FILE));
@@ -113,7 +116,8 @@ pub(crate) fn written(migration: &MigrationConfig) -> Written {
     Written { percent: migration.percent, phase: migration.phase, attempt: migration.attempt }
 }
 
-fn dealings(checked: &Checked, intents: &Intents) -> Vec<Dealing> {
+/// How a file deals out the users of its migrations; its percent in force is not known from the file.
+pub(crate) fn dealings(checked: &Checked) -> Vec<Dealing> {
     let upstream =
         |index: usize| checked.upstreams.get(index).map_or_else(String::new, |one| one.name.clone());
     let mut trusted: Vec<_> = checked.trusted_proxies.iter().map(ToString::to_string).collect();
@@ -125,7 +129,7 @@ fn dealings(checked: &Checked, intents: &Intents) -> Vec<Dealing> {
         keys: migration.keys(),
         assigned_cookie: migration.assign_cookie.as_ref().map(|cookie| cookie.name.clone()),
         trusted_proxies: trusted.clone(),
-        in_force: intents.get(&migration.name).map_or(Percent::ZERO, |intent| intent.standing().in_force()),
+        in_force: Percent::ZERO,
     };
     checked.migrations.iter().map(dealing).collect()
 }

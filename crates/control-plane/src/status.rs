@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use ramp::Origin;
+use ramp::{Cause, Origin};
 use route_plan::Phase;
 use telemetry::ReloadCounts;
 use traffic_split::Percent;
@@ -34,8 +34,8 @@ pub struct Status {
     pub draining: bool,
     /// How long requests may finish then.
     pub drain_timeout: Duration,
-    /// The configured state directory. Nothing is stored in it yet: intents live in memory.
-    pub state_dir: Option<String>,
+    /// What outlives a restart.
+    pub state: StateStatus,
     /// The migrations, in the order of the file.
     pub migrations: Vec<MigrationStatus>,
 }
@@ -51,6 +51,41 @@ impl Status {
     #[must_use]
     pub fn migration(&self, name: &str) -> Option<&MigrationStatus> {
         self.migrations.iter().find(|migration| migration.name == name)
+    }
+}
+
+/// What outlives a restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StateStatus {
+    /// The directory of the journal; `None`: state lives in memory.
+    pub dir: Option<String>,
+    /// Why the journal cannot be written, if so.
+    pub problem: Option<String>,
+    /// Lines that wait until it can be.
+    pub unwritten: usize,
+}
+
+impl StateStatus {
+    /// Whether what is told of outlives a restart.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        self.dir.is_some() && self.problem.is_none()
+    }
+
+    /// How that is, as a sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match (&self.dir, &self.problem) {
+            (None, _) => {
+                "memory only: after a restart the file's percent and phase are in force again".to_owned()
+            }
+            (Some(dir), None) => format!("the journal in {dir} has it all"),
+            (Some(dir), Some(problem)) => format!(
+                "ALERT: the journal in {dir} cannot be written: {problem}; rollbacks take effect, nothing goes forward; \
+                 {} lines wait",
+                self.unwritten
+            ),
+        }
     }
 }
 
@@ -92,6 +127,10 @@ pub struct MigrationStatus {
     pub in_force: Percent,
     /// The share of new in per cent over the latest bucketed requests, a minute at most; `None` without any.
     pub measured: Option<f64>,
+    /// The mark of a rollback, if there is one.
+    pub latch: Option<LatchStatus>,
+    /// Rollbacks since the start, by cause.
+    pub rollbacks: Vec<(Cause, u64)>,
     /// Why this percent is in force, as a sentence.
     pub why: String,
     /// The last change by a person since the start.
@@ -110,6 +149,19 @@ pub struct MigrationStatus {
     pub fallback: FallbackStatus,
     /// Requests without a key, which went to old.
     pub keyless: u64,
+}
+
+/// The mark that a rollback left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LatchStatus {
+    /// What the percent is capped at.
+    pub cap: Percent,
+    /// Who or what asked for the rollback.
+    pub cause: Cause,
+    /// By whom, when and why.
+    pub by: Option<LastChange>,
+    /// All of it as a sentence.
+    pub sentence: String,
 }
 
 /// Who changed something, when and why.

@@ -1,9 +1,9 @@
-//! `reload`, `set` and `phase`: changes asked of the running proxy.
+//! `reload`, `set`, `phase`, `rollback` and `resume`: changes asked of the running proxy.
 
 use serde_json::{Value, json};
 
 use crate::api::{Api, CallError, encode};
-use crate::cli::{AdminArgs, PhaseArgs, ReloadArgs, SetArgs};
+use crate::cli::{AdminArgs, PhaseArgs, ReloadArgs, SaidArgs, SetArgs};
 use crate::output::{self, Exit};
 
 pub(crate) fn reload(args: &ReloadArgs) -> Exit {
@@ -33,6 +33,27 @@ pub(crate) fn phase(args: &PhaseArgs) -> Exit {
     answer(&args.admin, &path, &body, |answer| (changed(answer), Exit::Done))
 }
 
+pub(crate) fn rollback(args: &SaidArgs) -> Exit {
+    said(args, "rollback", |answer| {
+        let mut text = changed(answer);
+        let migration = &answer["migration"];
+        if let Some(latched) = migration["latched"]["sentence"].as_str() {
+            let name = plain(&migration["name"]);
+            text.push_str(&format!("{name}: {latched}\n`crossfade resume {name}` lifts it\n"));
+        }
+        (text, Exit::Done)
+    })
+}
+
+pub(crate) fn resume(args: &SaidArgs) -> Exit {
+    said(args, "resume", |answer| (changed(answer), Exit::Done))
+}
+
+fn said(args: &SaidArgs, what: &str, show: impl Fn(&Value) -> (String, Exit)) -> Exit {
+    let path = format!("/api/v1/migrations/{}/{what}", encode(args.name.as_bytes()));
+    answer(&args.admin, &path, &json!({ "who": who(), "reason": args.reason }), show)
+}
+
 fn answer(admin: &AdminArgs, path: &str, body: &Value, show: impl Fn(&Value) -> (String, Exit)) -> Exit {
     let asked = Api::find(admin).and_then(|api| api.post(path, body));
     match asked {
@@ -54,9 +75,13 @@ fn percent_set(answer: &Value) -> (String, Exit) {
         return (changed(answer), Exit::Done);
     }
     let name = plain(&migration["name"]);
+    let (since, way) = match migration["latched"] {
+        Value::Null => ("in ", format!("phase {name} canary")),
+        _ => ("", format!("resume {name}")),
+    };
     let text = format!(
-        "NOT in force: {name}: {} % is asked for, {} % is in force, since it is in {}; `crossfade phase {name} canary` \
-         brings it into force\n{}",
+        "NOT in force: {name}: {} % is asked for, {} % is in force, since it is {since}{}; `crossfade {way}` brings it \
+         into force\n{}",
         number(&percent["asked"]),
         number(&percent["in_force"]),
         plain(&migration["why"]),

@@ -10,7 +10,7 @@ use route_plan::Phase;
 use traffic_split::Percent;
 
 use crate::output::Exit;
-use crate::{ask, check, demo, output, place, run, status};
+use crate::{ask, check, demo, history, output, place, run, status};
 
 /// Where the configuration is when nobody says.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/crossfade/crossfade.toml";
@@ -47,6 +47,12 @@ enum Command {
     Set(SetArgs),
     /// Set the phase of a migration.
     Phase(PhaseArgs),
+    /// Take all users of a migration back to old, at once, and keep them there until `resume`.
+    Rollback(SaidArgs),
+    /// Lift the latch of a rollback: what is asked for is in force again.
+    Resume(SaidArgs),
+    /// Show what happened to a migration: who asked for what, when and why.
+    History(HistoryArgs),
     /// Say which system a key goes to, and why.
     Where(WhereArgs),
     /// Print completions for a shell.
@@ -147,7 +153,7 @@ pub(crate) struct SetArgs {
     pub(crate) name: String,
     /// The share that goes to new, in per cent: 0 to 100 with up to six decimals.
     pub(crate) percent: Percent,
-    /// Why; goes into log and status.
+    /// Why; goes into journal, log and status.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
     #[command(flatten)]
@@ -161,9 +167,36 @@ pub(crate) struct PhaseArgs {
     pub(crate) name: String,
     /// The phase: preparation, shadow, canary, full or cleanup.
     pub(crate) phase: Phase,
-    /// Why; goes into log and status.
+    /// Why; goes into journal, log and status.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+}
+
+/// `crossfade rollback` and `crossfade resume`
+#[derive(Debug, Args)]
+pub(crate) struct SaidArgs {
+    /// The migration.
+    pub(crate) name: String,
+    /// Why; goes into journal, log and status.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+}
+
+/// `crossfade history`
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArgs {
+    /// The migration.
+    pub(crate) name: String,
+    /// The lines of the journal as they are, as a JSON array.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// How many at most: the latest.
+    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) limit: u16,
     #[command(flatten)]
     pub(crate) admin: AdminArgs,
 }
@@ -197,6 +230,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Status(args) => status::status(&args),
         Command::Set(args) => ask::set(&args),
         Command::Phase(args) => ask::phase(&args),
+        Command::Rollback(args) => ask::rollback(&args),
+        Command::Resume(args) => ask::resume(&args),
+        Command::History(args) => history::history(&args),
         Command::Where(args) => place::place(&args),
         Command::Completions { shell } => completions(shell),
     };

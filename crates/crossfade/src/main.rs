@@ -5,6 +5,7 @@ mod ask;
 mod check;
 mod cli;
 mod demo;
+mod history;
 mod output;
 mod place;
 mod run;

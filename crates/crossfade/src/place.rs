@@ -50,6 +50,7 @@ fn from_file(config: &Path, name: &str, key: &[u8]) -> Result<Value, CallError> 
         file.unwrap_or(config_file::Standing {
             asked: traffic_split::Percent::ZERO,
             phase: route_plan::Phase::Preparation,
+            cap: traffic_split::Percent::FULL,
         })
     });
     let migration = snapshot.migrations.iter().find(|migration| migration.name == name).ok_or_else(|| {

@@ -74,7 +74,8 @@ impl Serving {
             None => (None, access_log::Handle::off()),
         };
         telemetry.watch_access_log(handle.clone());
-        let controller = Controller::new(loaded, Arc::clone(&telemetry));
+        let controller = Controller::open(loaded, Arc::clone(&telemetry))
+            .map_err(|error| StartError(error.to_string()))?;
         let options = Options { workers, access_log: handle };
         let snapshots = controller.snapshots();
         let proxy = Proxy::start(&options, &snapshots, &telemetry)

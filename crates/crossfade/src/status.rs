@@ -102,6 +102,7 @@ struct Migration {
     phase: String,
     percent: Percent,
     why: String,
+    latched: Option<Latch>,
     last_change: Option<LastChange>,
     keys: Vec<String>,
     salt: String,
@@ -115,6 +116,11 @@ struct Percent {
     asked: f64,
     in_force: f64,
     measured: Option<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Latch {
+    sentence: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -180,7 +186,8 @@ fn overview(status: &Status) -> String {
         status.connections_open
     ));
     text.push_str(&table(&status.migrations));
-    let mut notes = Vec::from_iter(unhealthy(&status.migrations));
+    let mut notes = Vec::from_iter(latched(&status.migrations));
+    notes.extend(unhealthy(&status.migrations));
     if !status.config.last_reload_successful {
         let error = status.config.last_error.as_deref().unwrap_or("no reason given");
         notes
@@ -237,6 +244,15 @@ fn healthy(endpoints: &[Endpoint]) -> String {
     if endpoints.is_empty() { "-".to_owned() } else { format!("{healthy} of {}", endpoints.len()) }
 }
 
+/// The latched migrations, a line each.
+fn latched(migrations: &[Migration]) -> Option<String> {
+    let lines: Vec<String> = migrations
+        .iter()
+        .filter_map(|one| Some(format!("{}: {}\n", one.name, one.latched.as_ref()?.sentence)))
+        .collect();
+    (!lines.is_empty()).then(|| lines.concat())
+}
+
 /// Every address that is not healthy, once.
 fn unhealthy(migrations: &[Migration]) -> Option<String> {
     let mut lines = BTreeSet::new();
@@ -257,6 +273,9 @@ fn details(migration: &Migration) -> String {
         ("measured", format!("{} over the last minute", measured(percent.measured))),
         ("why", migration.why.clone()),
     ];
+    if let Some(latch) = &migration.latched {
+        rows.insert(2, ("latch", latch.sentence.clone()));
+    }
     for (name, upstream, arm) in migration.arms() {
         rows.push((name, format!("{upstream}: {} requests, {} failures", arm.requests, arm.failures)));
         rows.extend(arm.endpoints.iter().map(|endpoint| {
@@ -324,6 +343,7 @@ mod tests {
             "name": "shop", "old": "shop-old", "new": "shop-new", "phase": "canary", "phase_from": "file",
             "percent": { "asked": 37.5, "asked_from": "person", "in_force": 37.5, "measured": 37.4321 },
             "why": "phase canary: the percent asked for is in force",
+            "latched": null,
             "last_change": { "at": "2026-01-01T00:00:00Z", "who": "alice", "what": "37.5 % asked for", "reason": "fine" },
             "attempt": 1, "salt": "shop", "keys": ["header:x-user-id"],
             "arms": {
@@ -395,6 +415,16 @@ state: memory only
         ] {
             assert!(text.lines().any(|have| have == line), "{line}\nis not in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_latch_is_shown() {
+        let mut migration = migration();
+        let sentence = "latched at 0 % since 2026-01-01T00:00:00Z: rolled back by alice: errors in the cart";
+        migration["latched"] = json!({ "sentence": sentence });
+        let migration: Migration = serde_json::from_value(migration).unwrap();
+        assert!(details(&migration).contains(&format!("latch        {sentence}\n")));
+        assert_eq!(latched(&[migration]), Some(format!("shop: {sentence}\n")));
     }
 
     #[test]

@@ -165,6 +165,13 @@ fn control(sheet: &mut Sheet, facts: &ControlFacts) {
         for phase in Phase::ALL {
             sheet.gauge(&names::PHASE, &[name, phase.as_str()], flag(phase == migration.phase));
         }
+        sheet.gauge(&names::LATCHED, &[name], flag(migration.latched));
+        for (cause, count) in &migration.rollbacks {
+            sheet.count(&names::ROLLBACKS, &[name, cause], *count);
+        }
+    }
+    if let Some(healthy) = facts.journal_healthy {
+        sheet.gauge(&names::JOURNAL_HEALTHY, &[], flag(healthy));
     }
     sheet.gauge(&names::LISTENERS, &[], facts.listeners as f64);
     sheet.gauge(&names::DRAINING, &[], flag(facts.draining));

@@ -18,6 +18,8 @@ pub struct ControlFacts {
     pub listeners: usize,
     /// Whether the process is draining.
     pub draining: bool,
+    /// Whether the journal can be written; `None` without one.
+    pub journal_healthy: Option<bool>,
     /// The migrations in force, in the order of the file.
     pub migrations: Vec<MigrationFacts>,
 }
@@ -46,6 +48,10 @@ pub struct MigrationFacts {
     pub measured: Option<f64>,
     /// Its phase.
     pub phase: Phase,
+    /// Whether a rollback caps its percent.
+    pub latched: bool,
+    /// Rollbacks since the start, by cause.
+    pub rollbacks: Vec<(&'static str, u64)>,
 }
 
 /// One address of an upstream, as health checks find it.

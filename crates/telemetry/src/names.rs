@@ -64,6 +64,12 @@ metrics! {
         "Share of new in per cent: as asked for, in force, and measured over the latest bucketed requests.";
     PHASE: Gauge "crossfade_phase" ["migration", "phase"]
         "1 for the phase that the migration is in, else 0.";
+    LATCHED: Gauge "crossfade_latched" ["migration"]
+        "1 while a rollback caps the migration's percent, else 0.";
+    ROLLBACKS: Counter "crossfade_rollbacks_total" ["migration", "cause"]
+        "Rollbacks by what asked for them: a person, or the guard by the metric that was breached.";
+    JOURNAL_HEALTHY: Gauge "crossfade_journal_healthy" []
+        "1 while the journal can be written, 0 while it cannot, so that nothing goes forward; absent without a journal.";
     ROUTE_REQUESTS: Counter "crossfade_route_requests_total" ["route", "code_class"]
         "Requests of plain routes by the class of the status that the client was given.";
     ROUTE_REQUEST_DURATION: Histogram "crossfade_route_request_duration_seconds" ["route"]

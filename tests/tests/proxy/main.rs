@@ -14,6 +14,7 @@ mod fields;
 mod http10;
 mod interim;
 mod keep_alive;
+mod latch;
 mod limits;
 mod malformed;
 mod matching;

@@ -45,7 +45,7 @@ pub(crate) fn check(root: &Table, files: &dyn Files, sink: &mut Sink) -> Option<
     nothing_to_serve(root, sink);
     let proxy = root.table("proxy").and_then(|table| proxy::proxy(table, sink));
     let log = root.table("log").and_then(proxy::log);
-    let state_dir = root.table("state").and_then(|table| proxy::state_dir(table, sink));
+    let state_dir = root.table("state").and_then(proxy::state_dir);
 
     upstreams::unused(root, sink);
 

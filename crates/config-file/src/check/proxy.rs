@@ -69,15 +69,8 @@ pub(super) fn proxy(table: &Table, sink: &mut Sink) -> Option<Proxy> {
     })
 }
 
-pub(super) fn state_dir(table: &Table, sink: &mut Sink) -> Option<String> {
-    let dir = table.text("dir")?;
-    let message = "nothing is stored there in this version";
-    let diagnostic = Diagnostic::warning("no-journal", &dir.spot, message);
-    sink.push(
-        diagnostic
-            .help("after a restart `percent` and `phase` of this file hold; write there what shall stay"),
-    );
-    Some(dir.value.to_owned())
+pub(super) fn state_dir(table: &Table) -> Option<String> {
+    Some(table.text("dir")?.value.to_owned())
 }
 
 pub(super) fn log(table: &Table) -> Option<Log> {

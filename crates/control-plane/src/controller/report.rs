@@ -5,14 +5,20 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use config_file::MigrationConfig;
+use ramp::{Cause, Intent};
 use telemetry::{ControlFacts, MigrationFacts, Totals};
 use traffic_split::{Arm, Role};
 
 use super::{Controller, Outlets, Traffic};
+use crate::change::LastChanges;
 use crate::fallbacks::Counts;
 use crate::handle::{ControlError, Reloaded};
+use crate::journal::Health;
 use crate::source::LoadError;
-use crate::status::{ArmStatus, EndpointStatus, FallbackStatus, MigrationStatus, ReloadStatus, Status};
+use crate::status::{
+    ArmStatus, EndpointStatus, FallbackStatus, LatchStatus, MigrationStatus, ReloadStatus, StateStatus,
+    Status,
+};
 use crate::{change, reload};
 
 impl Controller {
@@ -30,7 +36,18 @@ impl Controller {
 
     /// Makes the status and the metrics' facts anew and leaves them for readers.
     pub(super) fn renew(&self, outlets: &Outlets) -> Arc<Status> {
-        let status = Arc::new(self.status());
+        let mut status = self.status();
+        {
+            let last = outlets.status.borrow();
+            // What is not in the journal yet is not told of.
+            for name in self.untold() {
+                let now = status.migrations.iter_mut().find(|migration| migration.name == name);
+                if let (Some(now), Some(was)) = (now, last.migration(name)) {
+                    now.clone_from(was);
+                }
+            }
+        }
+        let status = Arc::new(status);
         // First, so that whoever was woken by the status finds the metrics telling the same.
         self.telemetry.publish_facts(facts(&status));
         outlets.status.send_replace(Arc::clone(&status));
@@ -62,21 +79,56 @@ impl Controller {
             connections_open: connections.sum(),
             draining: self.draining,
             drain_timeout: Duration::from_millis(self.checked.drain_timeout_ms),
-            state_dir: self.checked.state_dir.clone(),
+            state: self.state_status(),
             migrations: self.checked.migrations.iter().filter_map(|one| self.migration_status(one)).collect(),
         }
     }
 
+    fn state_status(&self) -> StateStatus {
+        let Some(journal) = &self.journal else { return StateStatus::default() };
+        let health = journal.health();
+        let health = health.borrow();
+        let hangs = self.hangs.then(|| "the disk does not answer".to_owned());
+        StateStatus {
+            dir: Some(journal.dir().display().to_string()),
+            problem: health.error.clone().or(hangs),
+            unwritten: health.unwritten,
+        }
+    }
+
+    /// What the journal's thread says of how writing goes: told when it turns.
+    pub(super) fn look_at(&mut self, outlets: &Outlets, health: &Health) {
+        self.hangs = false;
+        match (&self.trouble, &health.error) {
+            (None, Some(error)) => tracing::error!(
+                unwritten = health.unwritten,
+                "the journal cannot be written: {error}; rollbacks take effect, nothing goes forward"
+            ),
+            (Some(_), None) => {
+                tracing::warn!(
+                    seq = health.seq,
+                    "the journal can be written again, and has what was missing"
+                );
+                if std::mem::take(&mut self.is_held_back) {
+                    self.reader.look(None);
+                }
+            }
+            _ => {}
+        }
+        self.trouble.clone_from(&health.error);
+        self.renew(outlets);
+    }
+
     fn migration_status(&self, migration: &MigrationConfig) -> Option<MigrationStatus> {
         let name = &migration.name;
-        let intent = self.intents.get(name)?;
+        let intent = self.book.intents.get(name)?;
         let traffic = self.traffic.get(name)?;
         let standing = intent.standing();
         let totals = traffic.cells.totals();
         let upstream = |index: usize| self.checked.upstreams.get(index).map(|upstream| upstream.name.clone());
         let (old, new) = (upstream(migration.old)?, upstream(migration.new)?);
         let fallbacks = Counts::of(&totals);
-        let last_changes = self.last_changes.get(name).cloned().unwrap_or_default();
+        let last_changes = self.book.last_changes.get(name).cloned().unwrap_or_default();
         Some(MigrationStatus {
             name: name.clone(),
             old_arm: self.arm_status(Arm::Old, &old, &totals),
@@ -89,6 +141,8 @@ impl Controller {
             asked_from: intent.percent_from(),
             in_force: standing.in_force(),
             measured: traffic.measure.percent(),
+            latch: latch_status(intent, &last_changes),
+            rollbacks: self.rollbacks_of(name),
             why: change::why(intent, &last_changes),
             last_change: last_changes.latest().cloned(),
             attempt: migration.attempt,
@@ -101,6 +155,12 @@ impl Controller {
             },
             keyless: totals.no_key,
         })
+    }
+
+    fn rollbacks_of(&self, name: &str) -> Vec<(Cause, u64)> {
+        let counts = self.rollbacks.get(name);
+        let count = |cause| counts.and_then(|counts| counts.get(&cause)).copied().unwrap_or_default();
+        Cause::ALL.into_iter().map(|cause| (cause, count(cause))).collect()
     }
 
     fn arm_status(&self, arm: Arm, upstream: &str, totals: &Totals) -> ArmStatus {
@@ -183,9 +243,26 @@ impl Controller {
             self.path.display(), self.checked.migrations.len(), self.checked.routes.len(),
             self.checked.upstreams.len(), self.telemetry.worker_count()
         );
-        tracing::warn!(
-            "state lives in memory: after a restart the file's percent and phase are in force again"
-        );
+        match &self.journal {
+            Some(journal) => tracing::info!("the journal is in {}", journal.dir().display()),
+            None => tracing::warn!(
+                "state lives in memory: after a restart the file's percent and phase are in force again"
+            ),
+        }
+        if let Some(error) = &self.trouble {
+            tracing::error!(
+                "the journal cannot be written: {error}; rollbacks take effect, nothing goes forward"
+            );
+        }
+        for words in &self.first_words {
+            tracing::warn!("{words}");
+        }
+        for (name, intent) in &self.book.intents {
+            let last_changes = self.book.last_changes.get(name).cloned().unwrap_or_default();
+            if let Some(latched) = change::latched(intent, &last_changes) {
+                tracing::warn!(migration = name, "{name}: {latched}");
+            }
+        }
         self.tell_warnings();
     }
 }
@@ -198,6 +275,12 @@ fn details(error: &ControlError) -> String {
     }
 }
 
+fn latch_status(intent: &Intent, last_changes: &LastChanges) -> Option<LatchStatus> {
+    let latch = intent.latch()?;
+    let sentence = change::latched(intent, last_changes)?;
+    Some(LatchStatus { cap: latch.cap, cause: latch.cause, by: last_changes.latch.clone(), sentence })
+}
+
 fn facts(status: &Status) -> ControlFacts {
     let applied = status.reload.last_applied_at.duration_since(UNIX_EPOCH).unwrap_or_default();
     ControlFacts {
@@ -207,6 +290,7 @@ fn facts(status: &Status) -> ControlFacts {
         reloads: status.reload.counts,
         listeners: status.listeners.len(),
         draining: status.draining,
+        journal_healthy: status.state.dir.as_ref().map(|_| status.state.is_durable()),
         migrations: status
             .migrations
             .iter()
@@ -216,6 +300,12 @@ fn facts(status: &Status) -> ControlFacts {
                 in_force: migration.in_force,
                 measured: migration.measured,
                 phase: migration.phase,
+                latched: migration.latch.is_some(),
+                rollbacks: migration
+                    .rollbacks
+                    .iter()
+                    .map(|(cause, count)| (cause.as_str(), *count))
+                    .collect(),
             })
             .collect(),
     }

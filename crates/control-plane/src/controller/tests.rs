@@ -1,6 +1,7 @@
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::event::Actor;
 use crate::load;
 
 struct NoListeners;
@@ -26,10 +27,11 @@ async fn what_nobody_waits_for_any_more_is_not_done() {
     let mut set = |percent: &str, is_waited_for: bool| {
         let (reply, answer) = oneshot::channel();
         let waiting = is_waited_for.then_some(answer);
-        let (migration, percent) = ("shop".to_owned(), percent.parse().unwrap());
-        controller.apply(&outlets, Event::SetPercent { migration, percent, actor: Actor::default(), reply });
+        let event = ramp::Event::PercentSet(percent.parse().unwrap());
+        let (migration, actor, data) = ("shop".to_owned(), Actor::default(), serde_json::Map::new());
+        controller.apply(&outlets, Event::Ask(Ask { migration, event, actor, data, reply: Some(reply) }));
         drop(waiting);
-        controller.intents["shop"].standing().asked.to_string()
+        controller.book.intents["shop"].standing().asked.to_string()
     };
     assert_eq!(set("50", false), "5", "the caller was told that it took too long");
     assert_eq!(set("50", true), "50");

@@ -28,20 +28,20 @@ fn shop(name: &str, lines: &str) -> String {
 
 fn refusal(before: &str, after: &str) -> Option<String> {
     let (before, after) = (checked("", before), checked("", after));
-    let outlook = read_file((&before, &first(&before)), &Departed::default(), &after);
+    let outlook = read_file(&Book::first(&before), &after);
     outlook.reshuffle.map(|refusal| refusal.to_string())
 }
 
-fn set(file: &Checked, percent: &str) -> Intents {
-    let mut running = first(file);
-    for intent in running.values_mut() {
-        *intent = apply(intent, &Event::PercentSet(percent.parse().unwrap())).0;
+fn set(file: &Checked, percent: &str) -> Book {
+    let mut running = Book::first(file);
+    for intent in running.intents.values_mut() {
+        *intent = apply(intent, &Event::PercentSet(percent.parse().unwrap())).unwrap().0;
     }
     running
 }
 
-fn outlook(running: (&Checked, &Intents), file: &Checked) -> Outlook {
-    read_file(running, &Departed::default(), file)
+fn outlook(running: &Book, file: &Checked) -> Outlook {
+    read_file(running, file)
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn what_a_person_set_survives_a_reload_and_counts_in_the_judgement() {
     let file = checked("", &shop("shop", "percent = 0"));
     let running = set(&file, "30");
     let other = checked("", &shop("shop", "percent = 0\nsalt = \"x\""));
-    let next = outlook((&file, &running), &other);
+    let next = outlook(&running, &other);
     assert_eq!(next.intents["shop"].standing().in_force(), "30".parse().unwrap());
     assert!(next.sentences.is_empty(), "{:?}", next.sentences);
     assert!(next.reshuffle.is_some());
@@ -86,7 +86,7 @@ fn a_renamed_migration_goes_on_with_what_a_person_set() {
     let moved = |text: &str| text.replace("old = \"a\"", "old = \"c\"");
     let renamed = shop("store", "percent = 5\nsalt = \"shop\"");
     for after in [renamed.clone(), moved(&renamed)] {
-        let next = outlook((&file, &running), &checked("", &after));
+        let next = outlook(&running, &checked("", &after));
         assert_eq!(next.intents["store"].standing().in_force(), "50".parse().unwrap());
         assert_eq!(next.sentences, ["store: continues shop, 50 % of the users get new"]);
         assert_eq!(next.renamed, [("store".to_owned(), "shop".to_owned())]);
@@ -95,20 +95,20 @@ fn a_renamed_migration_goes_on_with_what_a_person_set() {
     // Judged by what is in force, not by what the file says.
     let zero = checked("", &shop("shop", "percent = 0"));
     let resalted = checked("", &shop("store", "percent = 0"));
-    assert!(outlook((&zero, &set(&zero, "50")), &resalted).reshuffle.is_some());
+    assert!(outlook(&set(&zero, "50"), &resalted).reshuffle.is_some());
     // What the file says otherwise than last time is an intent, under whatever name.
     let ten = checked("", &shop("store", "percent = 10\nsalt = \"shop\""));
-    assert_eq!(outlook((&file, &running), &ten).intents["store"].standing().asked, "10".parse().unwrap());
+    assert_eq!(outlook(&running, &ten).intents["store"].standing().asked, "10".parse().unwrap());
 }
 
 #[test]
 fn other_trusted_proxies_are_other_client_addresses() {
     let migration = shop("shop", "percent = 5\nkey = [\"client-ip\"]");
     let before = checked("[proxy]\ntrusted_proxies = [\"10.0.0.0/8\", \"192.0.2.0/24\"]", &migration);
-    let running = first(&before);
+    let running = Book::first(&before);
     let judged = |trusted: &str| {
         let file = checked(&format!("[proxy]\ntrusted_proxies = [{trusted}]"), &migration);
-        outlook((&before, &running), &file).reshuffle.is_some()
+        outlook(&running, &file).reshuffle.is_some()
     };
     assert!(judged("\"10.0.0.0/8\""));
     assert!(!judged("\"192.0.2.0/24\", \"10.0.0.0/8\""), "the order says nothing");
@@ -141,9 +141,11 @@ fn what_cannot_change_live_is_said() {
 fn sentences_tell_what_a_file_changes() {
     let empty = checked("", "");
     let file = checked("", &shop("shop", "percent = 5"));
-    let begun = outlook((&empty, &Intents::new()), &file);
+    let begun = outlook(&Book::first(&empty), &file);
     assert_eq!(begun.sentences, ["shop: new migration in phase canary, 5 % of the users get new"]);
-    let running = (&file, &begun.intents);
+    let mut running = Book::default();
+    running.take_over(&begun, &file);
+    let running = &running;
     assert_eq!(
         outlook(running, &checked("", &shop("shop", "percent = 10"))).sentences,
         [

@@ -45,7 +45,10 @@ fn busy() -> Arc<Telemetry> {
             in_force: Percent::ZERO,
             measured: None,
             phase: Phase::Shadow,
+            latched: true,
+            rollbacks: vec![("person", 0), ("error_rate", 2)],
         }],
+        journal_healthy: Some(false),
         ..ControlFacts::default()
     });
     migration.kept(0, Kept::NotReplayable);
@@ -80,6 +83,9 @@ fn the_scrape_says_what_was_counted() {
         r#"crossfade_percent{migration="shop",kind="measured"} NaN"#,
         r#"crossfade_phase{migration="shop",phase="shadow"} 1"#,
         r#"crossfade_phase{migration="shop",phase="canary"} 0"#,
+        r#"crossfade_latched{migration="shop"} 1"#,
+        r#"crossfade_rollbacks_total{migration="shop",cause="error_rate"} 2"#,
+        "crossfade_journal_healthy 0",
         r#"crossfade_requests_refused_total{reason="bad-request"} 2"#,
         "crossfade_connections_open 2",
         "crossfade_config_generation 3",

@@ -49,7 +49,7 @@ pub(super) static STATE: Section = Section {
     fields: &[optional(
         "dir",
         FILE,
-        "The directory of the journal. This version keeps none: nothing outlives a restart.",
+        "The directory of the journal, which one process has to itself. Without it state lives in memory alone.",
     )],
     later: &[],
 };

@@ -1,0 +1,119 @@
+//! What is written down.
+
+use std::time::SystemTime;
+
+use ramp::Intent;
+use ramp::reshuffle::Dealing;
+use serde_json::{Map, Value};
+
+use crate::change::LastChanges;
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The process started.
+    Started,
+    /// A migration is in the file for the first time.
+    Known,
+    /// The file says something else of a migration.
+    File,
+    /// Somebody asked for a percent.
+    Percent,
+    /// Somebody asked for a phase.
+    Phase,
+    /// Users were taken back, and a latch keeps them there.
+    RolledBack,
+    /// Somebody lifted the latch.
+    Resumed,
+    /// A migration goes on under another name.
+    Renamed,
+    /// A migration is gone from the file.
+    Left,
+    /// A migration is back in the file.
+    Returned,
+    /// How a migration stands, where that could not be written when it came about.
+    Restated,
+    /// The journal can be written again.
+    Recovered,
+}
+
+impl Kind {
+    /// The word in the journal.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Kind::Started => "started",
+            Kind::Known => "known",
+            Kind::File => "file",
+            Kind::Percent => "percent",
+            Kind::Phase => "phase",
+            Kind::RolledBack => "rolled_back",
+            Kind::Resumed => "resumed",
+            Kind::Renamed => "renamed",
+            Kind::Left => "left",
+            Kind::Returned => "returned",
+            Kind::Restated => "restated",
+            Kind::Recovered => "recovered",
+        }
+    }
+
+    /// What is recorded of a migration that stands otherwise than the journal has it, for no other reason.
+    pub(crate) fn between(was: Option<&State>, now: &State) -> Self {
+        let Some(was) = was else { return Kind::Known };
+        match (was.is_present, now.is_present) {
+            (true, false) => Kind::Left,
+            (false, true) => Kind::Returned,
+            _ if was.intent.written() != now.intent.written() || was.dealing != now.dealing => Kind::File,
+            _ => Kind::Restated,
+        }
+    }
+}
+
+/// All that has to be known of a migration to go on with it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct State {
+    pub(crate) intent: Intent,
+    pub(crate) last_changes: LastChanges,
+    /// How it deals out its users; its percent in force says nothing that the intent does not.
+    pub(crate) dealing: Dealing,
+    /// Whether it is in the file.
+    pub(crate) is_present: bool,
+}
+
+/// One line to be.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) at: SystemTime,
+    pub(crate) kind: Kind,
+    pub(crate) migration: Option<String>,
+    pub(crate) who: Option<String>,
+    pub(crate) reason: Option<String>,
+    /// What belongs to its kind.
+    pub(crate) data: Map<String, Value>,
+    pub(crate) state: Option<State>,
+}
+
+impl Entry {
+    /// One about the process.
+    pub(crate) fn of_process(kind: Kind) -> Self {
+        Entry {
+            at: SystemTime::now(),
+            kind,
+            migration: None,
+            who: None,
+            reason: None,
+            data: Map::new(),
+            state: None,
+        }
+    }
+
+    /// One about a migration.
+    pub(crate) fn of(name: &str, kind: Kind, state: State) -> Self {
+        Entry { migration: Some(name.to_owned()), state: Some(state), ..Entry::of_process(kind) }
+    }
+
+    /// With one more thing that belongs to its kind.
+    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.data.insert(name.to_owned(), value.into());
+        self
+    }
+}
