@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use control_plane::{
-    ArmStatus, Bound, Changed, FallbackStatus, LastChange, LatchStatus, MigrationStatus, Reloaded, Status,
-    Where,
+    ArmStatus, Bound, Changed, FallbackStatus, GuardStatus, LastChange, LatchStatus, MigrationStatus,
+    Reloaded, Status, Where,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use traffic_split::{Arm, Percent, Reason};
@@ -103,6 +103,20 @@ pub(crate) struct MigrationsAnswer<'a> {
     migrations: Vec<MigrationAnswer<'a>>,
 }
 
+/// What the guard says of new.
+#[derive(Debug, Serialize)]
+struct GuardAnswer<'a> {
+    verdict: &'static str,
+    sentence: &'a str,
+    dry_run: bool,
+}
+
+impl<'a> From<&'a GuardStatus> for GuardAnswer<'a> {
+    fn from(guard: &'a GuardStatus) -> Self {
+        GuardAnswer { verdict: guard.verdict.as_str(), sentence: &guard.sentence, dry_run: guard.dry_run }
+    }
+}
+
 /// `GET migrations/{name}`.
 #[derive(Debug, Serialize)]
 pub(crate) struct MigrationAnswer<'a> {
@@ -113,6 +127,8 @@ pub(crate) struct MigrationAnswer<'a> {
     phase_from: &'static str,
     percent: PercentAnswer,
     why: &'a str,
+    /// What the guard says; `null` where there is none.
+    guard: Option<GuardAnswer<'a>>,
     /// `null` where nothing is latched.
     latched: Option<LatchAnswer<'a>>,
     /// Rollbacks since the start, by cause.
@@ -287,6 +303,7 @@ impl<'a> From<&'a MigrationStatus> for MigrationAnswer<'a> {
                 measured: migration.measured,
             },
             why: &migration.why,
+            guard: migration.guard.as_ref().map(GuardAnswer::from),
             latched: migration.latch.as_ref().map(LatchAnswer::from),
             rollbacks: migration.rollbacks.iter().map(|(cause, count)| (cause.as_str(), *count)).collect(),
             last_change: migration.last_change.as_ref().map(LastChangeAnswer::from),

@@ -1,5 +1,6 @@
 //! The owner: wait for an event, apply it, publish.
 
+mod judging;
 mod reading;
 mod report;
 mod restart;
@@ -27,6 +28,7 @@ pub(crate) use crate::controller::steps::Ask;
 use crate::controller::steps::{Pending, Tidings, next_ack};
 use crate::event::{self, Event};
 use crate::fallbacks::{Counts, Teller};
+use crate::guarding::Watchman;
 use crate::handle::{ControlError, ControlHandle, Reloaded};
 use crate::journal::{Health, Journal, State};
 use crate::listeners::{Bound, ListenError, Listeners};
@@ -38,6 +40,8 @@ use crate::watch as files;
 
 /// How many events may wait.
 const QUEUE: usize = 64;
+/// How often the guards look.
+const LOOK: Duration = Duration::from_millis(50);
 /// How often the split is measured and the status renewed.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -107,6 +111,9 @@ pub struct Controller {
     /// What the start has to say.
     first_words: Vec<String>,
     traffic: BTreeMap<String, Traffic>,
+    guards: BTreeMap<String, Watchman>,
+    /// When the guards looked last.
+    looked_at: Instant,
     generation: u64,
     draining: bool,
     bound: Vec<Bound>,
@@ -177,6 +184,8 @@ impl Controller {
             reopens: false,
             first_words: Vec::new(),
             traffic: BTreeMap::new(),
+            guards: BTreeMap::new(),
+            looked_at: Instant::now(),
             generation: 0,
             draining: false,
             bound: Vec::new(),
@@ -226,6 +235,8 @@ impl Controller {
     async fn run(mut self, outlets: Outlets, mut queue: mpsc::Receiver<Event>) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             if std::mem::take(&mut self.reopens) {
                 // Those are open, or were until a moment ago.
@@ -247,6 +258,10 @@ impl Controller {
                 }
                 health = next_health(&mut self.health) => {
                     self.look_at(&outlets, &health);
+                    continue;
+                }
+                _ = look.tick() => {
+                    self.look_at_new(&outlets);
                     continue;
                 }
                 _ = tick.tick() => Event::Tick,
@@ -374,6 +389,7 @@ impl Controller {
     fn publish(&mut self) {
         self.generation += 1;
         self.follow_traffic();
+        self.follow_guards();
         let standing = |name: &str| {
             let standing = self.book.intents.get(name).map(ramp::Intent::standing);
             standing.map_or(

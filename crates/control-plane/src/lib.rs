@@ -19,6 +19,7 @@ mod controller;
 mod departed;
 mod event;
 mod fallbacks;
+mod guarding;
 mod handle;
 mod journal;
 mod listeners;
@@ -36,6 +37,6 @@ pub use journal::JournalError;
 pub use listeners::{Bound, ListenError, Listeners};
 pub use source::{BadConfig, LoadError, Loaded, MAX_CONFIG_BYTES, MAX_KEY_FILE_BYTES, load, read, resolve};
 pub use status::{
-    ArmStatus, EndpointStatus, FallbackStatus, LastChange, LatchStatus, MigrationStatus, ReloadStatus,
-    StateStatus, Status,
+    ArmStatus, EndpointStatus, FallbackStatus, GuardStatus, LastChange, LatchStatus, MigrationStatus,
+    ReloadStatus, StateStatus, Status,
 };

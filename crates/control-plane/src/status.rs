@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use ramp::{Cause, Origin};
+use rollback_guard::Verdict;
 use route_plan::Phase;
 use telemetry::ReloadCounts;
 use traffic_split::Percent;
@@ -106,6 +107,17 @@ pub struct ReloadStatus {
     pub warnings: Vec<String>,
 }
 
+/// What the guard says of new.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuardStatus {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The verdict and what it rests on, as a sentence.
+    pub sentence: String,
+    /// It only says what it would do.
+    pub dry_run: bool,
+}
+
 /// One migration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MigrationStatus {
@@ -133,6 +145,8 @@ pub struct MigrationStatus {
     pub rollbacks: Vec<(Cause, u64)>,
     /// Why this percent is in force, as a sentence.
     pub why: String,
+    /// What the guard says; `None` where there is none.
+    pub guard: Option<GuardStatus>,
     /// The last change by a person since the start.
     pub last_change: Option<LastChange>,
     /// The file's attempt.

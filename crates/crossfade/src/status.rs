@@ -95,6 +95,12 @@ struct State {
 }
 
 #[derive(Debug, Deserialize)]
+struct Guard {
+    sentence: String,
+    dry_run: bool,
+}
+
+#[derive(Debug, Deserialize)]
 struct Migration {
     name: String,
     old: String,
@@ -102,6 +108,7 @@ struct Migration {
     phase: String,
     percent: Percent,
     why: String,
+    guard: Option<Guard>,
     latched: Option<Latch>,
     last_change: Option<LastChange>,
     keys: Vec<String>,
@@ -273,6 +280,10 @@ fn details(migration: &Migration) -> String {
         ("measured", format!("{} over the last minute", measured(percent.measured))),
         ("why", migration.why.clone()),
     ];
+    if let Some(guard) = &migration.guard {
+        let note = if guard.dry_run { " (dry run)" } else { "" };
+        rows.push(("guard", format!("{}{note}", guard.sentence)));
+    }
     if let Some(latch) = &migration.latched {
         rows.insert(2, ("latch", latch.sentence.clone()));
     }

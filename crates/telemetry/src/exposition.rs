@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use prometheus::proto;
+use rollback_guard::Verdict;
 use route_plan::Phase;
 use route_plan::fallback::Kept;
 use route_plan::outcome::Failure;
@@ -166,6 +167,10 @@ fn control(sheet: &mut Sheet, facts: &ControlFacts) {
             sheet.gauge(&names::PHASE, &[name, phase.as_str()], flag(phase == migration.phase));
         }
         sheet.gauge(&names::LATCHED, &[name], flag(migration.latched));
+        for verdict in Verdict::ALL.iter().filter(|_| migration.verdict.is_some()) {
+            let is_it = migration.verdict == Some(verdict.as_str());
+            sheet.gauge(&names::VERDICT, &[name, verdict.as_str()], flag(is_it));
+        }
         for (cause, count) in &migration.rollbacks {
             sheet.count(&names::ROLLBACKS, &[name, cause], *count);
         }

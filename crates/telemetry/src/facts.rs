@@ -50,6 +50,8 @@ pub struct MigrationFacts {
     pub phase: Phase,
     /// Whether a rollback caps its percent.
     pub latched: bool,
+    /// What its guard says; `None` where it has none.
+    pub verdict: Option<&'static str>,
     /// Rollbacks since the start, by cause.
     pub rollbacks: Vec<(&'static str, u64)>,
 }

@@ -64,6 +64,8 @@ metrics! {
         "Share of new in per cent: as asked for, in force, and measured over the latest bucketed requests.";
     PHASE: Gauge "crossfade_phase" ["migration", "phase"]
         "1 for the phase that the migration is in, else 0.";
+    VERDICT: Gauge "crossfade_verdict" ["migration", "verdict"]
+        "1 for what the guard says of new, else 0.";
     LATCHED: Gauge "crossfade_latched" ["migration"]
         "1 while a rollback caps the migration's percent, else 0.";
     ROLLBACKS: Counter "crossfade_rollbacks_total" ["migration", "cause"]

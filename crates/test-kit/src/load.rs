@@ -53,6 +53,9 @@ pub struct Load {
 #[derive(Debug)]
 pub struct Loading {
     done: Arc<AtomicUsize>,
+    allowed: Arc<AtomicUsize>,
+    /// How far it may go beyond what is to be reached.
+    ahead: usize,
     until: Instant,
     clients: Vec<JoinHandle<LoadReport>>,
 }
@@ -92,18 +95,38 @@ impl Load {
     /// When no thread can be started.
     #[must_use]
     pub fn start(&self, to: SocketAddr) -> Loading {
+        let loading = self.start_in_steps(to);
+        loading.allowed.store(usize::MAX, Ordering::SeqCst);
+        loading
+    }
+
+    /// Starts sending, but goes no further than [`Loading::reach`] says, and the few that are then under way: so whoever
+    /// wants to do something in the midst of it does, however busy the machine is.
+    ///
+    /// # Panics
+    /// When no thread can be started.
+    #[must_use]
+    pub fn start_in_steps(&self, to: SocketAddr) -> Loading {
+        let allowed = Arc::new(AtomicUsize::new(0));
         let (done, next) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let until = Instant::now() + self.within;
         let clients = (0..self.connections)
             .map(|_| {
-                let client = Client::new(self.clone(), to, until, Arc::clone(&next), Arc::clone(&done));
+                let client = Client::new(
+                    self.clone(),
+                    to,
+                    until,
+                    Arc::clone(&next),
+                    Arc::clone(&done),
+                    Arc::clone(&allowed),
+                );
                 Builder::new()
                     .name("load".to_owned())
                     .spawn(|| client.run())
                     .expect("a thread can be started")
             })
             .collect();
-        Loading { done, until, clients }
+        Loading { done, allowed, ahead: 2 * self.connections, until, clients }
     }
 
     /// Sends all of it and says how it went.
@@ -137,6 +160,7 @@ impl Loading {
     /// # Panics
     /// When they do not in the time that the load has.
     pub fn reach(&self, requests: usize) {
+        self.allowed.fetch_max(requests + self.ahead, Ordering::SeqCst);
         while self.done() < requests {
             assert!(Instant::now() < self.until, "only {} of {requests} requests in time", self.done());
             std::thread::park_timeout(Duration::from_millis(1));
@@ -149,6 +173,7 @@ impl Loading {
     /// When one of the clients did.
     #[must_use]
     pub fn finish(self) -> LoadReport {
+        self.allowed.store(usize::MAX, Ordering::SeqCst);
         let mut whole = LoadReport::default();
         for client in self.clients {
             whole.add(client.join().expect("a client reports instead of panicking"));

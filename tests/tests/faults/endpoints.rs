@@ -28,7 +28,7 @@ fn serves_again(proxy: &Proxy, origin: &FaultyOrigin) {
 fn a_refusing_endpoint_costs_no_get_anything() {
     let [a, b] = two();
     let proxy = Proxy::start(&routed(&[a.addr(), b.addr()], &[EJECT]));
-    let loading = Load::of("refusing", 3000).start(proxy.addr());
+    let loading = Load::of("refusing", 3000).start_in_steps(proxy.addr());
     for at in [500, 1500] {
         loading.reach(at);
         a.set(Fault::Refusing);
@@ -60,7 +60,7 @@ fn a_killed_endpoint_costs_no_get_anything_with_retries() {
     let (mut a, b) = (Peer::nginx("a"), Peer::nginx("b"));
     let retry = "retry = { attempts = 2, budget = \"20%\", budget_min = 50, safe_methods = true }";
     let proxy = Proxy::start(&routed(&[a.addr(), b.addr()], &[retry, EJECT]));
-    let loading = Load::of("killed", 2000).start(proxy.addr());
+    let loading = Load::of("killed", 2000).start_in_steps(proxy.addr());
     loading.reach(500);
     a.kill();
     loading.reach(1500);
@@ -79,7 +79,7 @@ fn a_stopped_endpoint_is_left_out() {
     let config = routed(&[a.addr(), b.addr()], &["eject = { failures = 3, time = \"20s\" }"])
         .section("[route.all.timeouts]\nfirst_byte = \"200ms\"");
     let proxy = Proxy::start(&config);
-    let loading = Load::of("stopped", 2000).start(proxy.addr());
+    let loading = Load::of("stopped", 2000).start_in_steps(proxy.addr());
     loading.reach(500);
     a.stop();
     let report = loading.finish();

@@ -70,7 +70,7 @@ pub(crate) fn run(kind: Kind, requests: usize, seed: u64, within: Duration) -> O
         .section("[migration.shop.timeouts]\nconnect = \"300ms\"\nfirst_byte = \"300ms\"\nidle = \"300ms\"");
     let proxy = Proxy::start(&config);
     let load = Load::of(&format!("post-{seed}"), requests).connections(32).kinds(&[kind]).within(within);
-    let loading = load.start(proxy.addr());
+    let loading = load.start_in_steps(proxy.addr());
     outages(&new, seed, requests, &loading);
     let report = loading.finish();
     assert!(old.received().iter().all(|received| received.intact), "old got damaged content");

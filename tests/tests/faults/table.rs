@@ -171,7 +171,7 @@ pub(crate) fn run(case: &Case, requests: usize, connections: usize, within: Dura
     let (old, mut new) = (FaultyOrigin::start("old"), New::start(case.how));
     let proxy = Proxy::start(&falling_back(old.addr(), new.addr()));
     let load = Load::of(case.name, requests).connections(connections).kinds(case.kinds).within(within);
-    let loading = load.start(proxy.addr());
+    let loading = load.start_in_steps(proxy.addr());
     loading.reach(requests / 4);
     new.fail(case.how);
     loading.reach(requests * 3 / 4);

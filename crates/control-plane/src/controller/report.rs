@@ -16,8 +16,8 @@ use crate::handle::{ControlError, Reloaded};
 use crate::journal::Health;
 use crate::source::LoadError;
 use crate::status::{
-    ArmStatus, EndpointStatus, FallbackStatus, LatchStatus, MigrationStatus, ReloadStatus, StateStatus,
-    Status,
+    ArmStatus, EndpointStatus, FallbackStatus, GuardStatus, LatchStatus, MigrationStatus, ReloadStatus,
+    StateStatus, Status,
 };
 use crate::{change, reload};
 
@@ -144,6 +144,10 @@ impl Controller {
             latch: latch_status(intent, &last_changes),
             rollbacks: self.rollbacks_of(name),
             why: change::why(intent, &last_changes),
+            guard: self.guards.get(name).map(|watchman| {
+                let (verdict, sentence) = watchman.report();
+                GuardStatus { verdict, sentence, dry_run: watchman.config().dry_run }
+            }),
             last_change: last_changes.latest().cloned(),
             attempt: migration.attempt,
             salt: migration.salt.clone(),
@@ -301,6 +305,7 @@ fn facts(status: &Status) -> ControlFacts {
                 measured: migration.measured,
                 phase: migration.phase,
                 latched: migration.latch.is_some(),
+                verdict: migration.guard.as_ref().map(|guard| guard.verdict.as_str()),
                 rollbacks: migration
                     .rollbacks
                     .iter()

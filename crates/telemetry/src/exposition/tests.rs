@@ -45,6 +45,7 @@ fn busy() -> Arc<Telemetry> {
             in_force: Percent::ZERO,
             measured: None,
             phase: Phase::Shadow,
+            verdict: Some("healthy"),
             latched: true,
             rollbacks: vec![("person", 0), ("error_rate", 2)],
         }],

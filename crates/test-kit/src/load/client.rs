@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Load, LoadReport};
 use crate::{Failed, Response, Wire, pattern, request};
@@ -20,6 +20,8 @@ pub(super) struct Client {
     until: Instant,
     next: Arc<AtomicUsize>,
     done: Arc<AtomicUsize>,
+    /// The place up to which requests may be sent.
+    allowed: Arc<AtomicUsize>,
     wire: Option<Wire>,
     report: LoadReport,
 }
@@ -31,8 +33,9 @@ impl Client {
         until: Instant,
         next: Arc<AtomicUsize>,
         done: Arc<AtomicUsize>,
+        allowed: Arc<AtomicUsize>,
     ) -> Self {
-        Client { load, to, until, next, done, wire: None, report: LoadReport::default() }
+        Client { load, to, until, next, done, allowed, wire: None, report: LoadReport::default() }
     }
 
     pub(super) fn run(mut self) -> LoadReport {
@@ -40,6 +43,9 @@ impl Client {
             let at = self.next.fetch_add(1, Ordering::SeqCst);
             if at >= self.load.requests {
                 return self.report;
+            }
+            while at >= self.allowed.load(Ordering::SeqCst) && Instant::now() < self.until {
+                std::thread::park_timeout(Duration::from_millis(1));
             }
             let started = Instant::now();
             let outcome =

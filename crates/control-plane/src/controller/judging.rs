@@ -1,0 +1,106 @@
+//! What the controller does about the guards: looks twenty times a second, and takes the users back when one says so.
+
+use std::time::Instant;
+
+use ramp::{Cause, Metric};
+use rollback_guard::{Breach, Signal};
+use serde_json::{Map, Value};
+use traffic_split::Percent;
+
+use super::steps::Ask;
+use super::{Controller, Outlets};
+use crate::event::Actor;
+use crate::guarding::{self, Finding, Watchman};
+
+/// Who asks for a rollback by evidence.
+const THE_GUARD: &str = "the guard";
+
+impl Controller {
+    /// Lets the guards follow configuration, percentage and latch: of exactly the migrations that are to be judged.
+    pub(super) fn follow_guards(&mut self) {
+        let mut before = std::mem::take(&mut self.guards);
+        for migration in &self.checked.migrations {
+            let (Some(config), Some(intent)) = (&migration.guard, self.book.intents.get(&migration.name))
+            else {
+                continue;
+            };
+            let name = &migration.name;
+            let (percent, latched) = (intent.standing().in_force(), intent.latch().is_some());
+            let watchman = before.remove(name).map(|mut watchman| {
+                watchman.follow(config, percent, latched);
+                watchman
+            });
+            let watchman = watchman.unwrap_or_else(|| {
+                Watchman::new(self.telemetry.evidence(name), config.clone(), percent, latched)
+            });
+            self.guards.insert(name.clone(), watchman);
+        }
+    }
+
+    /// Takes in what was counted since the last look, and acts upon what the guards find.
+    pub(super) fn look_at_new(&mut self, outlets: &Outlets) {
+        let now = Instant::now();
+        let since_last = now.saturating_duration_since(self.looked_at);
+        self.looked_at = now;
+        let mut breached = Vec::new();
+        for (name, watchman) in &mut self.guards {
+            if let Finding::Breached(breach) = watchman.look(since_last) {
+                breached.push((name.clone(), breach));
+            }
+        }
+        for (name, breach) in breached {
+            self.act_upon(outlets, name, &breach);
+        }
+    }
+
+    fn act_upon(&mut self, outlets: &Outlets, name: String, breach: &Breach) {
+        let old_is_there = self.old_is_there(&name);
+        let Some(watchman) = self.guards.get_mut(&name) else { return };
+        let sentence = guarding::sentence(breach, watchman.config());
+        if watchman.config().dry_run {
+            // To look further, as it would after a rollback that somebody resumed.
+            watchman.resume();
+            return tracing::warn!(migration = %name, "{name}: would roll back, but for dry_run: {sentence}");
+        }
+        if !old_is_there {
+            if watchman.cannot_go_back() {
+                tracing::error!(
+                    migration = %name,
+                    "{name}: cannot go back: no endpoint of old is healthy, while {sentence}; \
+                     `crossfade rollback {name}` goes back all the same"
+                );
+            }
+            return;
+        }
+        let data = Map::from_iter([
+            ("signal".to_owned(), Value::from(breach.cause.to_string())),
+            ("ln_w".to_owned(), Value::from(breach.ln_w)),
+            ("new_requests".to_owned(), Value::from(breach.new.requests)),
+            ("new_failures".to_owned(), Value::from(breach.new.failures)),
+            ("old_requests".to_owned(), Value::from(breach.old.requests)),
+            ("old_failures".to_owned(), Value::from(breach.old.failures)),
+        ]);
+        let event = ramp::Event::RolledBack { cause: Cause::Guard(metric(breach)), to: Percent::ZERO };
+        let actor = Actor { who: THE_GUARD.to_owned(), reason: Some(sentence) };
+        self.ask(outlets, Ask { migration: name, event, actor, data, reply: None });
+    }
+
+    /// Whether old has an endpoint that is healthy, or none is known not to be.
+    fn old_is_there(&self, name: &str) -> bool {
+        let old =
+            self.checked.migration(name).and_then(|migration| self.checked.upstreams.get(migration.old));
+        let Some(old) = old else { return true };
+        let endpoints = self.telemetry.endpoints();
+        let mut known = endpoints.iter().filter(|endpoint| endpoint.upstream == old.name).peekable();
+        known.peek().is_none() || known.any(|endpoint| endpoint.healthy)
+    }
+}
+
+fn metric(breach: &Breach) -> Metric {
+    match breach.cause.signal {
+        Signal::ErrorRate | Signal::Retries => Metric::ErrorRate,
+        Signal::Latency(_) => Metric::Latency,
+        Signal::ClientErrors => Metric::ClientErrors,
+        Signal::Mismatches | Signal::ZeroTolerance => Metric::Mismatches,
+    }
+}

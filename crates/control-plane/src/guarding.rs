@@ -1,0 +1,258 @@
+//! The guard of one migration at work: takes what the workers have counted since the last look, and judges.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use config_file::GuardConfig;
+use rollback_guard::{Breach, Counts, Guard, Line, Merged, Signal, Tally, Verdict};
+use telemetry::EvidenceCells;
+use traffic_split::Percent;
+
+/// A guard with its eyes.
+pub(crate) struct Watchman {
+    cells: Arc<EvidenceCells>,
+    config: GuardConfig,
+    guard: Guard,
+    merged: Merged,
+    /// The counts as of the last look.
+    seen: Counts,
+    /// The percentage in force.
+    percent: Percent,
+    latched: bool,
+    /// It has been told that there is nowhere to go back to.
+    alerted: bool,
+}
+
+/// What a look came to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Finding {
+    /// Nothing that anybody has to act upon.
+    Nothing,
+    /// New is worse than is tolerated. Found at every look until nobody is on new any more.
+    Breached(Breach),
+}
+
+impl Watchman {
+    /// Judges by what is counted from now on.
+    pub(crate) fn new(
+        cells: Arc<EvidenceCells>,
+        config: GuardConfig,
+        percent: Percent,
+        latched: bool,
+    ) -> Self {
+        let guard = Guard::new(config.limits.clone());
+        let (merged, seen) = (Merged::new(), Counts::ZERO);
+        let mut watchman = Watchman { cells, config, guard, merged, seen, percent, latched, alerted: false };
+        watchman.skip();
+        watchman
+    }
+
+    /// Goes by another configuration and percentage. Evidence and stakes stay; a raise pays in another stake and shuts the
+    /// gate. Once a latch is cleared, what spoke against new is forgotten.
+    pub(crate) fn follow(&mut self, config: &GuardConfig, percent: Percent, latched: bool) {
+        if config.limits != self.config.limits {
+            self.guard = Guard::restore(config.limits.clone(), &self.guard.state());
+        }
+        self.config = config.clone();
+        if self.latched && !latched {
+            self.resume();
+        } else if percent > self.percent {
+            self.guard.begin_step();
+        }
+        (self.percent, self.latched) = (percent, latched);
+    }
+
+    /// Looks at what was counted since the last time, `since_last` ago. Only while both arms serve there is something to
+    /// compare, so else what was counted is skipped.
+    pub(crate) fn look(&mut self, since_last: Duration) -> Finding {
+        if self.percent == Percent::ZERO || self.percent == Percent::FULL {
+            self.skip();
+            return Finding::Nothing;
+        }
+        let now = self.cells.totals();
+        let mut block = now.clone();
+        block.since(&self.seen);
+        self.seen = now;
+        let merged = &mut self.merged;
+        self.cells.take_marks(|mark| merged.add(mark));
+        merged.settle(&mut block);
+        self.guard.tick(since_last, &block);
+        self.guard.breach().map_or(Finding::Nothing, |breach| Finding::Breached(*breach))
+    }
+
+    fn skip(&mut self) {
+        self.seen = self.cells.totals();
+        let merged = &mut self.merged;
+        self.cells.take_marks(|mark| merged.add(mark));
+    }
+
+    /// Somebody lets new go forward again: what spoke against it is forgotten.
+    pub(crate) fn resume(&mut self) {
+        self.guard.resume();
+        self.alerted = false;
+    }
+
+    /// Takes note that there is nowhere to go back to. `true` when that has to be told.
+    pub(crate) fn cannot_go_back(&mut self) -> bool {
+        !std::mem::replace(&mut self.alerted, true)
+    }
+
+    /// What it goes by.
+    pub(crate) fn config(&self) -> &GuardConfig {
+        &self.config
+    }
+
+    /// The verdict, and one sentence about it. With everybody on one arm there is nothing to compare with.
+    pub(crate) fn report(&self) -> (Verdict, String) {
+        if self.percent == Percent::FULL && self.guard.breach().is_none() {
+            let sentence = "unguarded; everybody is on new, so there is nobody to compare with";
+            return (Verdict::Unguarded, sentence.to_owned());
+        }
+        if self.percent == Percent::ZERO && self.guard.breach().is_none() {
+            return (Verdict::Insufficient, "insufficient; new gets no requests".to_owned());
+        }
+        (self.guard.judgement().verdict, self.guard.explain())
+    }
+}
+
+/// Why users go back, as a sentence with its numbers: `new fails 4.8% of requests, old 0.1%, allowed +0.5% (after 212
+/// requests, 1.9 s)`.
+pub(crate) fn sentence(breach: &Breach, config: &GuardConfig) -> String {
+    let after = format!("after {} requests, {:.1} s", breach.new.requests, breach.at.as_secs_f64());
+    let share = |tally: Tally| {
+        let requests = tally.requests.max(1) as f64;
+        format!("{}%", round(tally.failures as f64 * 100.0 / requests))
+    };
+    match breach.cause.signal {
+        Signal::ErrorRate => {
+            let limits = config.limits.error_rate;
+            let allowed = match (breach.cause.line, limits.over_old, limits.max) {
+                (Line::OverOld, Some(over), _) => {
+                    format!("allowed +{}%", round(over * 100.0))
+                }
+                (_, _, Some(max)) => format!("allowed {}%", round(max * 100.0)),
+                _ => "more than is allowed".to_owned(),
+            };
+            let (new, old) = (share(breach.new), share(breach.old));
+            format!("new fails {new} of requests, old {old}, {allowed} ({after})")
+        }
+        _ => format!("new is worse than is tolerated in {} ({after})", breach.cause),
+    }
+}
+
+/// With as many digits as a person wants: two behind the point, none that say nothing.
+fn round(number: f64) -> String {
+    let text = format!("{number:.2}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    text.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use route_plan::outcome::{Failure, Observation};
+    use telemetry::{Memory, Telemetry};
+    use traffic_split::{Arm, Role};
+
+    use super::*;
+
+    const TICK: Duration = Duration::from_millis(50);
+
+    fn observation(arm: Arm, key: u64, fails: bool) -> Observation {
+        Observation {
+            arm: Some(arm),
+            role: Role::Served,
+            by_bucket: true,
+            key,
+            status: (!fails).then_some(200),
+            client_status: Some(if fails { 502 } else { 200 }),
+            covered: false,
+            hung: false,
+            retried: false,
+            to_head: Duration::from_millis(5),
+            total: Duration::from_millis(5),
+            failure: fails.then_some(Failure::Closed),
+            client_aborted: false,
+        }
+    }
+
+    struct Stage {
+        cells: Arc<EvidenceCells>,
+        memory: Memory,
+        watchman: Watchman,
+        key: u64,
+    }
+
+    impl Stage {
+        fn new(percent: &str) -> Self {
+            let cells = Telemetry::new(1).evidence("shop");
+            let percent = percent.parse().unwrap();
+            let watchman = Watchman::new(Arc::clone(&cells), GuardConfig::default(), percent, false);
+            Stage { cells, memory: Memory::default(), watchman, key: 0 }
+        }
+
+        /// A second in which each arm has so many requests, those of new failing or not.
+        fn second(&mut self, requests: u64, new_fails: bool) -> Option<Breach> {
+            let mut breach = None;
+            for _ in 0..20 {
+                for _ in 0..requests / 20 {
+                    self.key += 1;
+                    self.cells.record(0, &mut self.memory, &observation(Arm::Old, self.key, false));
+                    self.cells.record(0, &mut self.memory, &observation(Arm::New, self.key, new_fails));
+                }
+                if let Finding::Breached(found) = self.watchman.look(TICK) {
+                    breach.get_or_insert(found);
+                }
+            }
+            breach
+        }
+    }
+
+    #[test]
+    fn new_that_is_down_is_found_within_a_second() {
+        let mut stage = Stage::new("50");
+        assert_eq!(stage.second(200, false), None);
+        let breach = stage.second(200, true).expect("within a second");
+        assert_eq!(stage.second(200, false), Some(breach), "until somebody has acted");
+        assert_eq!(stage.watchman.report().0, Verdict::Breached);
+        let sentence = sentence(&breach, &GuardConfig::default());
+        assert!(
+            sentence.starts_with("new fails ") && sentence.contains("old 0%, allowed +0.5% (after "),
+            "{sentence}"
+        );
+        let (config, half) = (GuardConfig::default(), "50".parse().unwrap());
+        stage.watchman.follow(&config, Percent::ZERO, true);
+        assert_eq!(stage.second(200, true), None, "nobody is on new");
+        assert_eq!(stage.watchman.report().0, Verdict::Breached, "and it is known why");
+        stage.watchman.follow(&config, half, false);
+        assert_ne!(stage.watchman.report().0, Verdict::Breached);
+        assert!(stage.second(200, true).is_some(), "and again");
+    }
+
+    #[test]
+    fn what_was_counted_while_nobody_was_compared_is_no_evidence() {
+        for percent in ["0", "100"] {
+            let mut stage = Stage::new(percent);
+            assert_eq!(stage.second(200, true), None, "{percent}");
+            stage.watchman.follow(&GuardConfig::default(), "50".parse().unwrap(), false);
+            assert_eq!(stage.watchman.look(TICK), Finding::Nothing);
+            assert_eq!(stage.watchman.report().0, Verdict::Insufficient);
+            assert!(stage.second(200, true).is_some());
+        }
+    }
+
+    #[test]
+    fn other_limits_keep_the_evidence() {
+        let mut stage = Stage::new("50");
+        assert!(stage.second(200, true).is_some());
+        let mut config = GuardConfig::default();
+        config.limits.error_rate.max = Some(0.02);
+        stage.watchman.follow(&config, "50".parse().unwrap(), false);
+        assert_eq!(stage.watchman.report().0, Verdict::Breached);
+    }
+
+    #[test]
+    fn numbers_have_as_many_digits_as_they_need() {
+        let rounded = [0.0, 0.5, 4.8, 4.812, 100.0, 0.001].map(round);
+        assert_eq!(rounded, ["0", "0.5", "4.8", "4.81", "100", "0"]);
+    }
+}

@@ -1,0 +1,121 @@
+//! The guard takes the users back when new is worse, at once, and only then.
+
+use test_kit::{Config, Kind, Load, Origin, Proxy, Scripted, eventually, request};
+
+const FAILING: &[u8] = b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n";
+
+/// Half of the users on new, which fails every request.
+fn broken_new(lines: &str) -> (Origin, test_kit::Serving, Proxy) {
+    let (old, new) = (Origin::start("old"), Scripted::bind());
+    let config = Config::pair(old.addr(), new.addr()).percent(50).section(lines);
+    let serving = new.answering(FAILING.to_vec());
+    let proxy = Proxy::start(&config);
+    (old, serving, proxy)
+}
+
+fn in_force(proxy: &Proxy) -> f64 {
+    proxy.metrics().count("crossfade_percent", &[("migration", "shop"), ("kind", "in_force")])
+}
+
+/// A request each of so many users.
+fn ask(proxy: &Proxy, users: std::ops::Range<usize>) {
+    let mut client = proxy.connect();
+    for user in users {
+        client.exchange(request::get_as("/", &format!("user-{user}")));
+    }
+}
+
+#[test]
+fn new_that_fails_is_left_and_stays_left() {
+    let (_old, _new, proxy) = broken_new("");
+    let mut asked = 0;
+    eventually("everybody is on old", || {
+        ask(&proxy, asked..asked + 50);
+        asked += 50;
+        in_force(&proxy) == 0.0
+    });
+    assert!(asked < 5_000, "after {asked} requests");
+    let status = proxy.admin_get("/api/v1/migrations/shop").json();
+    assert_eq!(status["guard"]["verdict"], "breached", "{status}");
+    assert_eq!(status["latched"]["cause"], "error_rate", "{status}");
+    let sentence = status["latched"]["sentence"].as_str().unwrap();
+    assert!(sentence.contains("new fails 100% of requests, old 0%, allowed +0.5% (after "), "{sentence}");
+    eventually("it is in the log", || proxy.log().contains("rolled back"));
+    let labels = [("migration", "shop"), ("cause", "error_rate")];
+    assert_eq!(proxy.metrics().count("crossfade_rollbacks_total", &labels), 1.0);
+    assert_ne!(proxy.command(&["set", "shop", "10"]).code, 0, "nothing goes forward until somebody resumes");
+    ask(&proxy, 10_000..10_050);
+    assert_eq!(in_force(&proxy), 0.0);
+    assert_eq!(proxy.command(&["resume", "shop", "--reason", "fixed"]).code, 0);
+    assert_eq!(in_force(&proxy), 50.0);
+}
+
+#[test]
+fn a_dry_run_says_so_and_does_nothing() {
+    let (_old, _new, proxy) = broken_new("[migration.shop.guard]\ndry_run = true");
+    let mut asked = 0;
+    eventually("it would have", || {
+        ask(&proxy, asked..asked + 50);
+        asked += 50;
+        proxy.log().contains("shop: would roll back, but for dry_run: new fails 100% of requests")
+    });
+    assert_eq!(in_force(&proxy), 50.0);
+}
+
+#[test]
+fn nobody_judges_where_the_file_says_so() {
+    let (_old, _new, proxy) = broken_new("");
+    drop(proxy);
+    let (old, new) = (Origin::start("old"), Scripted::bind());
+    let config = Config::pair(old.addr(), new.addr()).percent(50).migration("guard = false");
+    let _serving = new.answering(FAILING.to_vec());
+    let proxy = Proxy::start(&config);
+    ask(&proxy, 0..1_000);
+    assert_eq!(in_force(&proxy), 50.0);
+    assert!(proxy.admin_get("/api/v1/migrations/shop").json()["guard"].is_null());
+}
+
+#[test]
+fn what_fails_on_both_is_nobody_s_reason_to_go_back() {
+    let (old, new) = (Scripted::bind(), Scripted::bind());
+    let config = Config::pair(old.addr(), new.addr()).percent(50);
+    let _serving = [old.answering(FAILING.to_vec()), new.answering(FAILING.to_vec())];
+    let proxy = Proxy::start(&config);
+    ask(&proxy, 0..2_000);
+    assert_eq!(in_force(&proxy), 50.0);
+}
+
+#[test]
+fn two_that_are_alike_stay_as_they_are() {
+    let (old, new) = (test_kit::FaultyOrigin::start("old"), test_kit::FaultyOrigin::start("new"));
+    let proxy = Proxy::start(&Config::pair(old.addr(), new.addr()).percent(50));
+    let report = Load::of("alike", 4_000).kinds(&[Kind::GET]).run(proxy.addr());
+    report.expect_no_failures("nothing is wrong");
+    assert_eq!(in_force(&proxy), 50.0);
+    let verdict = proxy.admin_get("/api/v1/migrations/shop").json()["guard"]["verdict"].clone();
+    assert!(verdict == "insufficient" || verdict == "healthy", "{verdict}");
+}
+
+#[test]
+fn there_is_no_going_back_to_nobody() {
+    let (old, new) = (Origin::start("old"), Scripted::bind());
+    // The check asks for a path that old does not have.
+    let config = Config::pair(old.addr(), new.addr()).percent(50).to_string().replacen(
+        "[upstream.shop-old]\n",
+        "[upstream.shop-old]\nhealth = { path = \"/status/500\", interval = \"100ms\", unhealthy_after = 1 }\n",
+        1,
+    );
+    let _serving = new.answering(FAILING.to_vec());
+    let proxy = Proxy::start_text(&config);
+    let unhealthy = [("upstream", "shop-old")];
+    proxy.wait_metric("crossfade_upstream_healthy", &unhealthy, |healthy| healthy == 0.0);
+    let mut asked = 0;
+    eventually("the alert", || {
+        ask(&proxy, asked..asked + 50);
+        asked += 50;
+        proxy.log().contains("shop: cannot go back: no endpoint of old is healthy")
+    });
+    assert_eq!(in_force(&proxy), 50.0);
+    assert_eq!(proxy.command(&["rollback", "shop", "--reason", "all the same"]).code, 0);
+    assert_eq!(in_force(&proxy), 0.0, "a person may");
+}
