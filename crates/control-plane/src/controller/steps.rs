@@ -250,6 +250,7 @@ impl Controller {
             }
             (Some(forward), Err(why)) => {
                 self.leave(forward);
+                self.catch_up(outlets);
                 self.tell_refused(outlets, tidings, &why);
             }
             (None, result) => self.tell(outlets, tidings, result.err()),
@@ -379,6 +380,11 @@ impl Controller {
                 self.settle(outlets, step, Err(why));
             }
         }
+        self.catch_up(outlets);
+    }
+
+    /// Hands in how things stand wherever the journal has it otherwise.
+    fn catch_up(&mut self, outlets: &Outlets) {
         if self.is_behind && !self.is_going_forward() {
             self.is_behind = false;
             let entries = self.book.unrecorded(&self.recorded, &[]);
