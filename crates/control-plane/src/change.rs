@@ -39,9 +39,8 @@ fn sentence(migration: &str, effect: &Effect, author: &str) -> String {
         Effect::Latched { from, cap, cause: Cause::Person } => {
             format!("{migration}: rolled back from {from}% to {cap}%: asked for by {author}")
         }
-        Effect::Latched { from, cap, cause } => {
-            format!("{migration}: rolled back from {from}% to {cap}%: {cause} breached, by {author}")
-        }
+        // The guard gives its reason with the numbers, which is put behind.
+        Effect::Latched { from, cap, .. } => format!("{migration}: rolled back from {from}% to {cap}%"),
         Effect::Released { cap, .. } => {
             format!("{migration}: no longer latched at {cap} %, by {author}")
         }

@@ -191,10 +191,7 @@ async fn the_guard_s_rollback_is_one_like_a_person_s() {
     let guard = Actor { who: "the guard".into(), reason: Some("9 of 100 requests failed".into()) };
     let cause = ramp::Cause::Guard(Metric::ErrorRate);
     let changed = running.handle().roll_back("shop", cause, "1".parse().unwrap(), guard).await.unwrap();
-    assert_eq!(
-        changed.effects[0],
-        "shop: rolled back from 5% to 1%: error_rate breached, by the guard: 9 of 100 requests failed"
-    );
+    assert_eq!(changed.effects[0], "shop: rolled back from 5% to 1%: 9 of 100 requests failed");
     assert!(running.shop().latch.unwrap().sentence.contains("rolled back by the guard (error_rate): 9 of"));
     assert!(running.set("1").await.is_ok(), "as far as the latch lets it");
     let lines = running.handle().history("shop", 10).await.unwrap();

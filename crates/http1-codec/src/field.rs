@@ -111,8 +111,23 @@ impl FieldId {
 /// name that is reserved in one spelling has to be so in the other.
 #[must_use]
 pub fn dashed(name: &[u8]) -> Option<Vec<u8>> {
-    memchr::memchr(b'_', name)?;
+    if !has_underscore(name) {
+        return None;
+    }
     Some(name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect())
+}
+
+/// Eight bytes at a time, since this runs for most fields.
+#[inline]
+fn has_underscore(name: &[u8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    // A byte that is 0 borrows; whether there is any is exact.
+    let in_eight = |eight: &[u8; 8]| {
+        let zero_where_it_is = u64::from_ne_bytes(*eight) ^ (ONES * b'_' as u64);
+        zero_where_it_is.wrapping_sub(ONES) & !zero_where_it_is & (ONES << 7)
+    };
+    let Some(end) = name.last_chunk::<8>() else { return name.contains(&b'_') };
+    name.as_chunks::<8>().0.iter().fold(in_eight(end), |found, eight| found | in_eight(eight)) != 0
 }
 
 const PREFIX: &[u8] = b"crossfade";
@@ -174,7 +189,7 @@ fn candidates(name_bytes: usize, first: u8) -> &'static [(&'static [u8], FieldId
 
 #[cfg(test)]
 mod tests {
-    use super::{FieldId, candidates};
+    use super::{FieldId, candidates, dashed};
 
     #[test]
     fn candidates_stand_under_their_own_length_and_letter() {
@@ -200,6 +215,24 @@ mod tests {
             FieldId::Crossfade as u8 - 1,
             "each identifier but the first and the last has one name"
         );
+    }
+
+    #[test]
+    fn an_underscore_is_found_wherever_it_stands() {
+        for len in 0..40 {
+            let plain = std::vec![b'x'; len];
+            assert_eq!(dashed(&plain), None);
+            for other in [b'^', b'`', b'-', 0, 0xff] {
+                assert_eq!(dashed(&std::vec![other; len]), None, "{other}");
+            }
+            for at in 0..len {
+                let mut name = plain.clone();
+                name[at] = b'_';
+                let mut expected = plain.clone();
+                expected[at] = b'-';
+                assert_eq!(dashed(&name), Some(expected));
+            }
+        }
     }
 
     #[test]

@@ -90,6 +90,17 @@ impl<'a> HeadWriter<'a> {
         self.out.extend_from_slice(lines.as_bytes());
     }
 
+    /// Whole lines in pairs of what is known when the program is written and a value behind it, and their `end`.
+    pub fn lines_of(&mut self, pairs: &[(&'static str, &[u8])], end: &'static str) {
+        debug_assert!(end.ends_with("\r\n"), "a line without its end: {end:?}");
+        self.flush();
+        for (known, value) in pairs {
+            self.out.extend_from_slice(known.as_bytes());
+            push_text(self.out, value);
+        }
+        self.out.extend_from_slice(end.as_bytes());
+    }
+
     /// `name: value CRLF`, the value given in parts.
     pub fn field_of(&mut self, name: &str, parts: &[&[u8]]) {
         self.flush();

@@ -40,7 +40,8 @@ fn new_that_fails_is_left_and_stays_left() {
     assert_eq!(status["latched"]["cause"], "error_rate", "{status}");
     let sentence = status["latched"]["sentence"].as_str().unwrap();
     assert!(sentence.contains("new fails 100% of requests, old 0%, allowed +0.5% (after "), "{sentence}");
-    eventually("it is in the log", || proxy.log().contains("rolled back"));
+    let told = "shop: rolled back from 50% to 0%: new fails 100% of requests, old 0%, allowed +0.5% (after ";
+    eventually("it is in the log", || proxy.log().contains(told));
     let labels = [("migration", "shop"), ("cause", "error_rate")];
     assert_eq!(proxy.metrics().count("crossfade_rollbacks_total", &labels), 1.0);
     assert_ne!(proxy.command(&["set", "shop", "10"]).code, 0, "nothing goes forward until somebody resumes");

@@ -105,6 +105,15 @@ fn a_value_may_come_in_parts() {
     assert_eq!(text(out), "via: 1.0 a, 1.1 b\r\nempty: \r\n\r\n");
 }
 
+#[test]
+fn lines_may_come_with_values_between() {
+    let mut out = Vec::new();
+    let mut writer = HeadWriter::new(&mut out);
+    writer.lines_of(&[("a: ", b"1"), ("\r\nb: x=", b""), (";y=", b"2")], "\r\n");
+    writer.end();
+    assert_eq!(text(out), "a: 1\r\nb: x=;y=2\r\n\r\n");
+}
+
 #[cfg(not(debug_assertions))]
 #[test]
 fn release_builds_write_harmless_lines() {
