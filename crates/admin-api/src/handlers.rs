@@ -68,8 +68,8 @@ pub(crate) async fn migration(State(parts): State<Parts>, name: Name) -> Answer 
     match status.migration(&name) {
         Some(migration) => Ok(Json(MigrationAnswer::from(migration)).into_response()),
         None => {
-            let known = status.migrations.iter().map(|migration| migration.name.clone()).collect();
-            Err(control_plane::ControlError::UnknownMigration { name, known }.into())
+            let known = status.migrations.iter().map(|known| &known.name);
+            Err(control_plane::ControlError::unknown_migration(&name, known).into())
         }
     }
 }

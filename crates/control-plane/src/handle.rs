@@ -60,6 +60,13 @@ pub enum ControlError {
     Gone,
 }
 
+impl ControlError {
+    /// Nobody of this name is among the migrations that there are.
+    pub fn unknown_migration<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Self {
+        ControlError::UnknownMigration { name: name.to_owned(), known: known.cloned().collect() }
+    }
+}
+
 impl fmt::Display for ControlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -218,8 +225,8 @@ impl ControlHandle {
         let lines = lines.map_err(|error| ControlError::NoJournal(error.to_string()))?;
         let status = self.status();
         if lines.is_empty() && status.migration(migration).is_none() {
-            let known = status.migrations.iter().map(|known| known.name.clone()).collect();
-            return Err(ControlError::UnknownMigration { name: migration.to_owned(), known });
+            let known = status.migrations.iter().map(|known| &known.name);
+            return Err(ControlError::unknown_migration(migration, known));
         }
         Ok(lines)
     }
@@ -245,10 +252,10 @@ impl ControlHandle {
         let snapshot = self.snapshots.load_full();
         match snapshot.migrations.iter().find(|known| known.name == migration) {
             Some(migration) => Ok(Where::of(migration, key)),
-            None => Err(ControlError::UnknownMigration {
-                name: migration.to_owned(),
-                known: snapshot.migrations.iter().map(|known| known.name.clone()).collect(),
-            }),
+            None => {
+                let known = snapshot.migrations.iter().map(|known| &known.name);
+                Err(ControlError::unknown_migration(migration, known))
+            }
         }
     }
 

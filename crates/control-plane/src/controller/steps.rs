@@ -104,9 +104,9 @@ impl Controller {
             return refuse(&mut ask.reply, ControlError::Draining);
         }
         let Some(&before) = self.book.intents.get(&ask.migration) else {
-            let known = self.checked.migrations.iter().map(|migration| migration.name.clone()).collect();
-            let name = ask.migration;
-            return refuse(&mut ask.reply, ControlError::UnknownMigration { name, known });
+            let known = self.checked.migrations.iter().map(|known| &known.name);
+            let unknown = ControlError::unknown_migration(&ask.migration, known);
+            return refuse(&mut ask.reply, unknown);
         };
         let judged = apply(&before, &ask.event);
         let is_back = judged.as_ref().is_ok_and(|(after, _)| !after.is_forward_from(&before));
