@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config_file::GuardConfig;
-use rollback_guard::{Breach, Counts, Guard, Line, Merged, Signal, Tally, Verdict};
+use rollback_guard::{Breach, Counts, Guard, Merged, Verdict};
 use telemetry::EvidenceCells;
 use traffic_split::Percent;
 
@@ -21,15 +21,6 @@ pub(crate) struct Watchman {
     latched: bool,
     /// It has been told that there is nowhere to go back to.
     alerted: bool,
-}
-
-/// What a look came to.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Finding {
-    /// Nothing that anybody has to act upon.
-    Nothing,
-    /// New is worse than is tolerated. Found at every look until nobody is on new any more.
-    Breached(Breach),
 }
 
 impl Watchman {
@@ -62,12 +53,12 @@ impl Watchman {
         (self.percent, self.latched) = (percent, latched);
     }
 
-    /// Looks at what was counted since the last time, `since_last` ago. Only while both arms serve there is something to
-    /// compare, so else what was counted is skipped.
-    pub(crate) fn look(&mut self, since_last: Duration) -> Finding {
+    /// Looks at what was counted since the last time, `since_last` ago. What it finds it finds at every look, until nobody
+    /// is on new any more. Only while both arms serve there is something to compare, so else what was counted is skipped.
+    pub(crate) fn look(&mut self, since_last: Duration) -> Option<Breach> {
         if self.percent == Percent::ZERO || self.percent == Percent::FULL {
             self.skip();
-            return Finding::Nothing;
+            return None;
         }
         let now = self.cells.totals();
         let mut block = now.clone();
@@ -77,7 +68,7 @@ impl Watchman {
         self.cells.take_marks(|mark| merged.add(mark));
         merged.settle(&mut block);
         self.guard.tick(since_last, &block);
-        self.guard.breach().map_or(Finding::Nothing, |breach| Finding::Breached(*breach))
+        self.guard.breach().copied()
     }
 
     fn skip(&mut self) {
@@ -113,38 +104,6 @@ impl Watchman {
         }
         (self.guard.judgement().verdict, self.guard.explain())
     }
-}
-
-/// Why users go back, as a sentence with its numbers: `new fails 4.8% of requests, old 0.1%, allowed +0.5% (after 212
-/// requests, 1.9 s)`.
-pub(crate) fn sentence(breach: &Breach, config: &GuardConfig) -> String {
-    let after = format!("after {} requests, {:.1} s", breach.new.requests, breach.at.as_secs_f64());
-    let share = |tally: Tally| {
-        let requests = tally.requests.max(1) as f64;
-        format!("{}%", round(tally.failures as f64 * 100.0 / requests))
-    };
-    match breach.cause.signal {
-        Signal::ErrorRate => {
-            let limits = config.limits.error_rate;
-            let allowed = match (breach.cause.line, limits.over_old, limits.max) {
-                (Line::OverOld, Some(over), _) => {
-                    format!("allowed +{}%", round(over * 100.0))
-                }
-                (_, _, Some(max)) => format!("allowed {}%", round(max * 100.0)),
-                _ => "more than is allowed".to_owned(),
-            };
-            let (new, old) = (share(breach.new), share(breach.old));
-            format!("new fails {new} of requests, old {old}, {allowed} ({after})")
-        }
-        _ => format!("new is worse than is tolerated in {} ({after})", breach.cause),
-    }
-}
-
-/// With as many digits as a person wants: two behind the point, none that say nothing.
-fn round(number: f64) -> String {
-    let text = format!("{number:.2}");
-    let text = text.trim_end_matches('0').trim_end_matches('.');
-    text.to_owned()
 }
 
 #[cfg(test)]
@@ -199,9 +158,7 @@ mod tests {
                     self.cells.record(0, &mut self.memory, &observation(Arm::Old, self.key, false));
                     self.cells.record(0, &mut self.memory, &observation(Arm::New, self.key, new_fails));
                 }
-                if let Finding::Breached(found) = self.watchman.look(TICK) {
-                    breach.get_or_insert(found);
-                }
+                breach = breach.or(self.watchman.look(TICK));
             }
             breach
         }
@@ -214,7 +171,7 @@ mod tests {
         let breach = stage.second(200, true).expect("within a second");
         assert_eq!(stage.second(200, false), Some(breach), "until somebody has acted");
         assert_eq!(stage.watchman.report().0, Verdict::Breached);
-        let sentence = sentence(&breach, &GuardConfig::default());
+        let sentence = breach.sentence(&GuardConfig::default().limits);
         assert!(
             sentence.starts_with("new fails ") && sentence.contains("old 0%, allowed +0.5% (after "),
             "{sentence}"
@@ -234,7 +191,7 @@ mod tests {
             let mut stage = Stage::new(percent);
             assert_eq!(stage.second(200, true), None, "{percent}");
             stage.watchman.follow(&GuardConfig::default(), "50".parse().unwrap(), false);
-            assert_eq!(stage.watchman.look(TICK), Finding::Nothing);
+            assert_eq!(stage.watchman.look(TICK), None);
             assert_eq!(stage.watchman.report().0, Verdict::Insufficient);
             assert!(stage.second(200, true).is_some());
         }
@@ -248,11 +205,5 @@ mod tests {
         config.limits.error_rate.max = Some(0.02);
         stage.watchman.follow(&config, "50".parse().unwrap(), false);
         assert_eq!(stage.watchman.report().0, Verdict::Breached);
-    }
-
-    #[test]
-    fn numbers_have_as_many_digits_as_they_need() {
-        let rounded = [0.0, 0.5, 4.8, 4.812, 100.0, 0.001].map(round);
-        assert_eq!(rounded, ["0", "0.5", "4.8", "4.81", "100", "0"]);
     }
 }

@@ -10,7 +10,7 @@ use traffic_split::Percent;
 use super::steps::Ask;
 use super::{Controller, Outlets};
 use crate::event::Actor;
-use crate::guarding::{self, Finding, Watchman};
+use crate::guarding::Watchman;
 
 /// Who asks for a rollback by evidence.
 const THE_GUARD: &str = "the guard";
@@ -44,7 +44,7 @@ impl Controller {
         self.looked_at = now;
         let mut breached = Vec::new();
         for (name, watchman) in &mut self.guards {
-            if let Finding::Breached(breach) = watchman.look(since_last) {
+            if let Some(breach) = watchman.look(since_last) {
                 breached.push((name.clone(), breach));
             }
         }
@@ -56,7 +56,7 @@ impl Controller {
     fn act_upon(&mut self, outlets: &Outlets, name: String, breach: &Breach) {
         let old_is_there = self.old_is_there(&name);
         let Some(watchman) = self.guards.get_mut(&name) else { return };
-        let sentence = guarding::sentence(breach, watchman.config());
+        let sentence = breach.sentence(&watchman.config().limits);
         if watchman.config().dry_run {
             // To look further, as it would after a rollback that somebody resumed.
             watchman.resume();
