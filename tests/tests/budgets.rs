@@ -21,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("route-plan", &["traffic-split"]),
     ("ramp", &["traffic-split", "route-plan"]),
     ("rollback-guard", &["traffic-split"]),
-    ("config-file", &["traffic-split", "route-plan", "rollback-guard"]),
+    ("config-file", &["traffic-split", "route-plan", "ramp", "rollback-guard"]),
     ("telemetry", &["traffic-split", "route-plan", "rollback-guard"]),
     ("migration-glue", &["traffic-split", "route-plan", "telemetry"]),
     ("data-plane", &["traffic-split", "route-plan", "http1-codec", "telemetry", "migration-glue"]),
@@ -49,9 +49,9 @@ const PURE: &[(&str, &[&str])] = &[
     ("traffic-split", &["xxhash-rust"]),
     ("http1-codec", &["httparse", "memchr"]),
     ("route-plan", &["ipnet"]),
-    ("ramp", &[]),
+    ("ramp", &["jiff"]),
     ("rollback-guard", &[]),
-    ("config-file", &["annotate-snippets", "ipnet", "serde_json", "strsim", "toml"]),
+    ("config-file", &["annotate-snippets", "ipnet", "jiff", "serde_json", "strsim", "toml"]),
 ];
 
 /// Words that have no place in product code, and why.

@@ -12,9 +12,13 @@
 //! a refusal. No clock, no files; whoever calls it publishes the effects. [`reshuffle`] judges the other way in which users could
 //! be moved, by another key or salt.
 
+pub mod calendar;
+pub mod hook_url;
 mod intent;
 mod latch;
+mod policy;
 pub mod reshuffle;
 
 pub use intent::{Effect, Event, Intent, Origin, Parts, Standing, Written, apply};
 pub use latch::{Cause, Latch, Metric, Refusal};
+pub use policy::{Abort, Grace, Policy, Preset, RollbackPolicy, Step, Target};
