@@ -12,6 +12,7 @@
 //! a refusal. No clock, no files; whoever calls it publishes the effects. [`reshuffle`] judges the other way in which users could
 //! be moved, by another key or salt.
 
+pub mod hook_url;
 mod intent;
 mod latch;
 pub mod reshuffle;
