@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ramp", &["traffic-split", "route-plan"]),
     ("rollback-guard", &["traffic-split"]),
     ("config-file", &["traffic-split", "route-plan", "ramp", "rollback-guard"]),
+    ("outbound-calls", &["ramp"]),
     ("telemetry", &["traffic-split", "route-plan", "rollback-guard"]),
     ("migration-glue", &["traffic-split", "route-plan", "telemetry"]),
     ("data-plane", &["traffic-split", "route-plan", "http1-codec", "telemetry", "migration-glue"]),

@@ -7,6 +7,7 @@
 //!
 //! No clock, no randomness, no files, no sockets: the one random number that a plan may need is an argument.
 
+pub mod authority;
 pub mod client;
 pub mod fallback;
 pub mod limits;

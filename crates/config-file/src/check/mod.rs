@@ -23,6 +23,7 @@ use std::str::FromStr;
 
 use crate::Files;
 use route_plan::Route;
+use route_plan::authority::host_and_port;
 
 use crate::checked::Checked;
 use crate::diagnostic::{Diagnostic, Sink, Spot};
@@ -114,10 +115,10 @@ where
 
 /// A host, with or without a port, that requests ask for.
 fn host(said: &Said<&str>, sink: &mut Sink) -> Option<String> {
-    let (message, help) = match (upstreams::host_and_port(said.value), said.value.split_once("://")) {
+    let (message, help) = match (host_and_port(said.value), said.value.split_once("://")) {
         (Ok(_), None) => return Some(said.value.to_owned()),
         (_, Some((_, bare))) => {
-            let bare = bare.split('/').next().filter(|bare| upstreams::host_and_port(bare).is_ok());
+            let bare = bare.split('/').next().filter(|bare| host_and_port(bare).is_ok());
             let help = bare.map(|bare| format!("write \"{bare}\""));
             (format!("`{}` is more than a host", said.value), help)
         }
