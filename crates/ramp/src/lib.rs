@@ -12,13 +12,21 @@
 //! a refusal. No clock, no files; whoever calls it publishes the effects. [`reshuffle`] judges the other way in which users could
 //! be moved, by another key or salt.
 
+mod apply;
 pub mod calendar;
+mod decide;
+mod event;
 pub mod hook_url;
 mod intent;
 mod latch;
 mod policy;
+mod progress;
 pub mod reshuffle;
 
-pub use intent::{Effect, Event, Intent, Origin, Parts, Standing, Written, apply};
-pub use latch::{Cause, Latch, Metric, Refusal};
+pub use apply::{Terms, aborted, apply};
+pub use decide::{Evidence, Facts, Hook, HookKind, Next, Wait, decide, is_within_a_step};
+pub use event::{Effect, Event};
+pub use intent::{Intent, Origin, Standing, Written};
+pub use latch::{Aborted, Cause, Latch, Metric, Refusal};
 pub use policy::{Abort, Grace, Policy, Preset, RollbackPolicy, Step, Target};
+pub use progress::{Pause, Progress};
