@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use config_file::Checked;
 use ramp::reshuffle::Dealing;
-use ramp::{Effect, Event, Intent, Refusal, apply};
+use ramp::{Effect, Event, Intent, Refusal, Terms, apply};
 
 use crate::change::LastChanges;
 use crate::departed::{self, Departed};
@@ -69,22 +69,42 @@ impl Book {
         &mut self,
         name: &str,
         event: &Event,
+        terms: &Terms<'_>,
         change: &LastChange,
     ) -> Result<Vec<Effect>, Refusal> {
         let Some(intent) = self.intents.get_mut(name) else { return Ok(Vec::new()) };
-        let (after, effects) = apply(intent, event)?;
+        let (after, effects) = apply(intent, event, terms)?;
         *intent = after;
         let last = self.last_changes.entry(name.to_owned()).or_default();
         match event {
-            Event::PercentSet(_) => last.percent = Some(change.clone()),
-            Event::PhaseSet(_) => last.phase = Some(change.clone()),
+            Event::PercentSet(_) | Event::StepEntered(_) => last.percent = Some(change.clone()),
+            Event::PhaseSet(_) | Event::Arrived => last.phase = Some(change.clone()),
+            Event::Undone { .. } => {
+                (last.percent, last.phase) = (Some(change.clone()), Some(change.clone()));
+            }
+            Event::Advanced(_) => {
+                for effect in &effects {
+                    match effect {
+                        Effect::PercentAsked { .. } => last.percent = Some(change.clone()),
+                        Effect::PhaseEntered { .. } => last.phase = Some(change.clone()),
+                        _ => {}
+                    }
+                }
+            }
             Event::RolledBack { .. }
                 if effects.iter().any(|effect| matches!(effect, Effect::Latched { .. })) =>
             {
                 last.latch = Some(change.clone());
             }
             Event::Resumed => last.latch = None,
-            Event::RolledBack { .. } | Event::FileRead(_) => {}
+            Event::RolledBack { .. }
+            | Event::FileRead(_)
+            | Event::Returned
+            | Event::Paused
+            | Event::Held(_)
+            | Event::Opened
+            | Event::DrillBegun
+            | Event::DrillEnded { .. } => {}
         }
         Ok(effects)
     }
@@ -120,14 +140,14 @@ impl Book {
                 None => last_changes.get(name).cloned().or(returned),
             };
             let mut known = known.unwrap_or_default();
-            if intent.latch().is_none() {
+            if intent.latch.is_none() {
                 known.latch = None;
             }
             self.last_changes.insert(name.clone(), known);
         }
         for dealing in &outlook.gone {
             let last_changes = last_changes.remove(&dealing.name).unwrap_or_default();
-            if let Some(&intent) = before.get(&dealing.name) {
+            if let Some(intent) = before.get(&dealing.name).cloned() {
                 self.departed.add(departed::One { dealing: dealing.clone(), intent, last_changes });
             }
         }
@@ -136,7 +156,7 @@ impl Book {
 
     /// All that has to be known to go on with this migration; in the file or gone from it.
     pub(crate) fn state(&self, name: &str) -> Option<State> {
-        if let Some(&intent) = self.intents.get(name) {
+        if let Some(intent) = self.intents.get(name).cloned() {
             let mut dealing = self.dealings.iter().find(|dealing| dealing.name == name)?.clone();
             dealing.in_force = intent.standing().in_force();
             let last_changes = self.last_changes.get(name).cloned().unwrap_or_default();

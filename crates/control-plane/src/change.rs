@@ -24,6 +24,8 @@ pub(crate) fn rollback_sentences(migration: &str, effects: &[Effect], actor: &Ac
 
 /// Who a file speaks as.
 pub(crate) const THE_FILE: &str = "the file";
+/// Who a ramp speaks as.
+pub(crate) const THE_RAMP: &str = "the ramp";
 
 fn sentence(migration: &str, effect: &Effect, author: &str) -> String {
     match effect {
@@ -36,17 +38,49 @@ fn sentence(migration: &str, effect: &Effect, author: &str) -> String {
         Effect::InForce { from, to } => {
             format!("{migration}: {to} % of the users get new instead of {from} %")
         }
-        Effect::Latched { from, cap, cause: Cause::Person } => {
-            format!("{migration}: rolled back from {from}% to {cap}%: asked for by {author}")
+        Effect::Latched { from, cap, target, cause } => {
+            let rest = if target < cap {
+                format!("; users return in parts, to {target}% in the end")
+            } else {
+                String::new()
+            };
+            // The guard gives its reason with the numbers, which is put behind.
+            let by = match cause {
+                Cause::Person => format!(": asked for by {author}"),
+                Cause::Guard(_) => String::new(),
+            };
+            format!("{migration}: rolled back from {from}% to {cap}%{rest}{by}")
         }
-        // The guard gives its reason with the numbers, which is put behind.
-        Effect::Latched { from, cap, .. } => format!("{migration}: rolled back from {from}% to {cap}%"),
         Effect::Released { cap, .. } => {
             format!("{migration}: no longer latched at {cap} %, by {author}")
         }
-        Effect::HeldBack { wanted, cap } => {
-            format!("{migration}: {wanted} % is remembered, not in force: latched at {cap} % until resumed")
+        Effect::HeldBack { wanted, cap, by_calendar } => {
+            let until = if *by_calendar {
+                format!("{cap} % stays until the calendar is open")
+            } else {
+                format!("latched at {cap} % until resumed")
+            };
+            format!("{migration}: {wanted} % is remembered, not in force: {until}")
         }
+        Effect::Opened => {
+            format!("{migration}: what was asked for while the calendar was closed comes into force")
+        }
+        Effect::StepEntered { step: 0, of } => {
+            format!("{migration}: the ramp is before the first of its {of} steps")
+        }
+        Effect::StepEntered { step, of } => format!("{migration}: the ramp is in step {step} of {of}"),
+        Effect::StepApproved { step } => {
+            format!("{migration}: the ramp may go on after step {step}, by {author}")
+        }
+        Effect::RampPaused { why } => format!("{migration}: the ramp is paused, since {why}"),
+        Effect::RampGoesOn => format!("{migration}: the ramp goes on, by {author}"),
+        Effect::RampGone => format!("{migration}: there is no ramp any more"),
+        Effect::DrillBegun { from } => {
+            format!("{migration}: a rollback drill takes all users back, from {from}%")
+        }
+        Effect::DrillEnded { passed: true } => format!("{migration}: the rollback drill went well"),
+        Effect::DrillEnded { passed: false } => format!("{migration}: the rollback drill did not go well"),
+        Effect::Arrived => format!("{migration}: the ramp has arrived, everybody gets new"),
         Effect::AttemptRaised { from, to } => format!("{migration}: attempt {to} begins after {from}"),
     }
 }
@@ -78,20 +112,28 @@ pub(crate) fn why(intent: &Intent, last: &LastChanges) -> String {
         Phase::Canary => "phase canary: the percent asked for is in force".to_owned(),
     };
     let from = |origin: Origin, last: &Option<LastChange>| match (origin, last) {
-        (Origin::Person, Some(last)) => format!("{}{}", last.who, reason(last.reason.as_deref())),
+        (Origin::Person | Origin::Ramp, Some(last)) => {
+            format!("{}{}", last.who, reason(last.reason.as_deref()))
+        }
         (origin, _) => author(origin).to_owned(),
     };
     let phase_from = if intent.phase_is_implied() {
         ", following the percent".to_owned()
     } else {
-        format!(", from {}", from(intent.phase_from(), &last.phase))
+        format!(", from {}", from(intent.phase_from, &last.phase))
     };
-    let asked_from = from(intent.percent_from(), &last.percent);
+    let asked_from = from(intent.percent_from, &last.percent);
     let asked = format!("{} % was asked for by {asked_from}", standing.asked);
     match latched(intent, last) {
         Some(latched) => {
             let phase = phase.split(':').next().unwrap_or_default();
             format!("{latched}; {phase}{phase_from} and {} % wait for a resume; {asked}", standing.wanted())
+        }
+        None if intent.is_drilling => {
+            format!("a rollback drill: all users are on old for a moment; {asked}")
+        }
+        None if intent.frozen_at.is_some() => {
+            format!("the calendar is closed, and {} % wait until it opens; {asked}", standing.wanted())
         }
         None => format!("{phase}{phase_from}; {asked}"),
     }
@@ -99,7 +141,7 @@ pub(crate) fn why(intent: &Intent, last: &LastChanges) -> String {
 
 /// The mark of a rollback as a sentence: since when, by whom and why.
 pub(crate) fn latched(intent: &Intent, last: &LastChanges) -> Option<String> {
-    let latch = intent.latch()?;
+    let latch = intent.latch?;
     let since = last.latch.as_ref().map(|last| format!(" since {}", timestamp(last.at))).unwrap_or_default();
     let by = match (latch.cause, &last.latch) {
         (Cause::Person, Some(last)) => format!("by {}", last.who),
@@ -130,5 +172,6 @@ fn author(origin: Origin) -> &'static str {
     match origin {
         Origin::File => THE_FILE,
         Origin::Person => "a person",
+        Origin::Ramp => THE_RAMP,
     }
 }

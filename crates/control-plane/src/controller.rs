@@ -1,10 +1,13 @@
 //! The owner: wait for an event, apply it, publish.
 
+mod drilling;
 mod judging;
+mod ramping;
 mod reading;
 mod report;
 mod restart;
 mod steps;
+mod tidings;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::pending;
@@ -14,7 +17,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use config_file::{Checked, Standing};
-use ramp::Cause;
+use jiff::Timestamp;
+use ramp::{Cause, Policy};
 use route_plan::Snapshot;
 use telemetry::{ReloadCounts, SnapshotCell, Telemetry, Totals, TrafficCells, TrafficKind};
 use tokio::sync::{mpsc, watch};
@@ -23,13 +27,17 @@ use tokio::time::{MissedTickBehavior, interval};
 use traffic_split::{Arm, Percent};
 
 use crate::book::Book;
+use crate::controller::drilling::Watched;
+use crate::controller::ramping::Climbs;
 use crate::controller::reading::{Found, Reader, Wish};
 pub(crate) use crate::controller::steps::Ask;
-use crate::controller::steps::{Pending, Tidings, next_ack};
+use crate::controller::steps::{Pending, next_ack};
+use crate::controller::tidings::Tidings;
 use crate::event::{self, Event};
 use crate::fallbacks::{Counts, Teller};
 use crate::guarding::Watchman;
 use crate::handle::{ControlError, ControlHandle, Reloaded};
+use crate::hooks::Line;
 use crate::journal::{Health, Journal, State};
 use crate::listeners::{Bound, ListenError, Listeners};
 use crate::measure::{Measure, Reading};
@@ -42,6 +50,8 @@ use crate::watch as files;
 const QUEUE: usize = 64;
 /// How often the guards look.
 const LOOK: Duration = Duration::from_millis(50);
+/// How often it is decided what is due in the ramps.
+const STRIDE: Duration = Duration::from_millis(200);
 /// How often the split is measured and the status renewed.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -114,6 +124,18 @@ pub struct Controller {
     guards: BTreeMap<String, Watchman>,
     /// When the guards looked last.
     looked_at: Instant,
+    climbs: Climbs,
+    /// When the ramps moved last.
+    moved_at: Instant,
+    /// Rollbacks and drills whose effect is being watched.
+    watched: BTreeMap<String, Watched>,
+    /// What the last rollback came to.
+    verified: BTreeMap<String, String>,
+    /// What a migration goes by that is not in the file.
+    no_policy: Policy,
+    /// For calls to hooks.
+    line: Line,
+    own_events: Option<mpsc::WeakSender<Event>>,
     generation: u64,
     draining: bool,
     bound: Vec<Bound>,
@@ -186,6 +208,13 @@ impl Controller {
             traffic: BTreeMap::new(),
             guards: BTreeMap::new(),
             looked_at: Instant::now(),
+            climbs: Climbs::new(),
+            moved_at: Instant::now(),
+            watched: BTreeMap::new(),
+            verified: BTreeMap::new(),
+            no_policy: Policy::default(),
+            line: Line::default(),
+            own_events: None,
             generation: 0,
             draining: false,
             bound: Vec::new(),
@@ -226,6 +255,7 @@ impl Controller {
             snapshots: Arc::clone(&self.snapshots),
             journal: self.journal.as_ref().map(|journal| (journal.dir().into(), journal.health())),
         };
+        self.own_events = Some(handle.events.downgrade());
         let timing = files::Timing { quiet: settings.quiet, poll: settings.poll };
         tokio::spawn(files::Watch::new(timing, paths_reader).run(handle.events.downgrade()));
         let task = tokio::spawn(self.run(outlets, queue));
@@ -237,6 +267,8 @@ impl Controller {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut stride = interval(STRIDE);
+        stride.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             if std::mem::take(&mut self.reopens) {
                 // Those are open, or were until a moment ago.
@@ -262,6 +294,13 @@ impl Controller {
                 }
                 _ = look.tick() => {
                     self.look_at_new(&outlets);
+                    self.look_at_watched(&outlets);
+                    continue;
+                }
+                _ = stride.tick() => {
+                    let since_last = self.moved_at.elapsed();
+                    self.moved_at = Instant::now();
+                    self.move_ramps(&outlets, since_last);
                     continue;
                 }
                 _ = tick.tick() => Event::Tick,
@@ -289,6 +328,24 @@ impl Controller {
                 }
             }
             Event::Ask(ask) => self.ask(outlets, ask),
+            Event::Advance { migration, actor, reply } => {
+                let event = ramp::Event::Advanced(self.waits_now(&migration));
+                let data = self.evidence_data(&migration);
+                let ask = Ask { data, reply: Some(reply), ..Ask::new(&migration, event, actor) };
+                self.ask(outlets, ask);
+            }
+            Event::RollBack { migration, to, now, actor, reply } => {
+                let to = to.unwrap_or_else(|| self.rollback_target(&migration));
+                let event = ramp::Event::RolledBack { cause: Cause::Person, to, in_parts: !now };
+                let ask = Ask { reply: Some(reply), ..Ask::new(&migration, event, actor) };
+                self.ask(outlets, ask);
+            }
+            Event::Drill { migration, actor, reply } => {
+                self.begin_drill(outlets, &migration, actor, Some(reply));
+            }
+            Event::HookAnswered { migration, kind, step, answer } => {
+                self.hook_answered(&migration, kind, step, answer);
+            }
             Event::Tick => {
                 self.read_traffic();
                 self.mind_journal(outlets);
@@ -323,7 +380,7 @@ impl Controller {
 
     /// Everything that can refuse a file comes first; the listeners are last but one, since they can be taken back.
     async fn adopt(&mut self, outlets: &Outlets, loaded: Loaded, wishes: Vec<Wish>) {
-        let outlook = reload::read_file(&self.book, &loaded.checked);
+        let outlook = reload::read_file(&self.book, &loaded.checked, Timestamp::now());
         if let Some(reshuffle) = &outlook.reshuffle {
             let refused = Err(ControlError::Reshuffle(reshuffle.to_string()));
             return self.answer_reload(outlets, wishes, &refused);

@@ -49,7 +49,7 @@ impl Departed {
 
     /// Remembers one that leaves. Where that is one too many, another is forgotten, counted and told.
     pub(crate) fn add(&mut self, one: One) {
-        let unlatched = self.all.iter().position(|one| one.intent.latch().is_none());
+        let unlatched = self.all.iter().position(|one| one.intent.latch.is_none());
         if self.all.len() == MAX_DEPARTED
             && let Some(oldest) = self.all.remove(unlatched.unwrap_or(0))
         {
@@ -68,7 +68,7 @@ impl Departed {
 
 #[cfg(test)]
 mod tests {
-    use ramp::Written;
+    use ramp::{Policy, Written};
     use traffic_split::Percent;
 
     use super::*;
@@ -85,7 +85,7 @@ mod tests {
                 trusted_proxies: Vec::new(),
                 in_force: Percent::ZERO,
             },
-            intent: Intent::first(Written { percent: Percent::ZERO, phase: None, attempt: 1 }),
+            intent: Intent::first(Written { attempt: 1, ..Written::default() }, &Policy::default()),
             last_changes: LastChanges::default(),
         };
         let mut departed = Departed::default();

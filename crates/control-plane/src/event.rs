@@ -3,11 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use ramp::HookKind;
 use tokio::sync::oneshot;
+use traffic_split::Percent;
 
 use crate::change;
 use crate::controller::Ask;
-use crate::handle::{ControlError, Reloaded};
+use crate::handle::{Changed, ControlError, Reloaded};
 
 /// Who wants something, and why; told in logs and status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +18,8 @@ pub struct Actor {
     pub who: String,
     /// The reason given, if any.
     pub reason: Option<String>,
+    /// They insist: what is given up, closed or not shown yet does not stand in the way. Needs a reason.
+    pub force: bool,
 }
 
 /// Why the file is to be read again.
@@ -53,6 +57,14 @@ pub(crate) enum Event {
     FileTouched { settle: Option<Duration> },
     /// Somebody, or the guard, wants something of a migration.
     Ask(Ask),
+    /// Somebody says that a ramp may go on.
+    Advance { migration: String, actor: Actor, reply: Reply<Changed> },
+    /// Somebody takes users back: to where the file says, if they name no other place; at once with `now`.
+    RollBack { migration: String, to: Option<Percent>, now: bool, actor: Actor, reply: Reply<Changed> },
+    /// Somebody wants to see that going back works.
+    Drill { migration: String, actor: Actor, reply: Reply<Changed> },
+    /// A hook of the ramp has answered: yes, or why not.
+    HookAnswered { migration: String, kind: HookKind, step: usize, answer: Result<(), String> },
     /// A second went by: measure the split, renew the status.
     Tick,
     /// The process is about to end: take no more changes, say so to probes.
@@ -68,7 +80,8 @@ mod tests {
     #[test]
     fn a_cause_names_who_and_why() {
         let asked = |who: &str, reason: Option<&str>| {
-            Cause::Asked(Actor { who: who.to_owned(), reason: reason.map(str::to_owned) }).to_string()
+            Cause::Asked(Actor { who: who.to_owned(), reason: reason.map(str::to_owned), ..Actor::default() })
+                .to_string()
         };
         assert_eq!(asked("alice", Some("new endpoints")), "alice (new endpoints)");
         assert_eq!(asked("", None), "a person");

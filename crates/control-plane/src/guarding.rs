@@ -4,9 +4,51 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config_file::GuardConfig;
+use ramp::Evidence;
 use rollback_guard::{Breach, Counts, Guard, Merged, Verdict};
+use serde_json::{Map, Value, json};
 use telemetry::EvidenceCells;
-use traffic_split::Percent;
+use traffic_split::{Arm, Percent};
+
+/// What a ramp may make of a verdict.
+fn as_evidence(verdict: Verdict, may_advance: bool, sentence: String) -> Evidence {
+    match verdict {
+        Verdict::Healthy if may_advance => Evidence::Proven,
+        Verdict::Healthy => {
+            Evidence::Against("old itself is above its limit, so nothing is shown about new".to_owned())
+        }
+        Verdict::Insufficient => Evidence::Missing(sentence),
+        Verdict::Degraded | Verdict::Breached => Evidence::Against(sentence),
+        Verdict::Unguarded => Evidence::Unguarded,
+    }
+}
+
+/// Where a migration stands, as far as the guard goes by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ground {
+    /// The percentage in force.
+    pub(crate) percent: Percent,
+    /// There is a latch.
+    pub(crate) is_latched: bool,
+    /// Users are on their way back in parts.
+    pub(crate) is_returning: bool,
+}
+
+impl Ground {
+    /// Of a migration with these intents.
+    pub(crate) fn of(intent: &ramp::Intent) -> Self {
+        Ground {
+            percent: intent.standing().in_force(),
+            is_latched: intent.latch.is_some(),
+            is_returning: intent.latch.is_some_and(|latch| latch.is_returning()),
+        }
+    }
+
+    /// A rollback to more than 0 is over: what is left on new is judged from there on.
+    fn is_back_at_a_step(self) -> bool {
+        self.is_latched && !self.is_returning && self.percent > Percent::ZERO
+    }
+}
 
 /// A guard with its eyes.
 pub(crate) struct Watchman {
@@ -16,47 +58,42 @@ pub(crate) struct Watchman {
     merged: Merged,
     /// The counts as of the last look.
     seen: Counts,
-    /// The percentage in force.
-    percent: Percent,
-    latched: bool,
+    ground: Ground,
     /// It has been told that there is nowhere to go back to.
     alerted: bool,
 }
 
 impl Watchman {
     /// Judges by what is counted from now on.
-    pub(crate) fn new(
-        cells: Arc<EvidenceCells>,
-        config: GuardConfig,
-        percent: Percent,
-        latched: bool,
-    ) -> Self {
+    pub(crate) fn new(cells: Arc<EvidenceCells>, config: GuardConfig, ground: Ground) -> Self {
         let guard = Guard::new(config.limits.clone());
         let (merged, seen) = (Merged::new(), Counts::ZERO);
-        let mut watchman = Watchman { cells, config, guard, merged, seen, percent, latched, alerted: false };
+        let mut watchman = Watchman { cells, config, guard, merged, seen, ground, alerted: false };
         watchman.skip();
         watchman
     }
 
     /// Goes by another configuration and percentage. Evidence and stakes stay; a raise pays in another stake and shuts the
-    /// gate. Once a latch is cleared, what spoke against new is forgotten.
-    pub(crate) fn follow(&mut self, config: &GuardConfig, percent: Percent, latched: bool) {
+    /// gate. Once a latch is cleared, or a rollback has left some users on new, what spoke against new is forgotten.
+    pub(crate) fn follow(&mut self, config: &GuardConfig, ground: Ground) {
         if config.limits != self.config.limits {
             self.guard = Guard::restore(config.limits.clone(), &self.guard.state());
         }
         self.config = config.clone();
-        if self.latched && !latched {
+        let was = std::mem::replace(&mut self.ground, ground);
+        let is_cleared = was.is_latched && !ground.is_latched;
+        if is_cleared || (ground.is_back_at_a_step() && !was.is_back_at_a_step()) {
             self.resume();
-        } else if percent > self.percent {
+        } else if ground.percent > was.percent {
             self.guard.begin_step();
         }
-        (self.percent, self.latched) = (percent, latched);
     }
 
     /// Looks at what was counted since the last time, `since_last` ago. What it finds it finds at every look, until nobody
-    /// is on new any more. Only while both arms serve there is something to compare, so else what was counted is skipped.
+    /// is on new any more. While nobody is on new, or everybody is and no fixed limit is set, there is nothing to judge,
+    /// and what was counted is skipped.
     pub(crate) fn look(&mut self, since_last: Duration) -> Option<Breach> {
-        if self.percent == Percent::ZERO || self.percent == Percent::FULL {
+        if self.ground.percent == Percent::ZERO || self.has_nothing_to_compare() {
             self.skip();
             return None;
         }
@@ -69,6 +106,10 @@ impl Watchman {
         merged.settle(&mut block);
         self.guard.tick(since_last, &block);
         self.guard.breach().copied()
+    }
+
+    fn has_nothing_to_compare(&self) -> bool {
+        self.ground.percent == Percent::FULL && !self.config.limits.has_fixed()
     }
 
     fn skip(&mut self) {
@@ -93,24 +134,66 @@ impl Watchman {
         &self.config
     }
 
+    /// What the ramp may make of it.
+    pub(crate) fn evidence(&self) -> Evidence {
+        let (verdict, sentence) = self.report();
+        as_evidence(verdict, self.guard.judgement().may_advance, sentence)
+    }
+
+    /// Requests that new had since the step began.
+    pub(crate) fn requests(&self) -> u64 {
+        self.guard.tally(Arm::New).requests
+    }
+
+    /// What it knows, for the journal: counts, evidence and margins.
+    pub(crate) fn data(&self) -> Map<String, Value> {
+        let [old, new] = [Arm::Old, Arm::New].map(|arm| self.guard.tally(arm));
+        let signals = self.guard.evidence().into_iter().map(|signal| {
+            json!({
+                "signal": signal.cause.to_string(),
+                "allowed": format!("{:?}", signal.margin),
+                "ln_w": rounded(signal.ln_w),
+                "new": [signal.new_bad, signal.new],
+                "old": [signal.old_bad, signal.old],
+            })
+        });
+        let proofs = self.guard.proofs().into_iter();
+        let proofs = proofs.map(|(cause, ln_e, _)| (cause.to_string(), Value::from(rounded(ln_e))));
+        Map::from_iter([
+            ("verdict".to_owned(), self.report().0.as_str().into()),
+            ("ln_w".to_owned(), rounded(self.guard.judgement().ln_w).into()),
+            ("new_requests".to_owned(), new.requests.into()),
+            ("new_failures".to_owned(), new.failures.into()),
+            ("old_requests".to_owned(), old.requests.into()),
+            ("old_failures".to_owned(), old.failures.into()),
+            ("signals".to_owned(), signals.collect()),
+            ("proofs_ln_e".to_owned(), Value::Object(proofs.collect())),
+        ])
+    }
+
     /// The verdict, and one sentence about it. With everybody on one arm there is nothing to compare with.
     pub(crate) fn report(&self) -> (Verdict, String) {
-        if self.percent == Percent::FULL && self.guard.breach().is_none() {
+        if self.has_nothing_to_compare() && self.guard.breach().is_none() {
             let sentence = "unguarded; everybody is on new, so there is nobody to compare with";
             return (Verdict::Unguarded, sentence.to_owned());
         }
-        if self.percent == Percent::ZERO && self.guard.breach().is_none() {
+        if self.ground.percent == Percent::ZERO && self.guard.breach().is_none() {
             return (Verdict::Insufficient, "insufficient; new gets no requests".to_owned());
         }
         (self.guard.judgement().verdict, self.guard.explain())
     }
 }
 
+/// To three digits behind the point: a reader's number.
+fn rounded(number: f64) -> f64 {
+    (number * 1e3).round() / 1e3
+}
+
 #[cfg(test)]
 mod tests {
     use route_plan::outcome::{Failure, Observation};
     use telemetry::{Memory, Telemetry};
-    use traffic_split::{Arm, Role};
+    use traffic_split::Role;
 
     use super::*;
 
@@ -134,6 +217,10 @@ mod tests {
         }
     }
 
+    fn at(percent: &str) -> Ground {
+        Ground { percent: percent.parse().unwrap(), ..Ground::default() }
+    }
+
     struct Stage {
         cells: Arc<EvidenceCells>,
         memory: Memory,
@@ -144,8 +231,7 @@ mod tests {
     impl Stage {
         fn new(percent: &str) -> Self {
             let cells = Telemetry::new(1).evidence("shop");
-            let percent = percent.parse().unwrap();
-            let watchman = Watchman::new(Arc::clone(&cells), GuardConfig::default(), percent, false);
+            let watchman = Watchman::new(Arc::clone(&cells), GuardConfig::default(), at(percent));
             Stage { cells, memory: Memory::default(), watchman, key: 0 }
         }
 
@@ -176,11 +262,11 @@ mod tests {
             sentence.starts_with("new fails ") && sentence.contains("old 0%, allowed +0.5% (after "),
             "{sentence}"
         );
-        let (config, half) = (GuardConfig::default(), "50".parse().unwrap());
-        stage.watchman.follow(&config, Percent::ZERO, true);
+        let config = GuardConfig::default();
+        stage.watchman.follow(&config, Ground { is_latched: true, ..at("0") });
         assert_eq!(stage.second(200, true), None, "nobody is on new");
         assert_eq!(stage.watchman.report().0, Verdict::Breached, "and it is known why");
-        stage.watchman.follow(&config, half, false);
+        stage.watchman.follow(&config, at("50"));
         assert_ne!(stage.watchman.report().0, Verdict::Breached);
         assert!(stage.second(200, true).is_some(), "and again");
     }
@@ -190,11 +276,45 @@ mod tests {
         for percent in ["0", "100"] {
             let mut stage = Stage::new(percent);
             assert_eq!(stage.second(200, true), None, "{percent}");
-            stage.watchman.follow(&GuardConfig::default(), "50".parse().unwrap(), false);
+            stage.watchman.follow(&GuardConfig::default(), at("50"));
             assert_eq!(stage.watchman.look(TICK), None);
             assert_eq!(stage.watchman.report().0, Verdict::Insufficient);
             assert!(stage.second(200, true).is_some());
         }
+    }
+
+    #[test]
+    fn a_rollback_to_a_step_is_judged_from_there_on() {
+        let mut stage = Stage::new("50");
+        assert!(stage.second(200, true).is_some());
+        let config = GuardConfig::default();
+        stage.watchman.follow(&config, Ground { is_latched: true, is_returning: true, ..at("30") });
+        assert_eq!(stage.watchman.report().0, Verdict::Breached, "on the way back");
+        stage.watchman.follow(&config, Ground { is_latched: true, ..at("25") });
+        assert_eq!(stage.watchman.look(TICK), None);
+        assert!(stage.second(200, true).is_some(), "what is left is still failing");
+    }
+
+    #[test]
+    fn with_everybody_on_new_fixed_limits_are_judged() {
+        let mut config = GuardConfig::default();
+        config.limits.error_rate.max = Some(0.02);
+        let mut stage = Stage::new("100");
+        stage.watchman.follow(&config, at("100"));
+        let mut breach = None;
+        for _ in 0..30 {
+            for _ in 0..200 {
+                stage.key += 1;
+                stage.cells.record(
+                    0,
+                    &mut stage.memory,
+                    &observation(Arm::New, stage.key, stage.key % 4 == 0),
+                );
+            }
+            // Half a second each: old has to be silent for a while before it counts as gone.
+            breach = breach.or(stage.watchman.look(TICK * 10));
+        }
+        assert!(breach.is_some());
     }
 
     #[test]
@@ -203,7 +323,7 @@ mod tests {
         assert!(stage.second(200, true).is_some());
         let mut config = GuardConfig::default();
         config.limits.error_rate.max = Some(0.02);
-        stage.watchman.follow(&config, "50".parse().unwrap(), false);
+        stage.watchman.follow(&config, at("50"));
         assert_eq!(stage.watchman.report().0, Verdict::Breached);
     }
 }

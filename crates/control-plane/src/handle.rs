@@ -194,7 +194,71 @@ impl ControlHandle {
         to: Percent,
         actor: Actor,
     ) -> Result<Changed, ControlError> {
-        self.ask_of(migration, ramp::Event::RolledBack { cause, to }, actor).await
+        self.ask_of(migration, ramp::Event::RolledBack { cause, to, in_parts: false }, actor).await
+    }
+
+    /// Takes users back as the file says: to `to` if that is given, in parts unless `now`. In force before this returns.
+    ///
+    /// # Errors
+    /// When there is no such migration, or old has no healthy endpoint and the actor does not insist.
+    pub async fn go_back(
+        &self,
+        migration: &str,
+        to: Option<Percent>,
+        now: bool,
+        actor: Actor,
+    ) -> Result<Changed, ControlError> {
+        let migration = migration.to_owned();
+        self.ask(|reply| Event::RollBack { migration, to, now, actor, reply }).await
+    }
+
+    /// Says that the ramp may go on; with force, whatever it waits for.
+    ///
+    /// # Errors
+    /// When there is no such migration or ramp, or it is not ready and the actor does not insist.
+    pub async fn advance(&self, migration: &str, actor: Actor) -> Result<Changed, ControlError> {
+        let migration = migration.to_owned();
+        self.ask(|reply| Event::Advance { migration, actor, reply }).await
+    }
+
+    /// Pauses the ramp, until a resume. The guard stays armed.
+    ///
+    /// # Errors
+    /// When there is no such migration or ramp, or the process drains.
+    pub async fn pause(&self, migration: &str, actor: Actor) -> Result<Changed, ControlError> {
+        self.ask_of(migration, ramp::Event::Paused, actor).await
+    }
+
+    /// Takes all users back for some seconds, looks whether old serves them, and puts them where they were. Returns
+    /// when that is done.
+    ///
+    /// # Errors
+    /// When there is no such migration, nobody is on new, old has no healthy endpoint, or a rollback comes meanwhile.
+    pub async fn drill(&self, migration: &str, actor: Actor) -> Result<Changed, ControlError> {
+        let migration = migration.to_owned();
+        self.ask(|reply| Event::Drill { migration, actor, reply }).await
+    }
+
+    /// Asks for percent and phase as they were after the line `seq` of the journal.
+    ///
+    /// # Errors
+    /// As [`ControlHandle::history`] and [`ControlHandle::set_percent`], and when that line is not about the migration.
+    pub async fn undo(&self, migration: &str, seq: u64, actor: Actor) -> Result<Changed, ControlError> {
+        let lines = self.history(migration, usize::MAX).await?;
+        let line = lines.iter().find(|line| line["seq"] == seq);
+        let asked = line.and_then(|line| {
+            let state = line.get("state")?;
+            let percent = Percent::from_f64(state.get("percent")?.as_f64()?).ok()?;
+            let phase = state.get("phase")?.as_str().map(str::parse).transpose().ok()?;
+            Some(ramp::Event::Undone { percent, phase })
+        });
+        let Some(event) = asked else {
+            let sentence = format!(
+                "there is no line {seq} about {migration} in the journal; `crossfade history {migration}` shows those                  that there are"
+            );
+            return Err(ControlError::Refused(sentence));
+        };
+        self.ask_of(migration, event, actor).await
     }
 
     /// Lifts the latch; what is asked for is in force when this returns.
@@ -274,8 +338,7 @@ impl ControlHandle {
         event: ramp::Event,
         actor: Actor,
     ) -> Result<Changed, ControlError> {
-        let (migration, data) = (migration.to_owned(), serde_json::Map::new());
-        self.ask(|reply| Event::Ask(Ask { migration, event, actor, data, reply: Some(reply) })).await
+        self.ask(|reply| Event::Ask(Ask { reply: Some(reply), ..Ask::new(migration, event, actor) })).await
     }
 
     async fn ask<T>(&self, event: impl FnOnce(Reply<T>) -> Event) -> Result<T, ControlError> {

@@ -21,12 +21,14 @@ mod event;
 mod fallbacks;
 mod guarding;
 mod handle;
+mod hooks;
 mod journal;
 mod listeners;
 mod measure;
 mod reload;
 mod source;
 mod status;
+mod verifying;
 mod watch;
 
 pub use config_file::{Diagnostic, Severity};
@@ -38,5 +40,5 @@ pub use listeners::{Bound, ListenError, Listeners};
 pub use source::{BadConfig, LoadError, Loaded, MAX_CONFIG_BYTES, MAX_KEY_FILE_BYTES, load, read, resolve};
 pub use status::{
     ArmStatus, EndpointStatus, FallbackStatus, GuardStatus, LastChange, LatchStatus, MigrationStatus,
-    ReloadStatus, StateStatus, Status,
+    RampStatus, ReloadStatus, StateStatus, Status,
 };

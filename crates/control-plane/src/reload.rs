@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use config_file::{AccessLog, Checked, MigrationConfig};
+use jiff::Timestamp;
 use ramp::reshuffle::{Dealing, Reshuffle, judge, predecessor};
-use ramp::{Event, Intent, Written, apply};
+use ramp::{Event, Intent, Terms, Written, apply};
 use traffic_split::Percent;
 
 use crate::book::Book;
@@ -30,13 +31,15 @@ pub(crate) struct Outlook {
 
 /// The intents of the first file: it is the intent.
 pub(crate) fn first(file: &Checked) -> Intents {
-    let first = |migration: &MigrationConfig| (migration.name.clone(), Intent::first(written(migration)));
+    let first = |migration: &MigrationConfig| {
+        (migration.name.clone(), Intent::first(written(migration), &migration.policy))
+    };
     file.migrations.iter().map(first).collect()
 }
 
 /// What a new file comes to. A migration goes on with the intents that it has, also under another name and also
 /// when it was gone from the file for a while; what was never known begins with what the file says.
-pub(crate) fn read_file(book: &Book, file: &Checked) -> Outlook {
+pub(crate) fn read_file(book: &Book, file: &Checked, now: Timestamp) -> Outlook {
     let before = book.dealings();
     let mut after = dealings(file);
     let names = after.clone();
@@ -47,12 +50,13 @@ pub(crate) fn read_file(book: &Book, file: &Checked) -> Outlook {
         renamed: Vec::new(),
         gone: Vec::new(),
     };
-    for (migration, now) in file.migrations.iter().zip(&mut after) {
+    for (migration, dealing) in file.migrations.iter().zip(&mut after) {
         let name = &migration.name;
-        let predecessor = predecessor(&before, &names, now);
-        let returned = || book.departed.get(name).map(|one| (&one.dealing, one.intent));
+        let terms = Terms { policy: &migration.policy, now, force: false };
+        let predecessor = predecessor(&before, &names, dealing);
+        let returned = || book.departed.get(name).map(|one| (&one.dealing, &one.intent));
         // Its own past goes before that of one that merely resembles it.
-        let known = predecessor.and_then(|was| Some((was, *book.intents.get(&was.name)?)));
+        let known = predecessor.and_then(|was| Some((was, book.intents.get(&was.name)?)));
         let known = match known {
             Some((was, _)) if was.name != *name => returned().or(known),
             known => known.or_else(returned),
@@ -60,13 +64,13 @@ pub(crate) fn read_file(book: &Book, file: &Checked) -> Outlook {
         let intent = match known {
             Some((was, intent)) => {
                 // A file is never refused for what it says of intent; if it were, nothing would change.
-                let (intent, effects) =
-                    apply(&intent, &Event::FileRead(written(migration))).unwrap_or((intent, Vec::new()));
-                now.in_force = intent.standing().in_force();
-                outlook.sentences.extend(continues(was, now, &before));
+                let (intent, effects) = apply(intent, &Event::FileRead(written(migration)), &terms)
+                    .unwrap_or((intent.clone(), Vec::new()));
+                dealing.in_force = intent.standing().in_force();
+                outlook.sentences.extend(continues(was, dealing, &before));
                 outlook.sentences.extend(change::sentences(name, &effects, change::THE_FILE));
                 if outlook.reshuffle.is_none() && !migration.reshuffle {
-                    outlook.reshuffle = judge(was, now);
+                    outlook.reshuffle = judge(was, dealing);
                 }
                 if was.name != *name {
                     outlook.renamed.push((name.clone(), was.name.clone()));
@@ -74,7 +78,7 @@ pub(crate) fn read_file(book: &Book, file: &Checked) -> Outlook {
                 intent
             }
             None => {
-                let intent = Intent::first(written(migration));
+                let intent = Intent::first(written(migration), &migration.policy);
                 outlook.sentences.push(begins(name, &intent));
                 intent
             }
@@ -113,7 +117,8 @@ fn continues(was: &Dealing, now: &Dealing, running: &[Dealing]) -> Option<String
 
 /// What a file says of a migration's intent.
 pub(crate) fn written(migration: &MigrationConfig) -> Written {
-    Written { percent: migration.percent, phase: migration.phase, attempt: migration.attempt }
+    let ramp = migration.policy.steps.iter().map(|step| step.percent).collect();
+    Written { percent: migration.percent, phase: migration.phase, attempt: migration.attempt, ramp }
 }
 
 /// How a file deals out the users of its migrations; its percent in force is not known from the file.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use ramp::{Cause, Origin};
+use ramp::{Cause, Origin, Pause};
 use rollback_guard::Verdict;
 use route_plan::Phase;
 use telemetry::ReloadCounts;
@@ -145,6 +145,12 @@ pub struct MigrationStatus {
     pub rollbacks: Vec<(Cause, u64)>,
     /// Why this percent is in force, as a sentence.
     pub why: String,
+    /// How far the ramp is; `None` where there is none.
+    pub ramp: Option<RampStatus>,
+    /// Rollbacks of this attempt, across restarts.
+    pub rollbacks_of_attempt: u32,
+    /// What the last rollback since the start came to, as a sentence.
+    pub verified: Option<String>,
     /// What the guard says; `None` where there is none.
     pub guard: Option<GuardStatus>,
     /// The last change by a person since the start.
@@ -163,6 +169,23 @@ pub struct MigrationStatus {
     pub fallback: FallbackStatus,
     /// Requests without a key, which went to old.
     pub keyless: u64,
+}
+
+/// How far a ramp is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RampStatus {
+    /// The present step, from 1; 0: before the first.
+    pub step: usize,
+    /// The percentages of its steps.
+    pub steps: Vec<Percent>,
+    /// How long the present step was served.
+    pub held: Duration,
+    /// How long it is to be served at least.
+    pub hold: Duration,
+    /// Why it does not move until somebody resumes; `None`: it does.
+    pub paused: Option<Pause>,
+    /// What it waits for, as a sentence.
+    pub waits_for: String,
 }
 
 /// The mark that a rollback left.

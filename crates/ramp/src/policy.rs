@@ -8,6 +8,7 @@ use traffic_split::Percent;
 
 use crate::calendar::Calendar;
 use crate::hook_url::HookUrl;
+use crate::intent::Intent;
 
 /// What a migration's way forward and back goes by.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -152,6 +153,17 @@ impl Preset {
 }
 
 impl Policy {
+    /// Where a rollback leads to that names no other place. Of a rollback to a step, the next one leads to old.
+    #[must_use]
+    pub fn target(&self, intent: &Intent) -> Percent {
+        let entered = intent.progress.as_ref().map_or(0, |progress| progress.entered);
+        let before = entered.checked_sub(2).and_then(|index| self.steps.get(index));
+        match (self.rollback.to, before) {
+            (Target::PreviousStep, Some(step)) if intent.latch.is_none() => step.percent,
+            _ => Percent::ZERO,
+        }
+    }
+
     /// How many steps have at most this percentage.
     #[must_use]
     pub fn steps_within(&self, percent: Percent) -> usize {

@@ -203,6 +203,12 @@ impl Limits {
         specs
     }
 
+    /// Whether new can be judged without old.
+    #[must_use]
+    pub fn has_fixed(&self) -> bool {
+        self.error_rate.max.is_some() || self.latency.iter().any(|limit| limit.max.is_some())
+    }
+
     /// What new is judged by where there is no old.
     pub(crate) fn fixed_tests(&self) -> Vec<Spec> {
         self.fixed(|rate| Against::FixedAlone { rate }).collect()

@@ -49,6 +49,7 @@ pub(super) fn migration(
         timeouts: timeouts?,
         fallback: fallback.unwrap_or_default(),
         guard: guard.unwrap_or_default(),
+        policy: ramp::Policy::default(),
         rules: rules?,
         expose_arm: expose_arm.unwrap_or_default(),
         reshuffle: table.flag("reshuffle")?,

@@ -10,7 +10,7 @@ use traffic_split::Percent;
 use super::steps::Ask;
 use super::{Controller, Outlets};
 use crate::event::Actor;
-use crate::guarding::Watchman;
+use crate::guarding::{Ground, Watchman};
 
 /// Who asks for a rollback by evidence.
 const THE_GUARD: &str = "the guard";
@@ -25,14 +25,13 @@ impl Controller {
                 continue;
             };
             let name = &migration.name;
-            let (percent, latched) = (intent.standing().in_force(), intent.latch().is_some());
+            let ground = Ground::of(intent);
             let watchman = before.remove(name).map(|mut watchman| {
-                watchman.follow(config, percent, latched);
+                watchman.follow(config, ground);
                 watchman
             });
-            let watchman = watchman.unwrap_or_else(|| {
-                Watchman::new(self.telemetry.evidence(name), config.clone(), percent, latched)
-            });
+            let watchman = watchman
+                .unwrap_or_else(|| Watchman::new(self.telemetry.evidence(name), config.clone(), ground));
             self.guards.insert(name.clone(), watchman);
         }
     }
@@ -54,6 +53,9 @@ impl Controller {
     }
 
     fn act_upon(&mut self, outlets: &Outlets, name: String, breach: &Breach) {
+        if self.is_going_back(&name) {
+            return;
+        }
         let old_is_there = self.old_is_there(&name);
         let Some(watchman) = self.guards.get_mut(&name) else { return };
         let sentence = breach.sentence(&watchman.config().limits);
@@ -67,7 +69,7 @@ impl Controller {
                 tracing::error!(
                     migration = %name,
                     "{name}: cannot go back: no endpoint of old is healthy, while {sentence}; \
-                     `crossfade rollback {name}` goes back all the same"
+                     `crossfade rollback {name} --force` goes back all the same"
                 );
             }
             return;
@@ -80,13 +82,28 @@ impl Controller {
             ("old_requests".to_owned(), Value::from(breach.old.requests)),
             ("old_failures".to_owned(), Value::from(breach.old.failures)),
         ]);
-        let event = ramp::Event::RolledBack { cause: Cause::Guard(metric(breach)), to: Percent::ZERO };
-        let actor = Actor { who: THE_GUARD.to_owned(), reason: Some(sentence) };
-        self.ask(outlets, Ask { migration: name, event, actor, data, reply: None });
+        let to = self.rollback_target(&name);
+        let event = ramp::Event::RolledBack { cause: Cause::Guard(metric(breach)), to, in_parts: true };
+        let actor = Actor { who: THE_GUARD.to_owned(), reason: Some(sentence), force: false };
+        self.ask(outlets, Ask { data, ..Ask::new(&name, event, actor) });
+    }
+
+    /// Where the guard, or whoever names no other place, takes users back to.
+    pub(super) fn rollback_target(&self, name: &str) -> Percent {
+        let config = self.checked.migration(name);
+        let intent = self.book.intents.get(name);
+        let (Some(config), Some(intent)) = (config, intent) else { return Percent::ZERO };
+        config.policy.target(intent)
+    }
+
+    /// Whether its users are on their way back in parts already, as far as the guard would take them.
+    fn is_going_back(&self, name: &str) -> bool {
+        let latch = self.book.intents.get(name).and_then(|intent| intent.latch);
+        latch.is_some_and(|latch| latch.is_returning() && latch.target <= self.rollback_target(name))
     }
 
     /// Whether old has an endpoint that is healthy, or none is known not to be.
-    fn old_is_there(&self, name: &str) -> bool {
+    pub(super) fn old_is_there(&self, name: &str) -> bool {
         let old =
             self.checked.migration(name).and_then(|migration| self.checked.upstreams.get(migration.old));
         let Some(old) = old else { return true };

@@ -16,8 +16,8 @@ use crate::handle::{ControlError, Reloaded};
 use crate::journal::Health;
 use crate::source::LoadError;
 use crate::status::{
-    ArmStatus, EndpointStatus, FallbackStatus, GuardStatus, LatchStatus, MigrationStatus, ReloadStatus,
-    StateStatus, Status,
+    ArmStatus, EndpointStatus, FallbackStatus, GuardStatus, LatchStatus, MigrationStatus, RampStatus,
+    ReloadStatus, StateStatus, Status,
 };
 use crate::{change, reload};
 
@@ -136,14 +136,17 @@ impl Controller {
             old,
             new,
             phase: standing.phase,
-            phase_from: intent.phase_from(),
+            phase_from: intent.phase_from,
             asked: standing.asked,
-            asked_from: intent.percent_from(),
+            asked_from: intent.percent_from,
             in_force: standing.in_force(),
             measured: traffic.measure.percent(),
             latch: latch_status(intent, &last_changes),
             rollbacks: self.rollbacks_of(name),
             why: change::why(intent, &last_changes),
+            ramp: self.ramp_status(migration, intent),
+            rollbacks_of_attempt: intent.rollbacks,
+            verified: self.verified.get(name).filter(|_| intent.latch.is_some()).cloned(),
             guard: self.guards.get(name).map(|watchman| {
                 let (verdict, sentence) = watchman.report();
                 GuardStatus { verdict, sentence, dry_run: watchman.config().dry_run }
@@ -158,6 +161,21 @@ impl Controller {
                 withheld: fallbacks.withheld(),
             },
             keyless: totals.no_key,
+        })
+    }
+
+    fn ramp_status(&self, migration: &MigrationConfig, intent: &Intent) -> Option<RampStatus> {
+        let progress = intent.progress.as_ref()?;
+        let steps = &migration.policy.steps;
+        let present = progress.entered.checked_sub(1).and_then(|index| steps.get(index));
+        let climb = self.climbs.get(&migration.name);
+        Some(RampStatus {
+            step: progress.entered,
+            steps: steps.iter().map(|step| step.percent).collect(),
+            held: climb.map_or(progress.held, |climb| climb.held.max(progress.held)),
+            hold: present.map_or(Duration::ZERO, |step| step.hold),
+            paused: progress.paused,
+            waits_for: self.waits_for(&migration.name).unwrap_or_else(|| "begins".to_owned()),
         })
     }
 
@@ -280,7 +298,7 @@ fn details(error: &ControlError) -> String {
 }
 
 fn latch_status(intent: &Intent, last_changes: &LastChanges) -> Option<LatchStatus> {
-    let latch = intent.latch()?;
+    let latch = intent.latch?;
     let sentence = change::latched(intent, last_changes)?;
     Some(LatchStatus { cap: latch.cap, cause: latch.cause, by: last_changes.latch.clone(), sentence })
 }

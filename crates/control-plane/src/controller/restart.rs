@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use ramp::{Intent, Written};
+use jiff::Timestamp;
+use ramp::{Intent, Policy, Written};
 use telemetry::Telemetry;
-use traffic_split::Percent;
 
 use super::Controller;
 use crate::book::Book;
@@ -33,7 +33,7 @@ impl Controller {
             )
         }));
         let before = Book::restored(told.states);
-        let outlook = reload::read_file(&before, &first.checked);
+        let outlook = reload::read_file(&before, &first.checked, Timestamp::now());
         let mut book = before.clone();
         book.take_over(&outlook, &first.checked);
         let started = Entry::of_process(Kind::Started)
@@ -83,12 +83,12 @@ impl Controller {
 /// What the file asks for beyond what the journal has waits: nothing goes forward that is not written. Says whether
 /// there is such a thing.
 fn hold_back(book: &mut Book, before: &Book, outlook: &Outlook) -> bool {
-    let unknown = Intent::first(Written { percent: Percent::ZERO, phase: None, attempt: 0 });
+    let unknown = Intent::first(Written::default(), &Policy::default());
     let mut is_any = false;
     for (name, intent) in &mut book.intents {
-        let known = before.before(outlook, name).copied().unwrap_or(unknown);
-        if intent.is_forward_from(&known) {
-            (*intent, is_any) = (known, true);
+        let known = before.before(outlook, name).unwrap_or(&unknown);
+        if intent.is_forward_from(known) {
+            (*intent, is_any) = (known.clone(), true);
         }
     }
     is_any

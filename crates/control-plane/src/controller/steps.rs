@@ -11,10 +11,12 @@
 use std::future::pending;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ramp::{Effect, apply};
+use jiff::Timestamp;
+use ramp::{Effect, Intent, Terms, apply};
 use serde_json::{Map, Value};
 
 use super::reading::Wish;
+use super::tidings::Tidings;
 use super::{Controller, Outlets};
 use crate::book::Book;
 use crate::change;
@@ -34,10 +36,20 @@ pub(crate) struct Ask {
     pub(crate) migration: String,
     pub(crate) event: ramp::Event,
     pub(crate) actor: Actor,
+    /// One more sentence to be told, such as what a drill has shown.
+    pub(crate) note: Option<String>,
     /// What the journal is to have beside it, such as the evidence of a verdict.
     pub(crate) data: Map<String, Value>,
     /// `None` where nobody waits for an answer.
     pub(crate) reply: Option<Reply<Changed>>,
+}
+
+impl Ask {
+    /// What somebody wants, with nothing beside it and nobody who waits for an answer.
+    pub(crate) fn new(migration: &str, event: ramp::Event, actor: Actor) -> Self {
+        let (migration, data) = (migration.to_owned(), Map::new());
+        Ask { migration, event, actor, note: None, data, reply: None }
+    }
 }
 
 /// A step that the journal has, but has not answered for.
@@ -65,23 +77,6 @@ struct Forward {
     recorded: Vec<(String, Option<State>)>,
 }
 
-/// What there is to be told of a step, and to whom.
-pub(super) enum Tidings {
-    Asked {
-        name: String,
-        what: String,
-        sentences: Vec<String>,
-        is_rollback: bool,
-        actor: Actor,
-        reply: Option<Reply<Changed>>,
-    },
-    File {
-        sentences: Vec<String>,
-        wishes: Vec<Wish>,
-    },
-    None,
-}
-
 /// What became of lines for the journal.
 enum Handed {
     /// There is no journal: nothing to wait for.
@@ -103,12 +98,15 @@ impl Controller {
         if self.draining && !is_rollback {
             return refuse(&mut ask.reply, ControlError::Draining);
         }
-        let Some(&before) = self.book.intents.get(&ask.migration) else {
+        let Some(before) = self.book.intents.get(&ask.migration).cloned() else {
             let known = self.checked.migrations.iter().map(|known| &known.name);
             let unknown = ControlError::unknown_migration(&ask.migration, known);
             return refuse(&mut ask.reply, unknown);
         };
-        let judged = apply(&before, &ask.event);
+        if let Err(error) = self.may_be_asked(&ask) {
+            return refuse(&mut ask.reply, error);
+        }
+        let judged = self.judge(&before, &ask);
         let is_back = judged.as_ref().is_ok_and(|(after, _)| !after.is_forward_from(&before));
         if self.is_going_forward() && !is_back {
             if self.waiting.len() == MAX_WAITING {
@@ -126,26 +124,63 @@ impl Controller {
         }
     }
 
+    /// What stands against it that is no matter of intents.
+    fn may_be_asked(&self, ask: &Ask) -> Result<(), ControlError> {
+        if ask.actor.force && ask.actor.reason.as_ref().is_none_or(|reason| reason.trim().is_empty()) {
+            let sentence = "`--force` needs a reason: say with `--reason` why".to_owned();
+            return Err(ControlError::Refused(sentence));
+        }
+        let empties_new = matches!(ask.event, ramp::Event::RolledBack { .. } | ramp::Event::DrillBegun);
+        if empties_new && !ask.actor.force && !self.old_is_there(&ask.migration) {
+            return Err(ControlError::Refused(format!(
+                "{}: cannot go back: no endpoint of old is healthy; `--force` with a reason goes back all the same",
+                ask.migration
+            )));
+        }
+        Ok(())
+    }
+
+    /// The state after it, and its effects.
+    fn judge(&self, before: &Intent, ask: &Ask) -> Result<(Intent, Vec<Effect>), ramp::Refusal> {
+        apply(before, &ask.event, &self.terms(&ask.migration, ask.actor.force))
+    }
+
+    /// What events of this migration are judged by at this moment.
+    pub(super) fn terms(&self, migration: &str, force: bool) -> Terms<'_> {
+        let config = self.checked.migration(migration);
+        Terms {
+            policy: config.map_or(&self.no_policy, |config| &config.policy),
+            now: Timestamp::now(),
+            force,
+        }
+    }
+
     fn go_back(&mut self, outlets: &Outlets, ask: Ask) {
         let begun = Instant::now();
         let change = change_of(&ask);
         let name = ask.migration.as_str();
         // It was judged on this very book, so it is not refused.
-        let effects = self.book.apply(name, &ask.event, &change).unwrap_or_default();
+        let mut book = std::mem::take(&mut self.book);
+        let applied = book.apply(name, &ask.event, &self.terms(name, ask.actor.force), &change);
+        self.book = book;
+        let effects = applied.unwrap_or_default();
         if !effects.is_empty() {
             self.publish();
         }
         let took = begun.elapsed();
         self.count(name, &effects);
-        let ahead = self.pending.iter_mut().find_map(|pending| pending.step.forward.as_mut());
+        self.begin_verification(name, &effects);
+        let mut pending = std::mem::take(&mut self.pending);
+        let ahead = pending.iter_mut().find_map(|pending| pending.step.forward.as_mut());
         let state = match ahead {
             Some(forward) => {
                 // What is under way goes forward, so it has no latch that this one has not: not refused either.
-                let _ = forward.book.apply(name, &ask.event, &change);
+                let _ = forward.book.apply(name, &ask.event, &self.terms(name, ask.actor.force), &change);
                 forward.book.state(name)
             }
             None => self.book.state(name),
         };
+        self.pending = pending;
         let entries = Vec::from_iter(state.map(|state| {
             let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
             entry(&ask, &change, &effects, state).with("in_force_after_us", micros)
@@ -158,7 +193,7 @@ impl Controller {
         let change = change_of(&ask);
         let mut book = self.book.clone();
         // It was judged on the original, so it is not refused.
-        let _ = book.apply(&ask.migration, &ask.event, &change);
+        let _ = book.apply(&ask.migration, &ask.event, &self.terms(&ask.migration, ask.actor.force), &change);
         let entries =
             Vec::from_iter(book.state(&ask.migration).map(|state| entry(&ask, &change, effects, state)));
         let forward = self.forward(book, None, &entries);
@@ -187,6 +222,16 @@ impl Controller {
         let keep = if is_forward { Keep::No } else { Keep::UntilWritten };
         let handed = self.hand_in(entries, keep);
         self.go_on(outlets, handed, Step { names, tidings, forward });
+    }
+
+    /// A line that changes nothing: it is written when it can be, and nobody waits for it.
+    pub(super) fn write_aside(&mut self, outlets: &Outlets, name: &str, entry: Entry) {
+        let handed = self.hand_in(vec![entry], Keep::UntilWritten);
+        self.go_on(
+            outlets,
+            handed,
+            Step { names: vec![name.to_owned()], tidings: Tidings::None, forward: None },
+        );
     }
 
     fn forward(&self, book: Book, file: Option<Loaded>, entries: &[Entry]) -> Forward {
@@ -284,87 +329,6 @@ impl Controller {
         self.reopens |= file.is_some();
     }
 
-    fn tell_deferred(&mut self, outlets: &Outlets) {
-        for (tidings, unwritten) in std::mem::take(&mut self.deferred) {
-            self.tell(outlets, tidings, unwritten);
-        }
-    }
-
-    /// Log, status and answer, in this order. All of that shows how a migration stands, so it waits while a later step
-    /// of the same one is not to be told of yet.
-    fn tell(&mut self, outlets: &Outlets, tidings: Tidings, unwritten: Option<String>) {
-        if let Tidings::Asked { name, .. } = &tidings
-            && self.untold().any(|untold| untold == name)
-        {
-            return self.deferred.push((tidings, unwritten));
-        }
-        let unwritten = unwritten
-            .map(|why| format!("in force, but NOT in the journal: {why}; a restart would not know of it"));
-        match tidings {
-            Tidings::Asked { name, what, mut sentences, is_rollback, actor, reply } => {
-                let (who, reason) = (change::name(&actor), actor.reason.as_deref());
-                let generation = self.generation;
-                let all = if sentences.is_empty() {
-                    format!("{name}: nothing changes")
-                } else {
-                    sentences.join("; ")
-                };
-                if is_rollback {
-                    tracing::warn!(migration = name, who, reason, generation, "{all}");
-                } else {
-                    let reason_said = change::reason(reason);
-                    tracing::info!(
-                        migration = name,
-                        who,
-                        reason,
-                        generation,
-                        "{name}: {what} by {who}{reason_said}: {all}"
-                    );
-                }
-                if let Some(unwritten) = unwritten {
-                    tracing::error!(migration = name, "{name}: {unwritten}");
-                    sentences.push(format!("{name}: {unwritten}"));
-                }
-                let status = self.renew(outlets);
-                if let Some(reply) = reply {
-                    let migration = status.migration(&name).cloned().ok_or(ControlError::Gone);
-                    // A caller that has gone away needs no answer.
-                    let _ = reply.send(migration.map(|migration| Changed {
-                        generation: self.generation,
-                        effects: sentences,
-                        migration,
-                    }));
-                }
-            }
-            Tidings::File { mut sentences, wishes } => {
-                sentences.extend(unwritten);
-                let result = Ok(self.reloaded(true, sentences));
-                self.answer_reload(outlets, wishes, &result);
-            }
-            Tidings::None => {
-                self.renew(outlets);
-            }
-        }
-    }
-
-    fn tell_refused(&mut self, outlets: &Outlets, tidings: Tidings, why: &str) {
-        let error = ControlError::NotStored(format!(
-            "nothing goes forward, since the journal cannot be written: {why}; rollbacks still take effect"
-        ));
-        match tidings {
-            Tidings::Asked { name, what, actor, mut reply, .. } => {
-                tracing::error!(
-                    migration = name,
-                    "{name}: {what} by {} refused: {error}",
-                    change::name(&actor)
-                );
-                refuse(&mut reply, error);
-            }
-            Tidings::File { wishes, .. } => self.answer_reload(outlets, wishes, &Err(error)),
-            Tidings::None => {}
-        }
-    }
-
     /// Once a second: what the disk keeps waiting for too long is told of, and what the journal had no room for is
     /// handed in again.
     pub(super) fn mind_journal(&mut self, outlets: &Outlets) {
@@ -422,7 +386,7 @@ pub(super) async fn next_ack(steps: &mut std::collections::VecDeque<Pending>) ->
     }
 }
 
-fn refuse(reply: &mut Option<Reply<Changed>>, error: ControlError) {
+pub(super) fn refuse(reply: &mut Option<Reply<Changed>>, error: ControlError) {
     if let Some(reply) = reply.take() {
         // A caller that has gone away needs no answer.
         let _ = reply.send(Err(error));
@@ -430,12 +394,22 @@ fn refuse(reply: &mut Option<Reply<Changed>>, error: ControlError) {
 }
 
 fn change_of(ask: &Ask) -> LastChange {
-    let what = match ask.event {
+    let what = match &ask.event {
         ramp::Event::PercentSet(percent) => format!("{percent} % asked for"),
         ramp::Event::PhaseSet(phase) => format!("phase {phase} asked for"),
+        ramp::Event::Undone { percent, .. } => format!("{percent} % asked for again"),
         ramp::Event::RolledBack { to, .. } => format!("rolled back to {to} %"),
+        ramp::Event::Returned => "the next part of the users taken back".to_owned(),
         ramp::Event::Resumed => "resumed".to_owned(),
         ramp::Event::FileRead(_) => "file read".to_owned(),
+        ramp::Event::Paused => "ramp paused".to_owned(),
+        ramp::Event::Advanced(_) => "ramp advanced".to_owned(),
+        ramp::Event::StepEntered(step) => format!("step {} entered", step + 1),
+        ramp::Event::Held(_) => "time served noted".to_owned(),
+        ramp::Event::Opened => "calendar open".to_owned(),
+        ramp::Event::DrillBegun => "rollback drill begun".to_owned(),
+        ramp::Event::DrillEnded { .. } => "rollback drill ended".to_owned(),
+        ramp::Event::Arrived => "ramp arrived".to_owned(),
     };
     let who = change::name(&ask.actor).to_owned();
     LastChange { who, reason: ask.actor.reason.clone(), at: now(), what }
@@ -448,14 +422,18 @@ fn now() -> SystemTime {
 }
 
 fn asked(ask: Ask, effects: &[Effect], what: String, forward: Option<Forward>) -> Step {
-    let Ask { migration: name, event, actor, reply, .. } = ask;
+    let Ask { migration: name, event, actor, note, reply, .. } = ask;
+    let names = vec![name.clone()];
+    if matches!(event, ramp::Event::Held(_)) {
+        return Step { names, tidings: Tidings::None, forward };
+    }
     let is_rollback = matches!(event, ramp::Event::RolledBack { .. });
-    let sentences = if is_rollback {
+    let mut sentences = if is_rollback {
         change::rollback_sentences(&name, effects, &actor)
     } else {
         change::sentences(&name, effects, change::name(&actor))
     };
-    let names = vec![name.clone()];
+    sentences.extend(note);
     Step { names, tidings: Tidings::Asked { name, what, sentences, is_rollback, actor, reply }, forward }
 }
 
@@ -468,9 +446,19 @@ fn entry(ask: &Ask, change: &LastChange, effects: &[Effect], state: State) -> En
     let kind = match ask.event {
         ramp::Event::PercentSet(_) => Kind::Percent,
         ramp::Event::PhaseSet(_) => Kind::Phase,
+        ramp::Event::Undone { .. } => Kind::Undone,
         ramp::Event::RolledBack { .. } => Kind::RolledBack,
+        ramp::Event::Returned => Kind::PartTakenBack,
         ramp::Event::Resumed => Kind::Resumed,
         ramp::Event::FileRead(_) => Kind::File,
+        ramp::Event::Paused => Kind::Paused,
+        ramp::Event::Advanced(_) => Kind::Advanced,
+        ramp::Event::StepEntered(_) => Kind::Step,
+        ramp::Event::Held(_) => Kind::Held,
+        ramp::Event::Opened => Kind::Opened,
+        ramp::Event::DrillBegun => Kind::DrillBegun,
+        ramp::Event::DrillEnded { .. } => Kind::DrillEnded,
+        ramp::Event::Arrived => Kind::Arrived,
     };
     let stays = state.intent.standing().in_force().as_f64();
     let (from, to) = in_force.unwrap_or((stays, stays));
@@ -482,10 +470,18 @@ fn entry(ask: &Ask, change: &LastChange, effects: &[Effect], state: State) -> En
         ..Entry::of(&ask.migration, kind, state)
     };
     let entry = entry.with("in_force_before", from).with("in_force", to);
-    match ask.event {
-        ramp::Event::PercentSet(percent) => entry.with("percent", percent.as_f64()),
-        ramp::Event::PhaseSet(phase) => entry.with("phase", phase.as_str()),
-        ramp::Event::RolledBack { cause, to } => entry.with("cause", cause.as_str()).with("to", to.as_f64()),
-        ramp::Event::Resumed | ramp::Event::FileRead(_) => entry,
+    let entry = if ask.actor.force { entry.with("force", true) } else { entry };
+    match &ask.event {
+        ramp::Event::PercentSet(percent) => {
+            entry.with("percent", percent.as_f64()).with("without_evidence", true)
+        }
+        ramp::Event::PhaseSet(phase) => entry.with("phase", phase.as_str()).with("without_evidence", true),
+        ramp::Event::RolledBack { cause, to, .. } => {
+            entry.with("cause", cause.as_str()).with("to", to.as_f64())
+        }
+        ramp::Event::StepEntered(step) => entry.with("step", step + 1),
+        ramp::Event::DrillEnded { passed } => entry.with("passed", *passed),
+        ramp::Event::Advanced(waited) => entry.with("waited_for", waited.to_string()),
+        _ => entry,
     }
 }

@@ -3,10 +3,10 @@
 //! What this version does not know is passed over, so that an older version can go on with the journal of a newer
 //! one; what it needs and does not find is damage.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use ramp::reshuffle::Dealing;
-use ramp::{Cause, Intent, Latch, Origin, Parts, Written};
+use ramp::{Cause, Intent, Latch, Origin, Pause, Progress, Written};
 use route_plan::Phase;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -51,7 +51,15 @@ struct StateLine {
     /// For those who read the journal; it follows from the rest.
     in_force: f64,
     attempt: u64,
+    #[serde(default)]
+    rollbacks: u32,
     latch: Option<LatchLine>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ramp: Option<RampLine>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    frozen_at: Option<f64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    drilling: bool,
     file: FileLine,
     dealing: DealingLine,
 }
@@ -67,8 +75,25 @@ struct ByLine {
 #[derive(Debug, Serialize, Deserialize)]
 struct LatchLine {
     cap: f64,
+    /// Where users return to in parts; `None`: they are there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    target: Option<f64>,
+    #[serde(default)]
+    from: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    then: Option<String>,
     cause: String,
     by: Option<ByLine>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct RampLine {
+    entered: usize,
+    held_s: f64,
+    approved: bool,
+    drilled: bool,
+    paused: Option<String>,
+    arrived_at: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -76,6 +101,8 @@ struct FileLine {
     percent: f64,
     phase: Option<String>,
     attempt: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    ramp: Vec<f64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -130,52 +157,35 @@ impl Line {
 
 impl StateLine {
     fn of(state: &State) -> Self {
-        let Parts { percent, phase, percent_from, phase_from, written, attempt, latch } =
-            state.intent.parts();
+        let intent = &state.intent;
         let LastChanges { percent: percent_by, phase: phase_by, latch: latch_by } = &state.last_changes;
-        let Dealing { upstreams, salt, keys, assigned_cookie, trusted_proxies, .. } = &state.dealing;
-        let phase_name = |phase: Phase| phase.as_str().to_owned();
         StateLine {
             present: state.is_present,
-            percent: percent.as_f64(),
-            percent_from: percent_from.as_str().to_owned(),
+            percent: intent.percent.as_f64(),
+            percent_from: intent.percent_from.as_str().to_owned(),
             percent_by: percent_by.as_ref().map(ByLine::of),
-            phase: phase.map(phase_name),
-            phase_from: phase_from.as_str().to_owned(),
+            phase: intent.phase.map(phase_name),
+            phase_from: intent.phase_from.as_str().to_owned(),
             phase_by: phase_by.as_ref().map(ByLine::of),
-            in_force: state.intent.standing().in_force().as_f64(),
-            attempt,
-            latch: latch.map(|latch| LatchLine {
-                cap: latch.cap.as_f64(),
-                cause: latch.cause.as_str().to_owned(),
-                by: latch_by.as_ref().map(ByLine::of),
-            }),
+            in_force: intent.standing().in_force().as_f64(),
+            attempt: intent.attempt,
+            rollbacks: intent.rollbacks,
+            latch: intent.latch.map(|latch| LatchLine::of(&latch, latch_by.as_ref())),
+            ramp: intent.progress.as_ref().map(RampLine::of),
+            frozen_at: intent.frozen_at.map(Percent::as_f64),
+            drilling: intent.is_drilling,
             file: FileLine {
-                percent: written.percent.as_f64(),
-                phase: written.phase.map(phase_name),
-                attempt: written.attempt,
+                percent: intent.written.percent.as_f64(),
+                phase: intent.written.phase.map(phase_name),
+                attempt: intent.written.attempt,
+                ramp: intent.written.ramp.iter().map(|percent| percent.as_f64()).collect(),
             },
-            dealing: DealingLine {
-                old: upstreams.0.clone(),
-                new: upstreams.1.clone(),
-                salt: String::from_utf8_lossy(salt).into_owned(),
-                keys: keys.iter().map(ToString::to_string).collect(),
-                assigned_cookie: assigned_cookie.clone(),
-                trusted_proxies: trusted_proxies.clone(),
-            },
+            dealing: DealingLine::of(&state.dealing),
         }
     }
 
     fn read(&self, name: &str) -> Result<State, String> {
-        let latch = match &self.latch {
-            Some(latch) => Some(Latch {
-                cap: percent(latch.cap)?,
-                cause: Cause::named(&latch.cause)
-                    .ok_or_else(|| format!("`{}` is no cause of a rollback", latch.cause))?,
-            }),
-            None => None,
-        };
-        let intent = Intent::from_parts(Parts {
+        let intent = Intent {
             percent: percent(self.percent)?,
             phase: phase(self.phase.as_deref())?,
             percent_from: origin(&self.percent_from)?,
@@ -184,28 +194,104 @@ impl StateLine {
                 percent: percent(self.file.percent)?,
                 phase: phase(self.file.phase.as_deref())?,
                 attempt: self.file.attempt,
+                ramp: self.file.ramp.iter().copied().map(percent).collect::<Result<_, _>>()?,
             },
             attempt: self.attempt,
-            latch,
-        });
+            latch: self.latch.as_ref().map(LatchLine::read).transpose()?,
+            rollbacks: self.rollbacks,
+            progress: self.ramp.as_ref().map(RampLine::read).transpose()?,
+            frozen_at: self.frozen_at.map(percent).transpose()?,
+            is_drilling: self.drilling,
+        };
         let by = |by: Option<&ByLine>| by.map(ByLine::read).transpose();
         let last_changes = LastChanges {
             percent: by(self.percent_by.as_ref())?,
             phase: by(self.phase_by.as_ref())?,
             latch: by(self.latch.as_ref().and_then(|latch| latch.by.as_ref()))?,
         };
-        let DealingLine { old, new, salt, keys, assigned_cookie, trusted_proxies } = &self.dealing;
+        let dealing = self.dealing.read(name, intent.standing().in_force())?;
+        Ok(State { intent, last_changes, dealing, is_present: self.present })
+    }
+}
+
+impl LatchLine {
+    fn of(latch: &Latch, by: Option<&LastChange>) -> Self {
+        LatchLine {
+            cap: latch.cap.as_f64(),
+            target: latch.is_returning().then(|| latch.target.as_f64()),
+            from: latch.from.as_f64(),
+            then: latch.then.map(phase_name),
+            cause: latch.cause.as_str().to_owned(),
+            by: by.map(ByLine::of),
+        }
+    }
+
+    fn read(&self) -> Result<Latch, String> {
+        let cause = Cause::named(&self.cause);
+        Ok(Latch {
+            cap: percent(self.cap)?,
+            target: percent(self.target.unwrap_or(self.cap))?,
+            from: percent(self.from)?,
+            then: phase(self.then.as_deref())?,
+            cause: cause.ok_or_else(|| format!("`{}` is no cause of a rollback", self.cause))?,
+        })
+    }
+}
+
+impl RampLine {
+    fn of(progress: &Progress) -> Self {
+        RampLine {
+            entered: progress.entered,
+            held_s: progress.held.as_secs_f64(),
+            approved: progress.approved,
+            drilled: progress.drilled,
+            paused: progress.paused.map(|why| why.as_str().to_owned()),
+            arrived_at: progress.arrived_at.map(|at| at.to_string()),
+        }
+    }
+
+    fn read(&self) -> Result<Progress, String> {
+        let why = |word: &String| {
+            let why = Pause::ALL.into_iter().find(|why| why.as_str() == word);
+            why.ok_or_else(|| format!("`{word}` is no reason to pause"))
+        };
+        let held = Duration::try_from_secs_f64(self.held_s);
+        Ok(Progress {
+            entered: self.entered,
+            held: held.map_err(|error| format!("held_s {}: {error}", self.held_s))?,
+            approved: self.approved,
+            drilled: self.drilled,
+            paused: self.paused.as_ref().map(why).transpose()?,
+            arrived_at: self.arrived_at.as_deref().map(time).transpose()?,
+        })
+    }
+}
+
+impl DealingLine {
+    fn of(dealing: &Dealing) -> Self {
+        let Dealing { upstreams, salt, keys, assigned_cookie, trusted_proxies, .. } = dealing;
+        DealingLine {
+            old: upstreams.0.clone(),
+            new: upstreams.1.clone(),
+            salt: String::from_utf8_lossy(salt).into_owned(),
+            keys: keys.iter().map(ToString::to_string).collect(),
+            assigned_cookie: assigned_cookie.clone(),
+            trusted_proxies: trusted_proxies.clone(),
+        }
+    }
+
+    fn read(&self, name: &str, in_force: Percent) -> Result<Dealing, String> {
+        let DealingLine { old, new, salt, keys, assigned_cookie, trusted_proxies } = self;
         let keys = keys.iter().map(|key| key.parse().map_err(|error| format!("key `{key}`: {error}")));
-        let dealing = Dealing {
+        Ok(Dealing {
             name: name.to_owned(),
             upstreams: (old.clone(), new.clone()),
             salt: salt.clone().into_bytes(),
             keys: keys.collect::<Result<_, _>>()?,
             assigned_cookie: assigned_cookie.clone(),
             trusted_proxies: trusted_proxies.clone(),
-            in_force: intent.standing().in_force(),
-        };
-        Ok(State { intent, last_changes, dealing, is_present: self.present })
+            in_force,
+        })
     }
 }
 
@@ -216,12 +302,10 @@ impl ByLine {
     }
 
     fn read(&self) -> Result<LastChange, String> {
-        let at: jiff::Timestamp =
-            self.at.parse().map_err(|error| format!("`{}` is no time: {error}", self.at))?;
         Ok(LastChange {
             who: self.who.clone(),
             reason: self.reason.clone(),
-            at: SystemTime::from(at),
+            at: SystemTime::from(time(&self.at)?),
             what: self.what.clone(),
         })
     }
@@ -230,6 +314,14 @@ impl ByLine {
 /// RFC 3339 in UTC, to the microsecond.
 pub(super) fn timestamp(time: SystemTime) -> String {
     jiff::Timestamp::try_from(time).map(|time| format!("{time:.6}")).unwrap_or_default()
+}
+
+fn time(text: &str) -> Result<jiff::Timestamp, String> {
+    text.parse().map_err(|error| format!("`{text}` is no time: {error}"))
+}
+
+fn phase_name(phase: Phase) -> String {
+    phase.as_str().to_owned()
 }
 
 fn percent(number: f64) -> Result<Percent, String> {
@@ -241,7 +333,7 @@ fn phase(name: Option<&str>) -> Result<Option<Phase>, String> {
 }
 
 fn origin(word: &str) -> Result<Origin, String> {
-    [Origin::File, Origin::Person]
+    Origin::ALL
         .into_iter()
         .find(|origin| origin.as_str() == word)
         .ok_or_else(|| format!("`{word}` is nobody who asks"))

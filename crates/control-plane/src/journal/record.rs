@@ -35,6 +35,28 @@ pub(crate) enum Kind {
     Restated,
     /// The journal can be written again.
     Recovered,
+    /// Somebody wanted percent and phase as they were at some time.
+    Undone,
+    /// The next part of the users was taken back.
+    PartTakenBack,
+    /// It was seen in the counters what a rollback came to.
+    Verified,
+    /// Somebody paused the ramp.
+    Paused,
+    /// Somebody said that the ramp may go on.
+    Advanced,
+    /// The ramp entered a step.
+    Step,
+    /// How long the present step was served.
+    Held,
+    /// The calendar is open again.
+    Opened,
+    /// A drill begins.
+    DrillBegun,
+    /// A drill is over.
+    DrillEnded,
+    /// The ramp is over: everybody gets new.
+    Arrived,
 }
 
 impl Kind {
@@ -53,6 +75,17 @@ impl Kind {
             Kind::Returned => "returned",
             Kind::Restated => "restated",
             Kind::Recovered => "recovered",
+            Kind::Undone => "undone",
+            Kind::PartTakenBack => "part_taken_back",
+            Kind::Verified => "verified",
+            Kind::Paused => "paused",
+            Kind::Advanced => "advanced",
+            Kind::Step => "step",
+            Kind::Held => "held",
+            Kind::Opened => "opened",
+            Kind::DrillBegun => "drill_begun",
+            Kind::DrillEnded => "drill_ended",
+            Kind::Arrived => "arrived",
         }
     }
 
@@ -62,7 +95,7 @@ impl Kind {
         match (was.is_present, now.is_present) {
             (true, false) => Kind::Left,
             (false, true) => Kind::Returned,
-            _ if was.intent.written() != now.intent.written() || was.dealing != now.dealing => Kind::File,
+            _ if was.intent.written != now.intent.written || was.dealing != now.dealing => Kind::File,
             _ => Kind::Restated,
         }
     }

@@ -1,0 +1,264 @@
+//! Rollback drills and what a rollback came to: seen from live counters, told and written down.
+
+use std::time::{Duration, Instant};
+
+use ramp::{Effect, HookKind};
+use serde_json::json;
+use traffic_split::{Arm, Percent, Role};
+
+use super::steps::{Ask, refuse};
+use super::{Controller, Outlets};
+use crate::event::{Actor, Event, Reply};
+use crate::handle::{Changed, ControlError};
+use crate::journal::{Entry, Kind};
+use crate::verifying::{Count, Seen, Verification};
+
+/// Old serves everybody for so long at least.
+const DRILL_LASTS: Duration = Duration::from_secs(3);
+/// A share of failures above which old did not serve everybody, where few failures are none.
+const DRILL_FAILURES: f64 = 0.01;
+
+/// A rollback, or a drill, that is being watched.
+pub(super) struct Watched {
+    begun: Instant,
+    verification: Verification,
+    seen: Option<Seen>,
+    /// Of a drill.
+    drill: Option<Drill>,
+}
+
+struct Drill {
+    actor: Actor,
+    from: Percent,
+    reply: Option<Reply<Changed>>,
+}
+
+impl Controller {
+    /// Takes everybody back for a moment. Whoever asked is answered when they are where they were.
+    pub(super) fn begin_drill(
+        &mut self,
+        outlets: &Outlets,
+        name: &str,
+        actor: Actor,
+        mut reply: Option<Reply<Changed>>,
+    ) {
+        let before =
+            self.book.intents.get(name).map(|intent| (intent.is_drilling, intent.standing().in_force()));
+        let (sender, mut refused) = tokio::sync::oneshot::channel();
+        let event = ramp::Event::DrillBegun;
+        self.ask(outlets, Ask { reply: Some(sender), ..Ask::new(name, event, actor.clone()) });
+        let is_drilling = self.book.intents.get(name).is_some_and(|intent| intent.is_drilling);
+        let Some((false, from)) = before.filter(|_| is_drilling) else {
+            if let Ok(Err(error)) = refused.try_recv() {
+                refuse(&mut reply, error);
+            } else {
+                refuse(&mut reply, ControlError::Busy);
+            }
+            return;
+        };
+        let target = Percent::ZERO;
+        let verification = Verification::new(target, self.count_of(name));
+        let drill = Some(Drill { actor, from, reply });
+        let watched = Watched { begun: Instant::now(), verification, seen: None, drill };
+        self.watched.insert(name.to_owned(), watched);
+    }
+
+    /// Begins to watch what a rollback comes to.
+    pub(super) fn begin_verification(&mut self, name: &str, effects: &[Effect]) {
+        let target = effects.iter().find_map(|effect| match effect {
+            Effect::Latched { cap, target, .. } if cap == target => Some(*target),
+            _ => None,
+        });
+        let Some(target) = target else { return };
+        let verification = Verification::new(target, self.count_of(name));
+        let watched = Watched { begun: Instant::now(), verification, seen: None, drill: None };
+        if let Some(Watched { drill: Some(mut drill), .. }) = self.watched.insert(name.to_owned(), watched) {
+            let sentence = format!("{name}: the drill was overtaken by a rollback");
+            refuse(&mut drill.reply, ControlError::Refused(sentence));
+        }
+    }
+
+    fn count_of(&self, name: &str) -> Count {
+        let Some(traffic) = self.traffic.get(name) else { return Count::default() };
+        let totals = traffic.cells.totals();
+        let failed = |arm| totals.leg(arm, Role::Served).failed();
+        Count {
+            old: totals.by_bucket(Arm::Old),
+            new: totals.by_bucket(Arm::New),
+            old_failures: failed(Arm::Old),
+            new_failures: failed(Arm::New),
+        }
+    }
+
+    /// Looks at what is being watched.
+    pub(super) fn look_at_watched(&mut self, outlets: &Outlets) {
+        let mut is_seen = Vec::new();
+        for name in self.watched.keys().cloned().collect::<Vec<_>>() {
+            let count = self.count_of(&name);
+            let Some(watched) = self.watched.get_mut(&name) else { continue };
+            let since = watched.begun.elapsed();
+            let before = watched.seen.is_some();
+            if watched.seen.is_none() || watched.drill.is_some() {
+                watched.seen = watched.verification.look(since, count).or(watched.seen);
+            }
+            let lasts = if watched.drill.is_some() { DRILL_LASTS } else { Duration::ZERO };
+            if watched.seen.is_some() && since >= lasts {
+                is_seen.push(name);
+            } else if !before && watched.drill.is_none() && watched.seen.is_some() {
+                is_seen.push(name);
+            }
+        }
+        for name in is_seen {
+            self.end_watch(outlets, &name);
+        }
+        self.end_lost_drills(outlets);
+    }
+
+    fn end_watch(&mut self, outlets: &Outlets, name: &str) {
+        if self.watched.get(name).is_some_and(|watched| watched.drill.is_some()) && self.is_going_forward() {
+            return;
+        }
+        let Some(Watched { seen: Some(seen), drill, verification, .. }) = self.watched.remove(name) else {
+            return;
+        };
+        match drill {
+            Some(drill) => self.end_drill(outlets, name, drill, &verification.seen(seen.verified)),
+            None => self.tell_seen(outlets, name, &seen),
+        }
+    }
+
+    fn end_drill(&mut self, outlets: &Outlets, name: &str, drill: Drill, seen: &Seen) {
+        let Count { old, old_failures, .. } = seen.count;
+        let is_served = old_failures <= 1 || (old_failures as f64) < DRILL_FAILURES * old as f64;
+        let passed = seen.verified && is_served;
+        let from = drill.from;
+        let note = match (seen.verified, is_served) {
+            (true, true) => format!(
+                "{name}: old served all {old} requests, the last one on new ended {} after the decision; back at {from}%",
+                milliseconds(seen.to_target)
+            ),
+            (true, false) => format!(
+                "{name}: old served all {old} requests but failed {old_failures} of them, allowed {} %; back at {from}%",
+                DRILL_FAILURES * 100.0
+            ),
+            (false, _) => format!(
+                "{name}: not verified: {old} requests ended on old, {} on new; back at {from}%",
+                seen.count.new
+            ),
+        };
+        let Drill { actor, reply, .. } = drill;
+        let event = ramp::Event::DrillEnded { passed };
+        let ask = Ask { note: Some(note), data: data(seen), reply, ..Ask::new(name, event, actor) };
+        self.ask(outlets, ask);
+    }
+
+    fn tell_seen(&mut self, outlets: &Outlets, name: &str, seen: &Seen) {
+        let Some(state) = self.book.state(name) else { return };
+        let Count { old, new, .. } = seen.count;
+        let target = state.intent.standing().in_force();
+        let sentence = if seen.verified {
+            format!(
+                "{name}: the rollback to {target}% is verified: the last request beyond it ended {} after the decision, \
+                 the last failure of new {} after it; old has served {old} requests since",
+                milliseconds(seen.to_target),
+                milliseconds(seen.recovery)
+            )
+        } else {
+            format!(
+                "{name}: the rollback to {target}% is NOT verified: {old} requests ended on old since, {new} on new"
+            )
+        };
+        if seen.verified {
+            tracing::info!(migration = name, "{sentence}");
+        } else {
+            tracing::warn!(migration = name, "{sentence}");
+        }
+        self.verified.insert(name.to_owned(), sentence);
+        let entry = Entry { data: data(seen), ..Entry::of(name, Kind::Verified, state) };
+        self.write_aside(outlets, name, entry);
+    }
+
+    /// A drill that nobody watches any more: the process that began it has ended.
+    fn end_lost_drills(&mut self, outlets: &Outlets) {
+        if self.is_going_forward() || self.trouble.is_some() {
+            return;
+        }
+        let drilling = self.book.intents.iter().filter(|(_, intent)| intent.is_drilling);
+        let lost =
+            drilling.filter(|(name, _)| !self.watched.contains_key(*name)).map(|(name, _)| name.clone());
+        for name in lost.collect::<Vec<_>>() {
+            let actor = Actor {
+                who: "crossfade".to_owned(),
+                reason: Some("the drill was interrupted by a restart or a full disk".to_owned()),
+                force: false,
+            };
+            self.ask(outlets, Ask::new(&name, ramp::Event::DrillEnded { passed: false }, actor));
+        }
+    }
+
+    /// Calls a hook beside the loop. What it says comes back as an event.
+    pub(super) fn call_hook(&mut self, name: &str, kind: HookKind, step: usize) {
+        let Some(migration) = self.checked.migration(name) else { return };
+        let Some(wanted) = migration.policy.steps.get(step) else { return };
+        let url = match kind {
+            HookKind::Announce => wanted.announce.clone(),
+            HookKind::Confirm => wanted.confirm.clone(),
+        };
+        let (Some(url), Some(events)) = (url, self.own_events.clone()) else { return };
+        let from = self.book.intents.get(name).map_or(Percent::ZERO, |intent| intent.standing().in_force());
+        let question = json!({
+            "type": format!("ramp.{}", kind.as_str()),
+            "migration": name,
+            "from": from.as_f64(),
+            "to": wanted.percent.as_f64(),
+            "step": step + 1,
+            "steps": migration.policy.steps.len(),
+        });
+        if let Some(climb) = self.climbs.get_mut(name) {
+            climb.hooks.called(kind, step);
+        }
+        let (line, migration) = (self.line.clone(), name.to_owned());
+        tokio::spawn(async move {
+            let answer = line.call(kind, &url, &question).await;
+            if let Some(events) = events.upgrade() {
+                // Fails only when the controller has ended.
+                let _ = events.send(Event::HookAnswered { migration, kind, step, answer }).await;
+            }
+        });
+    }
+
+    pub(super) fn hook_answered(
+        &mut self,
+        name: &str,
+        kind: HookKind,
+        step: usize,
+        answer: Result<(), String>,
+    ) {
+        match &answer {
+            Ok(()) => tracing::info!(migration = name, "{name}: the {} hook says yes", kind.as_str()),
+            Err(why) => {
+                tracing::warn!(migration = name, "{name}: the {} hook says no: {why}", kind.as_str());
+            }
+        }
+        if let Some(climb) = self.climbs.get_mut(name) {
+            climb.hooks.answered(kind, step, answer);
+        }
+    }
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{} ms", time.as_millis())
+}
+
+fn data(seen: &Seen) -> serde_json::Map<String, serde_json::Value> {
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    serde_json::Map::from_iter([
+        ("verified".to_owned(), seen.verified.into()),
+        ("to_target_us".to_owned(), micros(seen.to_target).into()),
+        ("recovery_us".to_owned(), micros(seen.recovery).into()),
+        ("old_requests".to_owned(), seen.count.old.into()),
+        ("old_failures".to_owned(), seen.count.old_failures.into()),
+        ("new_requests".to_owned(), seen.count.new.into()),
+        ("new_failures".to_owned(), seen.count.new_failures.into()),
+    ])
+}

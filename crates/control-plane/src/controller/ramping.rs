@@ -1,0 +1,255 @@
+//! What the controller does about ramps: counts the time that a step is served, decides what is due, does it.
+//!
+//! What is due is decided by [`ramp::decide`] from the state and the facts of the moment; nothing is remembered here that
+//! a restart would miss, but for the seconds since the last whole minute and what a hook has said.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use config_file::MigrationConfig;
+use jiff::Timestamp;
+use ramp::{Evidence, Facts, Hook, HookKind, Intent, Next, Progress, Wait, decide, is_within_a_step};
+use route_plan::Phase;
+use serde_json::{Map, Value};
+use traffic_split::{Arm, Percent};
+
+use super::steps::Ask;
+use super::{Controller, Outlets};
+use crate::change::THE_RAMP;
+use crate::event::Actor;
+use crate::hooks::Hooks;
+
+/// The time served is written down this often.
+const NOTED_EVERY_S: u64 = 60;
+
+/// What is known of a ramp beside what is kept.
+#[derive(Debug, Default)]
+pub(super) struct Climb {
+    /// How far it was when this was looked at last.
+    entered: usize,
+    /// As kept.
+    noted: Duration,
+    /// To the moment.
+    pub(super) held: Duration,
+    /// Requests of new when the step began, or the process.
+    first_requests: u64,
+    pub(super) hooks: Hooks,
+    /// When the next part of the users is taken back.
+    part_due: Option<Instant>,
+    /// What was decided last.
+    pub(super) next: Option<Next>,
+}
+
+impl Climb {
+    /// Follows what is kept: time counts from there on.
+    fn follow(&mut self, progress: &Progress, requests: u64) {
+        let is_other = self.entered != progress.entered || self.noted != progress.held;
+        if self.next.is_none() || is_other {
+            if self.entered != progress.entered || self.next.is_none() {
+                self.first_requests = requests;
+            }
+            (self.entered, self.noted, self.held) = (progress.entered, progress.held, progress.held);
+        }
+    }
+
+    /// Whether a minute more than is kept has been served.
+    fn owes_a_note(&self) -> bool {
+        self.held.as_secs() / NOTED_EVERY_S > self.noted.as_secs() / NOTED_EVERY_S
+    }
+}
+
+impl Controller {
+    /// Takes all ramps a little further, `since_last` after the last time.
+    pub(super) fn move_ramps(&mut self, outlets: &Outlets, since_last: Duration) {
+        let names: Vec<String> =
+            self.checked.migrations.iter().map(|migration| migration.name.clone()).collect();
+        self.climbs.retain(|name, _| names.contains(name));
+        for name in &names {
+            self.count_time(outlets, name, since_last);
+            self.go_on_returning(outlets, name);
+            self.open_the_calendar(outlets, name);
+        }
+        let within =
+            names.iter().filter(|name| self.decide(name, None).is_some_and(|next| is_within_a_step(&next)));
+        let mut within: BTreeSet<String> = within.filter(|name| self.is_exclusive(name)).cloned().collect();
+        for name in &names {
+            let busy = within.iter().find(|other| *other != name).cloned();
+            let Some(next) = self.decide(name, busy) else { continue };
+            if matches!(next, Next::Do(ramp::Event::StepEntered(_))) && self.is_exclusive(name) {
+                within.insert(name.clone());
+            }
+            if let Some(climb) = self.climbs.get_mut(name) {
+                climb.next = Some(next.clone());
+            }
+            self.act(outlets, name, next);
+        }
+    }
+
+    fn is_exclusive(&self, name: &str) -> bool {
+        self.checked.migration(name).is_some_and(|migration| migration.policy.exclusive)
+    }
+
+    /// Time counts while the step is served: not in a drill, not while latched.
+    fn count_time(&mut self, outlets: &Outlets, name: &str, since_last: Duration) {
+        let requests = self.requests_of_new(name);
+        let Some(intent) = self.book.intents.get(name) else { return };
+        let climb = self.climbs.entry(name.to_owned()).or_default();
+        let Some(progress) = &intent.progress else { return };
+        climb.follow(progress, requests);
+        let is_served = intent.standing().in_force() > Percent::ZERO && intent.latch.is_none();
+        if !is_served || self.draining {
+            return;
+        }
+        climb.held += since_last;
+        let owed = climb.owes_a_note().then_some(climb.held);
+        if let Some(held) = owed.filter(|_| !self.is_going_forward()) {
+            self.ask(outlets, Ask::new(name, ramp::Event::Held(held), the_ramp()));
+        }
+    }
+
+    fn requests_of_new(&self, name: &str) -> u64 {
+        self.traffic.get(name).map_or(0, |traffic| traffic.cells.totals().by_bucket(Arm::New))
+    }
+
+    /// Takes back the next part of the users where they return in parts and it is time.
+    fn go_on_returning(&mut self, outlets: &Outlets, name: &str) {
+        let Some(migration) = self.checked.migration(name) else { return };
+        let each = migration.policy.rollback.over / ramp::Latch::parts();
+        let is_returning = self
+            .book
+            .intents
+            .get(name)
+            .and_then(|intent| intent.latch)
+            .is_some_and(|latch| latch.is_returning());
+        let Some(climb) = self.climbs.get_mut(name) else { return };
+        if !is_returning {
+            climb.part_due = None;
+            return;
+        }
+        let now = Instant::now();
+        match climb.part_due {
+            Some(due) if now >= due => {
+                climb.part_due = Some(due + each);
+                let actor = Actor { who: "the rollback".to_owned(), ..Actor::default() };
+                self.ask(outlets, Ask::new(name, ramp::Event::Returned, actor));
+            }
+            Some(_) => {}
+            None => climb.part_due = Some(now + each),
+        }
+    }
+
+    fn open_the_calendar(&mut self, outlets: &Outlets, name: &str) {
+        let is_frozen = self.book.intents.get(name).is_some_and(|intent| intent.frozen_at.is_some());
+        if !is_frozen || !self.may_go_forward_now() {
+            return;
+        }
+        if self.terms(name, false).policy.calendar.closed(Timestamp::now()).is_none() {
+            let actor = Actor { who: "the calendar".to_owned(), ..Actor::default() };
+            self.ask(outlets, Ask::new(name, ramp::Event::Opened, actor));
+        }
+    }
+
+    /// Nothing goes forward by itself while the journal cannot be written, or while something is on its way already.
+    fn may_go_forward_now(&self) -> bool {
+        self.trouble.is_none() && !self.hangs && !self.is_going_forward() && !self.draining
+    }
+
+    /// What is due in this migration.
+    pub(super) fn decide(&self, name: &str, busy: Option<String>) -> Option<Next> {
+        let (intent, migration) = (self.book.intents.get(name)?, self.checked.migration(name)?);
+        Some(decide(intent, &migration.policy, &self.facts(intent, migration, busy)))
+    }
+
+    fn facts(&self, intent: &Intent, migration: &MigrationConfig, busy: Option<String>) -> Facts {
+        let (name, policy) = (&migration.name, &migration.policy);
+        let entered = intent.progress.as_ref().map_or(0, |progress| progress.entered);
+        let climb = self.climbs.get(name);
+        let hook = |kind| climb.map_or(Hook::NotCalled, |climb| climb.hooks.state(kind, entered));
+        let by_traffic = || {
+            let first = climb.map_or(0, |climb| climb.first_requests);
+            self.requests_of_new(name).saturating_sub(first)
+        };
+        let (evidence, requests) = match self.guards.get(name) {
+            Some(watchman) => (watchman.evidence(), watchman.requests()),
+            None => (Evidence::Unguarded, by_traffic()),
+        };
+        Facts {
+            now: Timestamp::now(),
+            held: climb.map_or(Duration::ZERO, |climb| climb.held),
+            requests,
+            evidence,
+            busy,
+            after: policy.after.iter().find(|other| !self.has_arrived(other)).cloned(),
+            announced: hook(HookKind::Announce),
+            confirmed: hook(HookKind::Confirm),
+        }
+    }
+
+    /// Whether everybody gets new in this migration, or its ramp has nothing more to do.
+    fn has_arrived(&self, name: &str) -> bool {
+        let Some(intent) = self.book.intents.get(name) else { return false };
+        let is_done = matches!(
+            self.climbs.get(name).and_then(|climb| climb.next.as_ref()),
+            Some(Next::Wait(Wait::Done))
+        );
+        let is_full = matches!(intent.standing().phase, Phase::Full | Phase::Cleanup);
+        intent.latch.is_none() && (is_full || is_done)
+    }
+
+    fn act(&mut self, outlets: &Outlets, name: &str, next: Next) {
+        if !self.may_go_forward_now() {
+            return;
+        }
+        match next {
+            Next::Do(ramp::Event::DrillBegun) => self.begin_drill(outlets, name, the_ramp(), None),
+            Next::Do(event) => {
+                let data = self.evidence_data(name);
+                self.ask(outlets, Ask { data, ..Ask::new(name, event, the_ramp()) });
+            }
+            Next::Call(kind, step) => self.call_hook(name, kind, step),
+            Next::Wait(_) => {}
+        }
+    }
+
+    /// What the guard knows, for the journal.
+    pub(super) fn evidence_data(&self, name: &str) -> Map<String, Value> {
+        self.guards.get(name).map(|watchman| watchman.data()).unwrap_or_default()
+    }
+
+    /// What the ramp of this migration waits for, as a sentence.
+    pub(super) fn waits_for(&self, name: &str) -> Option<String> {
+        match self.climbs.get(name)?.next.as_ref()? {
+            Next::Wait(wait) => Some(wait.to_string()),
+            _ if self.trouble.is_some() || self.hangs => {
+                Some("waits until the journal can be written".to_owned())
+            }
+            Next::Call(kind, _) => Some(format!("calls the {} hook", kind.as_str())),
+            Next::Do(_) => Some("goes on".to_owned()),
+        }
+    }
+
+    /// Makes the facts anew for somebody's word, so that it is judged by how things are now.
+    pub(super) fn waits_now(&self, name: &str) -> Wait {
+        match self.decide(name, self.busy(name)) {
+            Some(Next::Wait(wait)) => wait,
+            // What is due will be done without anybody's word.
+            Some(Next::Do(_) | Next::Call(..)) => {
+                Wait::Evidence("it goes on by itself at this moment".to_owned())
+            }
+            None => Wait::NoRamp,
+        }
+    }
+
+    fn busy(&self, name: &str) -> Option<String> {
+        let others = self.climbs.iter().filter(|(other, _)| *other != name && self.is_exclusive(other));
+        let mut busy = others.filter(|(_, climb)| climb.next.as_ref().is_some_and(is_within_a_step));
+        busy.next().map(|(other, _)| other.clone())
+    }
+}
+
+pub(super) fn the_ramp() -> Actor {
+    Actor { who: THE_RAMP.to_owned(), ..Actor::default() }
+}
+
+/// What the ramps are known by.
+pub(super) type Climbs = BTreeMap<String, Climb>;
