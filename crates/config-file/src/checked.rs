@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 
 use ipnet::IpNet;
+use ramp::Policy;
 use rollback_guard::Limits;
 use route_plan::{
     AssignCookie, ConnectionLimits, FallbackPolicy, ForceHeader, ListenerLimits, Migration, Phase,
@@ -104,7 +105,7 @@ pub struct MigrationConfig {
     /// By what new is judged; `None`: by nobody.
     pub guard: Option<GuardConfig>,
     /// What its way forward and back goes by.
-    pub policy: ramp::Policy,
+    pub policy: Policy,
     /// What is changed in the messages of each arm, by [`traffic_split::Arm::index`].
     pub rules: [Rules; 2],
     /// The response header that tells the client the arm, in lower case.

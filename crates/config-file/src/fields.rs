@@ -6,7 +6,7 @@
 
 mod sections;
 
-pub(crate) use sections::{ALL, ROOT};
+pub(crate) use sections::{ALL, MOST_STEPS, ROOT};
 
 /// A table of the file, and what may stand in it.
 #[derive(Debug)]
@@ -62,6 +62,8 @@ pub(crate) enum Kind {
     /// The kind, or `false` for none.
     OrOff(&'static Kind),
     Text(Format),
+    /// Text that may also be written as one of TOML's dates and times, without quotes.
+    Date(Format),
     Choice {
         names: &'static [&'static str],
         later: &'static [&'static str],
@@ -76,6 +78,11 @@ pub(crate) enum Kind {
     Tables {
         of: &'static Section,
         min: usize,
+    },
+    /// As [`Kind::Tables`], at least one, or one of these names.
+    TablesOr {
+        of: &'static Section,
+        names: &'static [&'static str],
     },
     /// `[kind.NAME]`, any number.
     Named(&'static Section),
@@ -121,16 +128,25 @@ impl Section {
 /// The headers of the sections where a key of this name belongs, when they are few enough to say. What lies within
 /// the section that the key was written in goes before what does not.
 pub(crate) fn home_of(name: &str, written_in: &Section) -> Option<String> {
-    let within = |section: &Section| {
-        let outer = written_in.header.trim_matches(['[', ']']);
+    let homes = ALL.iter().copied().filter(|section| section.field(name).is_some());
+    home_within(name, written_in).or_else(|| one_or_two(&homes.collect::<Vec<_>>()))
+}
+
+/// The same for those sections alone that lie within the one that the key was written in.
+pub(crate) fn home_within(name: &str, written_in: &Section) -> Option<String> {
+    let outer = written_in.header.trim_matches(['[', ']']);
+    let is_within = |section: &&Section| {
         let inner = section.header.trim_matches(['[', ']']);
         inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'))
     };
-    let homes: Vec<&Section> = ALL.iter().copied().filter(|section| section.field(name).is_some()).collect();
-    let inner: Vec<&Section> = homes.iter().copied().filter(|section| within(section)).collect();
-    match (inner.as_slice(), homes.as_slice()) {
-        ([home], _) | ([], [home]) => Some(home.header.to_owned()),
-        ([one, other], _) => Some(format!("{} or {}", one.header, other.header)),
+    let homes = ALL.iter().copied().filter(|section| section.field(name).is_some());
+    one_or_two(&homes.filter(is_within).collect::<Vec<_>>())
+}
+
+fn one_or_two(sections: &[&Section]) -> Option<String> {
+    match sections {
+        [one] => Some(one.header.to_owned()),
+        [one, other] => Some(format!("{} or {}", one.header, other.header)),
         _ => None,
     }
 }

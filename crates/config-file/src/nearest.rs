@@ -44,7 +44,7 @@ pub(crate) fn one_of(names: &[&str]) -> String {
 }
 
 /// So many names are no help any more.
-const MANY: usize = 20;
+const MANY: usize = 30;
 
 /// How many keys were hit wrong. A word that goes on after the right one, or stops before its end, is one slip.
 fn slips(wanted: &str, candidate: &str) -> usize {

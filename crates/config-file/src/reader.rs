@@ -9,11 +9,11 @@ mod names;
 use std::ops::Range;
 
 use toml::Spanned;
-use toml::de::{DeInteger, DeTable, DeValue};
+use toml::de::{DeArray, DeInteger, DeTable, DeValue};
 
 use crate::diagnostic::{Diagnostic, Sink, Spot};
 use crate::fields::{self, Field, Kind, Need, Section};
-use crate::nearest::{nearest, one_of, suggest};
+use crate::nearest::{nearest, suggest};
 use crate::scalar::{self, VariableError};
 use crate::words::{describe, expected, hint, place, rule_hint, type_of, written_path};
 use crate::written::{Entry, Said, Table, Value};
@@ -105,7 +105,9 @@ impl Reader<'_> {
             self.sink.push(Diagnostic::error("not-yet", at, message));
             return Meant::Nothing;
         }
-        let near = nearest(key, section.names());
+        // The very name of a key within goes before one that is like it.
+        let within = fields::home_within(key, section);
+        let near = nearest(key, section.names()).filter(|_| within.is_none());
         let is_sibling = near.is_none() && section.header.ends_with(".NAME]") && is_named_table(value);
         let help = match near {
             Some(near) => Some(format!("did you mean `{near}`?")),
@@ -146,17 +148,11 @@ impl Reader<'_> {
             }
             (Kind::Tables { of, min }, DeValue::Array(items)) => {
                 self.enough(items.len(), *min, kind, spot)?;
-                let tables = items.iter().enumerate().filter_map(|(index, item)| {
-                    let spot = spot.entry(index, self.span(item));
-                    match item.get_ref() {
-                        DeValue::Table(table) => Some(self.section(of, table, spot)),
-                        other => {
-                            self.wrong_type("a table", other, &spot, rule_hint(of, other));
-                            None
-                        }
-                    }
-                });
-                Some(Value::Tables(tables.collect()))
+                Some(self.tables(of, items, spot))
+            }
+            (Kind::TablesOr { of, .. }, DeValue::Array(items)) => {
+                self.enough(items.len(), 1, kind, spot)?;
+                Some(self.tables(of, items, spot))
             }
             (Kind::Named(section), DeValue::Table(table)) => {
                 Some(Value::Named(self.named(section, table, spot)))
@@ -188,6 +184,20 @@ impl Reader<'_> {
         }
     }
 
+    fn tables(&mut self, of: &'static Section, items: &DeArray<'_>, spot: &Spot) -> Value {
+        let tables = items.iter().enumerate().filter_map(|(index, item)| {
+            let spot = spot.entry(index, self.span(item));
+            match item.get_ref() {
+                DeValue::Table(table) => Some(self.section(of, table, spot)),
+                other => {
+                    self.wrong_type("a table", other, &spot, rule_hint(of, other));
+                    None
+                }
+            }
+        });
+        Value::Tables(tables.collect())
+    }
+
     /// A scalar that is not text.
     fn plain_scalar(&mut self, kind: &'static Kind, value: &DeValue<'_>, spot: &Spot) -> Option<Value> {
         match (kind, value) {
@@ -195,6 +205,7 @@ impl Reader<'_> {
             (Kind::TableOrFlag(section), DeValue::Boolean(flag)) => {
                 Some(self.flag_for_table(section, *flag, spot))
             }
+            (Kind::Date(_), DeValue::Datetime(date)) => Some(Value::Text(date.to_string())),
             (Kind::Count { .. }, DeValue::Integer(number)) => {
                 self.in_range(kind, integer(number), number.as_str(), spot).map(Value::Count)
             }
@@ -221,14 +232,15 @@ impl Reader<'_> {
     /// A scalar from text. `expanded`: a variable had its part in it, so that it may also stand for a number or a flag.
     fn scalar(&mut self, kind: &'static Kind, text: &str, expanded: bool, spot: &Spot) -> Option<Value> {
         match kind {
-            Kind::Text(format) if text.is_empty() => {
+            Kind::Text(format) | Kind::Date(format) if text.is_empty() => {
                 self.sink.push(
                     Diagnostic::error("empty-text", spot, "the text is empty").expected(format.expected),
                 );
                 None
             }
-            Kind::Text(_) => Some(Value::Text(text.to_owned())),
-            Kind::Choice { names, later } => self.choice(names, later, text, spot),
+            Kind::Text(_) | Kind::Date(_) => Some(Value::Text(text.to_owned())),
+            Kind::Choice { names, later } => self.choice(names, later, text, kind, spot),
+            Kind::TablesOr { names, .. } => self.choice(names, &[], text, kind, spot),
             Kind::Share => self.share(text, spot),
             Kind::Quantile => self.quantile(text, spot),
             Kind::Factor { max } => self.factor(kind, *max, text, spot),
@@ -261,7 +273,14 @@ impl Reader<'_> {
         }
     }
 
-    fn choice(&mut self, names: &[&str], later: &[&str], text: &str, spot: &Spot) -> Option<Value> {
+    fn choice(
+        &mut self,
+        names: &[&str],
+        later: &[&str],
+        text: &str,
+        kind: &Kind,
+        spot: &Spot,
+    ) -> Option<Value> {
         if names.contains(&text) {
             return Some(Value::Text(text.to_owned()));
         }
@@ -272,7 +291,7 @@ impl Reader<'_> {
             Diagnostic::error("unknown-choice", spot, format!("`{text}` is not one of the choices"))
                 .maybe_help(help)
         };
-        self.sink.push(diagnostic.expected(one_of(names)));
+        self.sink.push(diagnostic.expected(expected(kind)));
         None
     }
 

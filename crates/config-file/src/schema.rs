@@ -67,7 +67,7 @@ fn kind(kind: &Kind) -> Value {
         }
         Kind::Factor { .. } => text("^[0-9]+(\\.[0-9]+)?x$"),
         Kind::OrOff(of) => json!({ "anyOf": [{ "const": false }, self::kind(of)] }),
-        Kind::Text(format) => text(format.pattern),
+        Kind::Text(format) | Kind::Date(format) => text(format.pattern),
         Kind::Choice { names, .. } => json!({ "anyOf": [{ "enum": names }, variable()] }),
         Kind::List { of, min } => json!({ "type": "array", "items": self::kind(of), "minItems": min }),
         Kind::Table(of) => section(of),
@@ -77,6 +77,10 @@ fn kind(kind: &Kind) -> Value {
         }
         Kind::TableOrFlag(of) => json!({ "anyOf": [{ "type": "boolean" }, variable(), section(of)] }),
         Kind::Tables { of, min } => json!({ "type": "array", "items": section(of), "minItems": min }),
+        Kind::TablesOr { of, names } => {
+            let tables = json!({ "type": "array", "items": section(of), "minItems": 1 });
+            json!({ "anyOf": [{ "enum": names }, variable(), tables] })
+        }
         Kind::Named(of) => json!({
             "type": "object",
             "patternProperties": { NAME_PATTERN: section(of) },

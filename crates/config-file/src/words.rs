@@ -39,10 +39,17 @@ pub(crate) fn written_path(value: &DeValue<'_>, at: &Spot) -> String {
     }
 }
 
-/// What to write when a rule is only a path.
+/// What to write when a rule is only a path, or a step only a percentage.
 pub(crate) fn rule_hint(section: &Section, found: &DeValue<'_>) -> Option<String> {
-    let path = found.as_str().filter(|path| section.header == "match" && path.starts_with('/'))?;
-    Some(format!("write `{{ path = \"{path}\" }}`"))
+    let percent = match found {
+        DeValue::String(path) if section.header == "match" && path.starts_with('/') => {
+            return Some(format!("write `{{ path = \"{path}\" }}`"));
+        }
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        _ => return None,
+    };
+    (section.header == "[[migration.NAME.ramp]]").then(|| format!("write `{{ percent = {percent} }}`"))
 }
 
 /// What would have been right, as the end of "expected ...".
@@ -66,7 +73,7 @@ pub(crate) fn expected(kind: &Kind) -> String {
         Kind::Quantile => "a number above 0 and below 1 such as 0.95, or text such as \"p95\"".to_owned(),
         Kind::Factor { max } => format!("a factor above 1x and up to {max}x, such as \"1.5x\" or \"2x\""),
         Kind::OrOff(of) => format!("{}, or `false`", expected(of)),
-        Kind::Text(format) => format.expected.to_owned(),
+        Kind::Text(format) | Kind::Date(format) => format.expected.to_owned(),
         Kind::Choice { names, .. } => one_of(names),
         Kind::List { of, min: 0 } => format!("a list, each entry {}", expected(of)),
         Kind::List { of, .. } => format!("a list of at least one entry, each {}", expected(of)),
@@ -78,6 +85,7 @@ pub(crate) fn expected(kind: &Kind) -> String {
         }
         Kind::Tables { of, .. } if of.header.starts_with('[') => format!("`{}` tables", of.header),
         Kind::Tables { .. } => "a list of rules such as `[{ path = \"/*\" }]`".to_owned(),
+        Kind::TablesOr { of, names } => format!("{}, or `{}` tables", one_of(names), of.header),
         Kind::Named(section) => format!("tables with names: `{}`", section.header),
     }
 }
@@ -93,6 +101,7 @@ pub(crate) fn hint(kind: &Kind, spot: &Spot) -> Option<String> {
             Some(format!("write a single entry in brackets too: `[{min}]`"))
         }
         Kind::List { .. } => Some("write a single entry in brackets too: `[\"...\"]`".to_owned()),
+        Kind::TablesOr { .. } => Some(format!("write `[[{}]]`", spot.path)),
         Kind::Tables { of, .. } if of.header.contains(".NAME.") => {
             Some("write a single table in brackets too: `[{ ... }]`, and `[]` for none".to_owned())
         }

@@ -26,6 +26,7 @@ fn env(name: &str) -> Option<String> {
     match name {
         "SHOP_PORT" => Some("8080".to_owned()),
         "WORD" => Some("lots".to_owned()),
+        "HOOK" => Some("hooks.example.com/a-secret".to_owned()),
         "SHORT_SECRET" => Some("correct-horse".to_owned()),
         _ => None,
     }

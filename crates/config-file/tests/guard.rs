@@ -2,27 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod example;
+
 use std::time::Duration;
 
 use config_file::{GuardConfig, NoFiles, Outcome};
+use example::{HEAD, MIGRATION};
 use rollback_guard::{Budget, ClientErrors, LatencyLimit, Limits, Quantile, RateLimit, WarmUp};
-
-const FILE: &str = r#"
-[[listener]]
-listen = "0.0.0.0:8080"
-
-[upstream.shop-old]
-endpoints = ["http://10.0.0.11:8080"]
-
-[upstream.shop-new]
-endpoints = ["http://10.0.0.21:8080"]
-
-[migration.shop]
-match = [{ path = "/*" }]
-old = "shop-old"
-new = "shop-new"
-key = ["header:x-user-id"]
-"#;
 
 /// A file with these lines at the end of its migration.
 fn outcome(lines: &str) -> Outcome {
@@ -33,7 +19,7 @@ fn outcome(lines: &str) -> Outcome {
         "QUANTILE" => Some("0.9".to_owned()),
         _ => None,
     };
-    config_file::parse(&format!("{FILE}{lines}\n"), "test.toml", &env, &NoFiles)
+    config_file::parse(&format!("{HEAD}{MIGRATION}{lines}\n"), "test.toml", &env, &NoFiles)
 }
 
 fn guard(lines: &str) -> Option<GuardConfig> {

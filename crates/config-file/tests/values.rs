@@ -2,36 +2,21 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod example;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use config_file::{AccessLog, Checked, Files, LogFormat, LogLevel, NoFiles, Outcome, Standing};
+use example::{HEAD, MIGRATION};
+use ramp::Policy;
 use route_plan::{
     ConnectionLimits, Ejection, FallbackPolicy, HeaderRules, HealthCheck, HostRule, ListenerLimits,
     PathPrefix, Phase, Probe, RequestIdTrust, Retry, Rules, SameSite, Target, Timeouts, Upstream,
     UpstreamLimits,
 };
 use traffic_split::{KeySource, Percent, RequestView};
-
-const HEAD: &str = r#"
-[[listener]]
-listen = "0.0.0.0:8080"
-
-[upstream.shop-old]
-endpoints = ["http://10.0.0.11:8080"]
-
-[upstream.shop-new]
-endpoints = ["http://10.0.0.21:8080"]
-"#;
-
-const MIGRATION: &str = r#"
-[migration.shop]
-match = [{ path = "/*" }]
-old = "shop-old"
-new = "shop-new"
-key = ["header:x-user-id"]
-"#;
 
 struct Keys;
 
@@ -94,6 +79,7 @@ fn what_is_left_out_has_its_default() {
     assert!(migration.overrides.old.is_empty() && migration.overrides.new.is_empty());
     assert!(migration.force.is_none() && migration.assign_cookie.is_none() && migration.expose_arm.is_none());
     assert!(!migration.reshuffle);
+    assert_eq!(migration.policy, Policy::default());
 }
 
 #[test]

@@ -1,18 +1,22 @@
 //! One migration.
 
+use ramp::calendar::Calendar;
 use route_plan::{Phase, Rules};
 use traffic_split::{Arm, Percent};
 
-use super::{cookie, fallback, force, guard, header_name, heads, keys, overrides, timeouts, upstreams};
+use super::{
+    cookie, fallback, force, guard, header_name, heads, keys, overrides, policy, timeouts, upstreams,
+};
 use crate::Files;
 use crate::checked::MigrationConfig;
-use crate::diagnostic::{Diagnostic, Sink};
+use crate::diagnostic::{Diagnostic, Sink, Spot};
 use crate::written::{Said, Table};
 
 pub(super) fn migration(
     name: &Said<String>,
     table: &Table,
     root: &Table,
+    calendar: Option<&Calendar>,
     files: &dyn Files,
     sink: &mut Sink,
 ) -> Option<MigrationConfig> {
@@ -32,6 +36,8 @@ pub(super) fn migration(
     let fallback = table.table("fallback").map(|table| fallback::fallback(table, total, sink));
     let guard = table.table("guard").map(|table| guard::guard(table, sink));
     guard::unguarded(table, phase, sink);
+    let policy = policy::policy(name, table, root, calendar, sink);
+    policy::of_no_use(&name.value, table, phase, policy.as_ref(), sink);
     let rules = table.table("rules").and_then(|table| rules(table, sink));
     let expose_arm = table.text("expose_arm").map(|said| header_name(&said, sink));
     Some(MigrationConfig {
@@ -49,7 +55,7 @@ pub(super) fn migration(
         timeouts: timeouts?,
         fallback: fallback.unwrap_or_default(),
         guard: guard.unwrap_or_default(),
-        policy: ramp::Policy::default(),
+        policy: policy?,
         rules: rules?,
         expose_arm: expose_arm.unwrap_or_default(),
         reshuffle: table.flag("reshuffle")?,
@@ -72,13 +78,18 @@ fn different_upstreams(table: &Table, sink: &mut Sink) {
     }
 }
 
+/// Warns where a phase does less than its name says.
+pub(super) fn no_shadow(phase: &str, spot: &Spot, sink: &mut Sink) {
+    if phase == Phase::Shadow.as_str() {
+        let message = "this version makes no copies: phase `shadow` does what `preparation` does";
+        sink.push(Diagnostic::warning("no-shadow", spot, message));
+    }
+}
+
 /// Warns where phase and percentage say different things. The phase wins.
 fn phase_and_percent(table: &Table, phase: Option<Phase>, sink: &mut Sink) {
     let (Some(phase), Some(said)) = (phase, table.text("phase")) else { return };
-    if phase == Phase::Shadow {
-        let message = "this version makes no copies: phase `shadow` does what `preparation` does";
-        sink.push(Diagnostic::warning("no-shadow", &said.spot, message));
-    }
+    no_shadow(said.value, &said.spot, sink);
     let Some(percent) = table.share("percent").filter(|_| table.wrote("percent")) else { return };
     let in_force = phase.in_force(percent.value);
     if in_force != percent.value {

@@ -4,6 +4,7 @@
 //! one. Parts do not wait for one another, so one run finds the errors of all of them.
 
 mod addresses;
+mod calendar;
 mod cookie;
 mod fallback;
 mod force;
@@ -12,7 +13,9 @@ mod heads;
 mod health;
 mod keys;
 mod migrations;
+mod order;
 mod overrides;
+mod policy;
 mod proxy;
 mod rules;
 mod timeouts;
@@ -35,11 +38,13 @@ pub(crate) fn check(root: &Table, files: &dyn Files, sink: &mut Sink) -> Option<
     let admin = root.table("admin").and_then(|table| addresses::admin(table, files, sink));
     addresses::conflicts(root, sink);
     let upstreams = upstreams::upstreams(root, sink);
+    let calendar = root.table("calendar").and_then(|table| calendar::calendar(table, sink));
     let migrations: Vec<_> = root
         .named("migration")
         .iter()
-        .map(|(name, table)| migrations::migration(name, table, root, files, sink))
+        .map(|(name, table)| migrations::migration(name, table, root, calendar.as_ref(), files, sink))
         .collect();
+    order::circles(root, sink);
     let routes: Vec<_> =
         root.named("route").iter().map(|(name, table)| route(name, table, root, sink)).collect();
     let rules = rules::rules(root, sink);

@@ -3,19 +3,25 @@
 mod guard;
 mod migration;
 mod process;
+mod ramp;
 mod requests;
 mod upstream;
 
 use guard::{ERROR_RATE, FALSE_ALARMS, GUARD, LATENCY};
 use migration::{ASSIGN_COOKIE, FALLBACK, FORCE, MIGRATION, OVERRIDE};
 use process::{ADMIN, LISTENER, LOG, PROXY, STATE};
+use ramp::{
+    ABORT, CALENDAR, FREEZE, MIGRATION_CALENDAR, MIGRATION_FREEZE, MIGRATION_WINDOW, ROLLBACK, STEP, WINDOW,
+};
 use requests::{
     HEADER_RULES, MATCH, NEW_RULES, OLD_RULES, PATH_PREFIX, ROUTE, ROUTE_RULES, ROUTE_TIMEOUTS, RULES,
     TIMEOUTS,
 };
 use upstream::{EJECT, HEALTH, LIMITS, RETRY, UPSTREAM};
 
-use super::{Kind, Section, defaulted, text};
+use super::{Format, Kind, Section, defaulted, text};
+
+pub(crate) use ramp::MOST_STEPS;
 
 pub(crate) static ROOT: Section = Section {
     header: "the top level",
@@ -35,12 +41,18 @@ pub(crate) static ROOT: Section = Section {
             "How traffic moves from an old to a new upstream, by name.",
         ),
         defaulted("route", Kind::Named(&ROUTE), "{}", "Traffic that takes no part in a migration, by name."),
+        defaulted(
+            "calendar",
+            Kind::Table(&CALENDAR),
+            "{}",
+            "When percentages may rise, for all migrations without a calendar of their own.",
+        ),
         defaulted("admin", Kind::Table(&ADMIN), "{}", "The admin API."),
         defaulted("state", Kind::Table(&STATE), "{}", "What outlives a restart."),
         defaulted("proxy", Kind::Table(&PROXY), "{}", "What holds for the process as a whole."),
         defaulted("log", Kind::Table(&LOG), "{}", "The log of events, on standard error."),
     ],
-    later: &["fleet", "notify", "freeze", "calendar", "shadow", "ramp"],
+    later: &["fleet", "notify", "shadow"],
 };
 
 /// Every section, the nested ones included.
@@ -63,6 +75,12 @@ pub(crate) static ALL: &[&Section] = &[
     &ERROR_RATE,
     &LATENCY,
     &FALSE_ALARMS,
+    &STEP,
+    &ROLLBACK,
+    &ABORT,
+    &MIGRATION_CALENDAR,
+    &MIGRATION_WINDOW,
+    &MIGRATION_FREEZE,
     &RULES,
     &OLD_RULES,
     &NEW_RULES,
@@ -71,6 +89,9 @@ pub(crate) static ALL: &[&Section] = &[
     &ROUTE,
     &ROUTE_TIMEOUTS,
     &ROUTE_RULES,
+    &CALENDAR,
+    &WINDOW,
+    &FREEZE,
     &ADMIN,
     &STATE,
     &PROXY,
@@ -95,12 +116,14 @@ const ADDRESS: Kind = text(
 const NAME: Kind =
     text("a name of up to 63 lower-case letters, digits, `-`, `_` and `.`", crate::NAME_PATTERN);
 const UPSTREAM_NAME: Kind = text("the name of an upstream", crate::NAME_PATTERN);
+static MIGRATION_NAME: Kind = text("the name of a migration", crate::NAME_PATTERN);
 const HOST: Kind = text("a host name, or `*.` and a host name", r"^(\*\.)?[^*/:\s]+$|^\[[0-9A-Fa-f:.]+\]$");
 const PATH: Kind = text("a path that starts with `/`", r"^/");
 const COOKIE_PATH: Kind = text("a path that starts with `/`", r"^/[^;\s]*$");
 const COOKIE_NAME: Kind = text("a cookie name", TOKEN);
 static HEADER_NAME: Kind = text("a header name", TOKEN);
 const DOMAIN: Kind = text("a host name", r"^\.?[0-9A-Za-z._-]+$");
+const TEXT: Kind = text("some text", r"^.");
 const SALT: Kind = text("some text", r"^.");
 const SECRET: Kind = text("at least 16 characters", r"^.{16,}$");
 const FILE: Kind = text("the path of a file", r"^.");
@@ -114,6 +137,24 @@ static KEY_SOURCE: Kind = text(
     "a source such as \"header:x-user-id\" or \"cookie:session\"",
     r"^((header|cookie|query|jwt):.+|path:[1-9][0-9]*|client-ip|request-id)$",
 );
+const TIME_ZONE: Kind = text("a time zone such as \"Europe/Berlin\" or \"UTC\"", r"^[A-Za-z0-9_+/-]+$");
+static WEEKDAYS: Kind = text(
+    "a day such as \"mon\", or a range such as \"mon-fri\"",
+    r"^(mon|tue|wed|thu|fri|sat|sun)(-(mon|tue|wed|thu|fri|sat|sun))?$",
+);
+const TIME: Kind = Kind::Date(Format {
+    expected: "a time from \"00:00\" to \"24:00\"",
+    pattern: r"^[0-9]{2}:[0-9]{2}(:[0-9]{2})?$",
+});
+const DATE: Kind = Kind::Date(Format {
+    expected: "a date or a date with a time, such as \"2026-12-18\" or \"2026-12-18T12:00\"",
+    pattern: r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?)?$",
+});
+const MOMENT: Kind = Kind::Date(Format {
+    expected: "a moment such as \"2027-01-31T00:00:00Z\" or \"2027-01-31T00:00:00+01:00\"",
+    pattern: r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$",
+});
+const HOOK: Kind = text("an address such as \"https://hooks.example.com/x\"", r"^https?://[\s\S]");
 
 /// RFC 9110 section 5.6.2.
 const TOKEN: &str = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";

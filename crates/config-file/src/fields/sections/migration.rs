@@ -1,10 +1,11 @@
 //! What may stand in a migration beside what every route may have.
 
 use super::guard::GUARD;
+use super::ramp::{ABORT, MIGRATION_CALENDAR, PRESETS, ROLLBACK, STEP};
 use super::requests::{MATCH, RULES, TIMEOUTS};
 use super::{
     AMOUNT, COOKIE_NAME, COOKIE_PATH, DAY_MS, DOMAIN, FILE, HEADER_NAME, HOUR_MS, KEY, KEY_SOURCE, MIB,
-    NETWORK, PHASE, SALT, SECOND_MS, SECRET, UPSTREAM_NAME,
+    MIGRATION_NAME, NETWORK, PHASE, SALT, SECOND_MS, SECRET, UPSTREAM_NAME,
 };
 use crate::fields::{Kind, Section, defaulted, optional, required};
 
@@ -69,20 +70,40 @@ pub(super) static MIGRATION: Section = Section {
             "{}",
             "By what `new` is judged. `false`: nothing judges it.",
         ),
+        optional(
+            "ramp",
+            Kind::TablesOr { of: &STEP, names: PRESETS },
+            "The schedule of percentages: up to 100 steps, or the name of one. Default: people move it.",
+        ),
+        defaulted(
+            "exclusive",
+            Kind::Flag,
+            "false",
+            "Whether of all exclusive migrations only one ramps at a time.",
+        ),
+        defaulted(
+            "after",
+            Kind::List { of: &MIGRATION_NAME, min: 0 },
+            "[]",
+            "Migrations that must have arrived before this one's ramp begins.",
+        ),
+        optional(
+            "calendar",
+            Kind::Table(&MIGRATION_CALENDAR),
+            "When the percentage may rise, in place of [calendar].",
+        ),
+        defaulted("rollback", Kind::Table(&ROLLBACK), "{}", "How a rollback is done."),
+        defaulted("abort", Kind::Table(&ABORT), "{}", "When the migration is given up."),
+        defaulted(
+            "grace",
+            Kind::Duration { min_ms: 0, max_ms: 400 * DAY_MS },
+            "\"14d\"",
+            "How long everybody is on `new` before `old` may go.",
+        ),
         defaulted("rules", Kind::Table(&RULES), "{}", "What is changed in the heads of each arm's messages."),
         optional("expose_arm", HEADER_NAME, "A response header that tells clients the arm. Default: none."),
     ],
-    later: &[
-        "shadow",
-        "ramp",
-        "compare",
-        "dual_write",
-        "exclusive",
-        "after",
-        "over",
-        "drain_after_rollback",
-        "grace",
-    ],
+    later: &["shadow", "compare", "dual_write", "drain_after_rollback"],
 };
 
 pub(super) static ASSIGN_COOKIE: Section = Section {
