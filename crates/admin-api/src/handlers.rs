@@ -9,16 +9,16 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use control_plane::Actor;
-use ramp::Cause;
 use route_plan::Phase;
 use serde::de::DeserializeOwned;
 use telemetry::Telemetry;
 use traffic_split::Percent;
 
 use crate::problem::Problem;
+use crate::ramp::PlanAnswer;
 use crate::wire::{
-    ChangedAnswer, JournalAnswer, MigrationAnswer, MigrationsAnswer, ReloadedAnswer, SaidBy, SetPercent,
-    SetPhase, StatusAnswer, WhereAnswer,
+    ChangedAnswer, JournalAnswer, MigrationAnswer, MigrationsAnswer, ReloadedAnswer, RollBack, SaidBy,
+    SetPercent, SetPhase, StatusAnswer, Undo, WhereAnswer,
 };
 use crate::{MAX_BODY_BYTES, Parts, REQUEST_TIMEOUT, query};
 
@@ -82,7 +82,7 @@ pub(crate) async fn set_percent(
 ) -> Answer {
     let name = path_name(name)?;
     let wanted: SetPercent = json(&headers, body)?;
-    let actor = actor(wanted.who, wanted.reason)?;
+    let actor = actor(wanted.who, wanted.reason, wanted.force)?;
     let changed = parts.control.set_percent(&name, wanted.percent, actor).await?;
     Ok(Json(ChangedAnswer::from(&changed)).into_response())
 }
@@ -98,7 +98,7 @@ pub(crate) async fn set_phase(
     let phase: Phase = wanted.phase.parse().map_err(|error| {
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-request").detail(format!("phase: {error}"))
     })?;
-    let actor = actor(wanted.who, wanted.reason)?;
+    let actor = actor(wanted.who, wanted.reason, wanted.force)?;
     let changed = parts.control.set_phase(&name, phase, actor).await?;
     Ok(Json(ChangedAnswer::from(&changed)).into_response())
 }
@@ -110,16 +110,70 @@ pub(crate) async fn roll_back(
     body: Body,
 ) -> Answer {
     let name = path_name(name)?;
-    let actor = said_by(&headers, body)?;
-    let changed = parts.control.roll_back(&name, Cause::Person, Percent::ZERO, actor).await?;
+    let wanted: RollBack = json_or_nothing(&headers, body)?;
+    let to = wanted.to.as_ref().map(target).transpose()?.flatten();
+    let actor = actor(wanted.who, wanted.reason, wanted.force)?;
+    let changed = parts.control.go_back(&name, to, wanted.now, actor).await?;
     Ok(Json(ChangedAnswer::from(&changed)).into_response())
+}
+
+/// Where to go back to; `None`: where the file says.
+fn target(to: &serde_json::Value) -> Result<Option<Percent>, Problem> {
+    let percent = match to {
+        serde_json::Value::String(word) if word == "old" => Some(Percent::ZERO),
+        serde_json::Value::String(word) if word == "previous-step" => return Ok(None),
+        serde_json::Value::String(text) => text.parse().ok(),
+        to => to.as_f64().and_then(|number| Percent::from_f64(number).ok()),
+    };
+    let expected = "to: expected `old`, `previous-step` or a number of per cent, 0 to 100";
+    percent
+        .map(Some)
+        .ok_or_else(|| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-request").detail(expected))
 }
 
 pub(crate) async fn resume(State(parts): State<Parts>, name: Name, headers: HeaderMap, body: Body) -> Answer {
     let name = path_name(name)?;
-    let actor = said_by(&headers, body)?;
-    let changed = parts.control.resume(&name, actor).await?;
+    let changed = parts.control.resume(&name, said_by(&headers, body)?).await?;
     Ok(Json(ChangedAnswer::from(&changed)).into_response())
+}
+
+pub(crate) async fn advance(
+    State(parts): State<Parts>,
+    name: Name,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    let name = path_name(name)?;
+    let changed = parts.control.advance(&name, said_by(&headers, body)?).await?;
+    Ok(Json(ChangedAnswer::from(&changed)).into_response())
+}
+
+pub(crate) async fn pause(State(parts): State<Parts>, name: Name, headers: HeaderMap, body: Body) -> Answer {
+    let name = path_name(name)?;
+    let changed = parts.control.pause(&name, said_by(&headers, body)?).await?;
+    Ok(Json(ChangedAnswer::from(&changed)).into_response())
+}
+
+/// Answers when the drill is over.
+pub(crate) async fn drill(State(parts): State<Parts>, name: Name, headers: HeaderMap, body: Body) -> Answer {
+    let name = path_name(name)?;
+    let changed = parts.control.drill(&name, said_by(&headers, body)?).await?;
+    Ok(Json(ChangedAnswer::from(&changed)).into_response())
+}
+
+pub(crate) async fn undo(State(parts): State<Parts>, name: Name, headers: HeaderMap, body: Body) -> Answer {
+    let name = path_name(name)?;
+    let wanted: Undo = json(&headers, body)?;
+    let actor = actor(wanted.who, wanted.reason, wanted.force)?;
+    let changed = parts.control.undo(&name, wanted.to, actor).await?;
+    Ok(Json(ChangedAnswer::from(&changed)).into_response())
+}
+
+/// What comes when in the ramp.
+pub(crate) async fn plan(State(parts): State<Parts>, name: Name) -> Answer {
+    let name = path_name(name)?;
+    let plan = parts.control.plan(&name).await?;
+    Ok(Json(PlanAnswer::of(name, &plan)).into_response())
 }
 
 pub(crate) async fn reload(State(parts): State<Parts>, headers: HeaderMap, body: Body) -> Answer {
@@ -220,19 +274,24 @@ fn json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Probl
 
 /// Who asks and why, where nothing else is to be said; the body may be left out.
 fn said_by(headers: &HeaderMap, body: Body) -> Result<Actor, Problem> {
-    let said = match body {
-        Ok(body) if body.is_empty() => SaidBy::default(),
-        body => json(headers, body)?,
-    };
-    actor(said.who, said.reason)
+    let said: SaidBy = json_or_nothing(headers, body)?;
+    actor(said.who, said.reason, said.force)
 }
 
-fn actor(who: Option<String>, reason: Option<String>) -> Result<Actor, Problem> {
+/// A body that may be left out.
+fn json_or_nothing<T: DeserializeOwned + Default>(headers: &HeaderMap, body: Body) -> Result<T, Problem> {
+    match body {
+        Ok(body) if body.is_empty() => Ok(T::default()),
+        body => json(headers, body),
+    }
+}
+
+fn actor(who: Option<String>, reason: Option<String>, force: bool) -> Result<Actor, Problem> {
     let who = who.filter(|who| !who.is_empty()).unwrap_or_else(|| ANONYMOUS.to_owned());
     is_plain("who", &who, MAX_WHO_CHARS)?;
     let reason = reason.filter(|reason| !reason.is_empty());
     reason.as_deref().map_or(Ok(()), |reason| is_plain("reason", reason, MAX_REASON_CHARS))?;
-    Ok(Actor { who, reason })
+    Ok(Actor { who, reason, force })
 }
 
 /// Both end up in logs and on terminals.

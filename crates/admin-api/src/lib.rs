@@ -10,6 +10,7 @@ mod guard;
 mod handlers;
 mod problem;
 mod query;
+mod ramp;
 mod serve;
 mod wire;
 
@@ -51,6 +52,11 @@ pub fn router(parts: Parts, guard: Guard) -> Router {
         .route("/migrations/{name}/phase", post(handlers::set_phase))
         .route("/migrations/{name}/rollback", post(handlers::roll_back))
         .route("/migrations/{name}/resume", post(handlers::resume))
+        .route("/migrations/{name}/advance", post(handlers::advance))
+        .route("/migrations/{name}/pause", post(handlers::pause))
+        .route("/migrations/{name}/drill", post(handlers::drill))
+        .route("/migrations/{name}/undo", post(handlers::undo))
+        .route("/migrations/{name}/ramp", get(handlers::plan))
         .route("/migrations/{name}/journal", get(handlers::journal))
         .route("/migrations/{name}/where", get(handlers::place));
     finish(probes().nest("/api/v1", api), parts, guard)

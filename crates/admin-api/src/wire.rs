@@ -10,6 +10,8 @@ use control_plane::{
 use serde::{Deserialize, Deserializer, Serialize};
 use traffic_split::{Arm, Percent, Reason};
 
+use crate::ramp::RampAnswer;
+
 /// `POST .../percent`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +23,9 @@ pub(crate) struct SetPercent {
     pub(crate) who: Option<String>,
     #[serde(default)]
     pub(crate) reason: Option<String>,
+    /// What is given up or closed does not stand in the way; needs a reason. So in all below.
+    #[serde(default)]
+    pub(crate) force: bool,
 }
 
 /// `POST .../phase`.
@@ -32,9 +37,43 @@ pub(crate) struct SetPhase {
     pub(crate) who: Option<String>,
     #[serde(default)]
     pub(crate) reason: Option<String>,
+    #[serde(default)]
+    pub(crate) force: bool,
 }
 
-/// `POST reload`, `.../rollback` and `.../resume`; their body may be left out.
+/// `POST .../rollback`; the body may be left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RollBack {
+    /// Where to: a number of per cent, `"old"` or `"previous-step"`; where the file says, if it is left out.
+    #[serde(default)]
+    pub(crate) to: Option<serde_json::Value>,
+    /// All users at once, also where the file has them return in parts.
+    #[serde(default)]
+    pub(crate) now: bool,
+    #[serde(default)]
+    pub(crate) who: Option<String>,
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
+    #[serde(default)]
+    pub(crate) force: bool,
+}
+
+/// `POST .../undo`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Undo {
+    /// The number of a line of the journal.
+    pub(crate) to: u64,
+    #[serde(default)]
+    pub(crate) who: Option<String>,
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
+    #[serde(default)]
+    pub(crate) force: bool,
+}
+
+/// `POST reload`, `.../resume`, `.../advance`, `.../pause` and `.../drill`; their body may be left out.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SaidBy {
@@ -42,6 +81,8 @@ pub(crate) struct SaidBy {
     pub(crate) who: Option<String>,
     #[serde(default)]
     pub(crate) reason: Option<String>,
+    #[serde(default)]
+    pub(crate) force: bool,
 }
 
 /// `GET status`.
@@ -129,8 +170,14 @@ pub(crate) struct MigrationAnswer<'a> {
     why: &'a str,
     /// What the guard says; `null` where there is none.
     guard: Option<GuardAnswer<'a>>,
+    /// `null` where there is none.
+    ramp: Option<RampAnswer>,
     /// `null` where nothing is latched.
     latched: Option<LatchAnswer<'a>>,
+    /// What the last rollback came to, while it is latched.
+    verified: Option<&'a str>,
+    /// Rollbacks of this attempt, across restarts.
+    rollbacks_of_attempt: u32,
     /// Rollbacks since the start, by cause.
     rollbacks: BTreeMap<&'static str, u64>,
     last_change: Option<LastChangeAnswer<'a>>,
@@ -304,7 +351,10 @@ impl<'a> From<&'a MigrationStatus> for MigrationAnswer<'a> {
             },
             why: &migration.why,
             guard: migration.guard.as_ref().map(GuardAnswer::from),
+            ramp: migration.ramp.as_ref().map(RampAnswer::from),
             latched: migration.latch.as_ref().map(LatchAnswer::from),
+            verified: migration.verified.as_deref(),
+            rollbacks_of_attempt: migration.rollbacks_of_attempt,
             rollbacks: migration.rollbacks.iter().map(|(cause, count)| (cause.as_str(), *count)).collect(),
             last_change: migration.last_change.as_ref().map(LastChangeAnswer::from),
             attempt: migration.attempt,

@@ -2,6 +2,7 @@
 
 mod drilling;
 mod judging;
+mod planning;
 mod ramping;
 mod reading;
 mod report;
@@ -342,6 +343,10 @@ impl Controller {
             }
             Event::Drill { migration, actor, reply } => {
                 self.begin_drill(outlets, &migration, actor, Some(reply));
+            }
+            Event::Plan { migration, reply } => {
+                let plan = self.plan(&migration).ok_or_else(|| self.no_plan(&migration));
+                let _ = reply.send(plan);
             }
             Event::HookAnswered { migration, kind, step, answer } => {
                 self.hook_answered(&migration, kind, step, answer);

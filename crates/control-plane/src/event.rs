@@ -10,6 +10,7 @@ use traffic_split::Percent;
 use crate::change;
 use crate::controller::Ask;
 use crate::handle::{Changed, ControlError, Reloaded};
+use crate::status::Plan;
 
 /// Who wants something, and why; told in logs and status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,6 +64,8 @@ pub(crate) enum Event {
     RollBack { migration: String, to: Option<Percent>, now: bool, actor: Actor, reply: Reply<Changed> },
     /// Somebody wants to see that going back works.
     Drill { migration: String, actor: Actor, reply: Reply<Changed> },
+    /// Somebody wants to see what comes when.
+    Plan { migration: String, reply: Reply<Plan> },
     /// A hook of the ramp has answered: yes, or why not.
     HookAnswered { migration: String, kind: HookKind, step: usize, answer: Result<(), String> },
     /// A second went by: measure the split, renew the status.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use config_file::GuardConfig;
 use ramp::Evidence;
-use rollback_guard::{Breach, Counts, Guard, Merged, Verdict};
+use rollback_guard::{Breach, Counts, Guard, Merged, Need, Verdict};
 use serde_json::{Map, Value, json};
 use telemetry::EvidenceCells;
 use traffic_split::{Arm, Percent};
@@ -143,6 +143,16 @@ impl Watchman {
     /// Requests that new had since the step began.
     pub(crate) fn requests(&self) -> u64 {
         self.guard.tally(Arm::New).requests
+    }
+
+    /// How many requests of new the gate of a step with this share of them needs.
+    pub(crate) fn need_for_gate_at(&self, share: f64) -> Option<Need> {
+        self.guard.need_for_gate_at(share)
+    }
+
+    /// Requests of both arms in a second.
+    pub(crate) fn requests_per_s(&self) -> Option<f64> {
+        self.guard.requests_per_s()
     }
 
     /// What it knows, for the journal: counts, evidence and margins.

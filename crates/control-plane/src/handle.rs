@@ -15,7 +15,7 @@ use crate::controller::Ask;
 use crate::event::{Actor, Cause, Event, Reply};
 use crate::journal::{self, Health, Wanted};
 use crate::source::LoadError;
-use crate::status::{MigrationStatus, Status};
+use crate::status::{MigrationStatus, Plan, Status};
 
 /// How long a caller waits for a place in the controller's queue.
 const QUEUE_WAIT: Duration = Duration::from_secs(5);
@@ -237,6 +237,15 @@ impl ControlHandle {
     pub async fn drill(&self, migration: &str, actor: Actor) -> Result<Changed, ControlError> {
         let migration = migration.to_owned();
         self.ask(|reply| Event::Drill { migration, actor, reply }).await
+    }
+
+    /// What comes when in the ramp, at present traffic.
+    ///
+    /// # Errors
+    /// When there is no such migration, or it has no ramp.
+    pub async fn plan(&self, migration: &str) -> Result<Plan, ControlError> {
+        let migration = migration.to_owned();
+        self.ask(|reply| Event::Plan { migration, reply }).await
     }
 
     /// Asks for percent and phase as they were after the line `seq` of the journal.

@@ -188,6 +188,48 @@ pub struct RampStatus {
     pub waits_for: String,
 }
 
+/// What comes when in a ramp, if nothing speaks against it and every word that is waited for is given at once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Its steps.
+    pub steps: Vec<PlannedStep>,
+    /// The present step, from 1; 0: before the first.
+    pub present: usize,
+    /// A latch or a pause keeps it from moving.
+    pub is_held: bool,
+    /// What it waits for, as a sentence.
+    pub waits_for: String,
+}
+
+/// A step to come, or one that was entered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedStep {
+    /// Which, from 1.
+    pub step: usize,
+    /// Its percentage.
+    pub percent: Percent,
+    /// That of the step before: keys whose bucket lies between the two move.
+    pub from: Percent,
+    /// It was entered already.
+    pub is_entered: bool,
+    /// When it comes at the earliest; `None`: it was entered, or the calendar does not open within its horizon.
+    pub earliest: Option<jiff::Zoned>,
+    /// How long it is served at least.
+    pub hold: Duration,
+    /// How many requests new has to have in it at least.
+    pub min_requests: u64,
+    /// How many requests of new its gate needs, if new is as good as old; `None`: not known yet.
+    pub gate_requests: Option<u64>,
+    /// How long that takes at present traffic.
+    pub gate_time: Option<Duration>,
+    /// A person has to say that it goes on after it.
+    pub approve: bool,
+    /// Going back is tried in it.
+    pub drill: bool,
+    /// The hooks before it.
+    pub hooks: Vec<&'static str>,
+}
+
 /// The mark that a rollback left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LatchStatus {

@@ -111,7 +111,7 @@ fn replace(path: &Path, text: &str) {
 }
 
 fn alice() -> Actor {
-    Actor { who: "alice".into(), reason: Some("looks good".into()) }
+    Actor { who: "alice".into(), reason: Some("looks good".into()), force: false }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -369,7 +369,7 @@ async fn a_rename_keeps_what_was_set_and_by_whom() {
 async fn each_word_is_told_of_who_said_it() {
     let running = start(&config("5")).await;
     running.handle.set_percent("shop", "25".parse().unwrap(), alice()).await.unwrap();
-    let bob = Actor { who: "bob".into(), reason: None };
+    let bob = Actor { who: "bob".into(), reason: None, force: false };
     let changed = running.handle.set_phase("shop", Phase::Shadow, bob).await.unwrap();
     let shop = changed.migration;
     assert_eq!(

@@ -127,7 +127,7 @@ impl Running {
 }
 
 fn alice(reason: &str) -> Actor {
-    Actor { who: "alice".into(), reason: Some(reason.into()) }
+    Actor { who: "alice".into(), reason: Some(reason.into()), force: false }
 }
 
 fn asked_in_force(shop: &MigrationStatus) -> (String, String) {
@@ -188,7 +188,8 @@ async fn a_rollback_latches_and_says_why() {
 async fn the_guard_s_rollback_is_one_like_a_person_s() {
     let place = Place::new(&shop("5"));
     let running = place.start().await;
-    let guard = Actor { who: "the guard".into(), reason: Some("9 of 100 requests failed".into()) };
+    let guard =
+        Actor { who: "the guard".into(), reason: Some("9 of 100 requests failed".into()), force: false };
     let cause = ramp::Cause::Guard(Metric::ErrorRate);
     let changed = running.handle().roll_back("shop", cause, "1".parse().unwrap(), guard).await.unwrap();
     assert_eq!(changed.effects[0], "shop: rolled back from 5% to 1%: 9 of 100 requests failed");
@@ -389,7 +390,7 @@ async fn a_disk_that_hangs_holds_up_no_rollback_and_its_answer_not_for_long() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn steps_back_wait_for_nothing_and_steps_forward_for_each_other() {
-    let place = Place::new(&shop("1"));
+    let place = Place::new(&(shop("1") + "abort = { rollbacks = false }\n"));
     let running = place.start().await;
     for round in 0..20_u32 {
         let handle = running.handle();

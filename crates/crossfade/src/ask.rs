@@ -1,9 +1,9 @@
-//! `reload`, `set`, `phase`, `rollback` and `resume`: changes asked of the running proxy.
+//! `reload`, `set`, `phase`, `rollback`, `resume` and what else changes something: asked of the running proxy.
 
 use serde_json::{Value, json};
 
 use crate::api::{Api, CallError, encode};
-use crate::cli::{AdminArgs, PhaseArgs, ReloadArgs, SaidArgs, SetArgs};
+use crate::cli::{AdminArgs, PhaseArgs, ReloadArgs, RollbackArgs, SaidArgs, SetArgs, UndoArgs};
 use crate::output::{self, Exit};
 
 pub(crate) fn reload(args: &ReloadArgs) -> Exit {
@@ -23,18 +23,25 @@ pub(crate) fn reload(args: &ReloadArgs) -> Exit {
 
 pub(crate) fn set(args: &SetArgs) -> Exit {
     let path = format!("/api/v1/migrations/{}/percent", encode(args.name.as_bytes()));
-    let body = json!({ "percent": args.percent.as_f64(), "who": who(), "reason": args.reason });
+    let body =
+        json!({ "percent": args.percent.as_f64(), "who": who(), "reason": args.reason, "force": args.force });
     answer(&args.admin, &path, &body, percent_set)
 }
 
 pub(crate) fn phase(args: &PhaseArgs) -> Exit {
     let path = format!("/api/v1/migrations/{}/phase", encode(args.name.as_bytes()));
-    let body = json!({ "phase": args.phase.as_str(), "who": who(), "reason": args.reason });
+    let body =
+        json!({ "phase": args.phase.as_str(), "who": who(), "reason": args.reason, "force": args.force });
     answer(&args.admin, &path, &body, |answer| (changed(answer), Exit::Done))
 }
 
-pub(crate) fn rollback(args: &SaidArgs) -> Exit {
-    said(args, "rollback", |answer| {
+pub(crate) fn rollback(args: &RollbackArgs) -> Exit {
+    let path = format!("/api/v1/migrations/{}/rollback", encode(args.name.as_bytes()));
+    let mut body = json!({ "now": args.now, "who": who(), "reason": args.reason, "force": args.force });
+    if let Some(to) = &args.to {
+        body["to"] = to.as_str().into();
+    }
+    answer(&args.admin, &path, &body, |answer| {
         let mut text = changed(answer);
         let migration = &answer["migration"];
         if let Some(latched) = migration["latched"]["sentence"].as_str() {
@@ -46,12 +53,33 @@ pub(crate) fn rollback(args: &SaidArgs) -> Exit {
 }
 
 pub(crate) fn resume(args: &SaidArgs) -> Exit {
-    said(args, "resume", |answer| (changed(answer), Exit::Done))
+    said(args, "resume")
 }
 
-fn said(args: &SaidArgs, what: &str, show: impl Fn(&Value) -> (String, Exit)) -> Exit {
+/// What a person says of a migration without anything beside it.
+pub(crate) fn said(args: &SaidArgs, what: &str) -> Exit {
+    said_and(args, what, |answer| (changed(answer), Exit::Done))
+}
+
+/// Waits until the drill is over. One that did not go well fails.
+pub(crate) fn drill(args: &SaidArgs) -> Exit {
+    said_and(args, "drill", |answer| {
+        let text = changed(answer);
+        let exit = if text.contains("did not go well") { Exit::Failed } else { Exit::Done };
+        (text, exit)
+    })
+}
+
+pub(crate) fn undo(args: &UndoArgs) -> Exit {
+    let path = format!("/api/v1/migrations/{}/undo", encode(args.name.as_bytes()));
+    let body = json!({ "to": args.to, "who": who(), "reason": args.reason, "force": args.force });
+    answer(&args.admin, &path, &body, percent_set)
+}
+
+fn said_and(args: &SaidArgs, what: &str, show: impl Fn(&Value) -> (String, Exit)) -> Exit {
     let path = format!("/api/v1/migrations/{}/{what}", encode(args.name.as_bytes()));
-    answer(&args.admin, &path, &json!({ "who": who(), "reason": args.reason }), show)
+    let body = json!({ "who": who(), "reason": args.reason, "force": args.force });
+    answer(&args.admin, &path, &body, show)
 }
 
 fn answer(admin: &AdminArgs, path: &str, body: &Value, show: impl Fn(&Value) -> (String, Exit)) -> Exit {

@@ -10,7 +10,7 @@ use route_plan::Phase;
 use traffic_split::Percent;
 
 use crate::output::Exit;
-use crate::{ask, check, demo, history, output, place, run, status};
+use crate::{ask, check, demo, history, output, place, ramp, run, status};
 
 /// Where the configuration is when nobody says.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/crossfade/crossfade.toml";
@@ -47,10 +47,20 @@ enum Command {
     Set(SetArgs),
     /// Set the phase of a migration.
     Phase(PhaseArgs),
-    /// Take all users of a migration back to old, at once, and keep them there until `resume`.
-    Rollback(SaidArgs),
-    /// Lift the latch of a rollback: what is asked for is in force again.
+    /// Take the users of a migration back to old and keep them there until `resume`.
+    Rollback(RollbackArgs),
+    /// Lift the latch of a rollback, or let a paused ramp go on.
     Resume(SaidArgs),
+    /// Show a migration's ramp: how far it is, and what it waits for.
+    Ramp(RampArgs),
+    /// Say that a ramp may go on: after a step that waits for it, or on to the next phase.
+    Advance(SaidArgs),
+    /// Pause a ramp until `resume`. The guard stays armed.
+    Pause(SaidArgs),
+    /// Try going back: all users are on old for some seconds, then where they were.
+    Drill(SaidArgs),
+    /// Ask for percent and phase as they were after a line of `history`.
+    Undo(UndoArgs),
     /// Show what happened to a migration: who asked for what, when and why.
     History(HistoryArgs),
     /// Say which system a key goes to, and why.
@@ -156,6 +166,9 @@ pub(crate) struct SetArgs {
     /// Why; goes into journal, log and status.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+    /// Insist, although the migration was given up or the calendar is closed; needs a reason.
+    #[arg(long, requires = "reason")]
+    pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) admin: AdminArgs,
 }
@@ -170,11 +183,14 @@ pub(crate) struct PhaseArgs {
     /// Why; goes into journal, log and status.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+    /// Insist, although the migration was given up or the calendar is closed; needs a reason.
+    #[arg(long, requires = "reason")]
+    pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) admin: AdminArgs,
 }
 
-/// `crossfade rollback` and `crossfade resume`
+/// `crossfade resume`, `advance`, `pause` and `drill`
 #[derive(Debug, Args)]
 pub(crate) struct SaidArgs {
     /// The migration.
@@ -182,6 +198,66 @@ pub(crate) struct SaidArgs {
     /// Why; goes into journal, log and status.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+    /// Insist, whatever it waits for or was given up for; needs a reason.
+    #[arg(long, requires = "reason")]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+}
+
+/// `crossfade rollback`
+#[derive(Debug, Args)]
+pub(crate) struct RollbackArgs {
+    /// The migration.
+    pub(crate) name: String,
+    /// Where to: old, previous-step or a percentage, instead of what the configuration says.
+    #[arg(long, value_name = "WHERE")]
+    pub(crate) to: Option<String>,
+    /// All users at once, also where the configuration has them return in parts.
+    #[arg(long)]
+    pub(crate) now: bool,
+    /// Why; goes into journal, log and status.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// Insist, although old has no healthy endpoint; needs a reason.
+    #[arg(long, requires = "reason")]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+}
+
+/// `crossfade undo`
+#[derive(Debug, Args)]
+pub(crate) struct UndoArgs {
+    /// The migration.
+    pub(crate) name: String,
+    /// The number of a line, as `history` shows it.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) to: u64,
+    /// Why; goes into journal, log and status.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// Insist, although the migration was given up or the calendar is closed; needs a reason.
+    #[arg(long, requires = "reason")]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+}
+
+/// `crossfade ramp`
+#[derive(Debug, Args)]
+pub(crate) struct RampArgs {
+    /// The migration.
+    pub(crate) name: String,
+    /// What comes when at the earliest, what each gate needs at present traffic, and which keys move.
+    #[arg(long)]
+    pub(crate) plan: bool,
+    /// Say with which step this key moves; may be given several times.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Vec<String>,
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) admin: AdminArgs,
 }
@@ -232,6 +308,11 @@ pub(crate) fn main() -> ExitCode {
         Command::Phase(args) => ask::phase(&args),
         Command::Rollback(args) => ask::rollback(&args),
         Command::Resume(args) => ask::resume(&args),
+        Command::Ramp(args) => ramp::ramp(&args),
+        Command::Advance(args) => ask::said(&args, "advance"),
+        Command::Pause(args) => ask::said(&args, "pause"),
+        Command::Drill(args) => ask::drill(&args),
+        Command::Undo(args) => ask::undo(&args),
         Command::History(args) => history::history(&args),
         Command::Where(args) => place::place(&args),
         Command::Completions { shell } => completions(shell),

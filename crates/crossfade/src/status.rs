@@ -101,6 +101,15 @@ struct Guard {
 }
 
 #[derive(Debug, Deserialize)]
+struct Ramp {
+    step: usize,
+    steps: Vec<f64>,
+    held_seconds: f64,
+    hold_seconds: f64,
+    waits_for: String,
+}
+
+#[derive(Debug, Deserialize)]
 struct Migration {
     name: String,
     old: String,
@@ -109,7 +118,9 @@ struct Migration {
     percent: Percent,
     why: String,
     guard: Option<Guard>,
+    ramp: Option<Ramp>,
     latched: Option<Latch>,
+    verified: Option<String>,
     last_change: Option<LastChange>,
     keys: Vec<String>,
     salt: String,
@@ -284,8 +295,14 @@ fn details(migration: &Migration) -> String {
         let note = if guard.dry_run { " (dry run)" } else { "" };
         rows.push(("guard", format!("{}{note}", guard.sentence)));
     }
+    if let Some(ramp) = &migration.ramp {
+        rows.extend(self::ramp(ramp));
+    }
     if let Some(latch) = &migration.latched {
         rows.insert(2, ("latch", latch.sentence.clone()));
+    }
+    if let Some(verified) = &migration.verified {
+        rows.insert(3, ("verified", verified.clone()));
     }
     for (name, upstream, arm) in migration.arms() {
         rows.push((name, format!("{upstream}: {} requests, {} failures", arm.requests, arm.failures)));
@@ -306,6 +323,18 @@ fn details(migration: &Migration) -> String {
     }
     let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     output::table(&rows)
+}
+
+fn ramp(ramp: &Ramp) -> [(&'static str, String); 2] {
+    let of = ramp.steps.len();
+    let place = match ramp.step.checked_sub(1).and_then(|index| ramp.steps.get(index)) {
+        Some(percent) => {
+            let (held, hold) = (duration(ramp.held_seconds), duration(ramp.hold_seconds));
+            format!("step {} of {of}, {}: served for {held} of {hold}", ramp.step, share(*percent))
+        }
+        None => format!("before the first of {of} steps"),
+    };
+    [("ramp", place), ("waits for", ramp.waits_for.clone())]
 }
 
 fn fallback(fallback: &Fallback) -> Vec<(&'static str, String)> {

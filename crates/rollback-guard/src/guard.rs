@@ -96,6 +96,12 @@ impl Traffic {
         (rate > LEAST_TRAFFIC_PER_S).then_some(rate)
     }
 
+    /// Requests of both arms in a second; `None` while there is none.
+    pub(crate) fn all_per_s(&self) -> Option<f64> {
+        let rate = self.requests.iter().sum::<f64>() / self.seconds;
+        (rate > LEAST_TRAFFIC_PER_S).then_some(rate)
+    }
+
     /// Old's share of failures, cautiously where little was seen.
     fn old_failures(&self) -> f64 {
         let [requests, failures] = [self.requests, self.failures].map(|arms| arms[Arm::Old.index()]);
@@ -302,6 +308,12 @@ impl Guard {
     fn tolerated_shift_of_p99(&self) -> usize {
         let known = self.limits.latency.iter().find(|limit| limit.quantile == Quantile::P99);
         crate::tolerated_shift(known.and_then(|limit| limit.over_old).unwrap_or(2.0))
+    }
+
+    /// Requests of both arms in a second, over the last minute or so; `None` while there is none.
+    #[must_use]
+    pub fn requests_per_s(&self) -> Option<f64> {
+        self.traffic.all_per_s()
     }
 
     /// What is known of each signal that can roll back.

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::evidence::{Block, above, below, better_than_old, worse_than_old};
+use crate::evidence::{BETTER, Block, above, below, better_than_old, worse_than_old};
 use crate::gate::{PASS_LN, Proof};
 use crate::limits::{Against, Pick};
 use crate::{Cause, Guard, Need, Signal};
@@ -37,6 +37,23 @@ impl Guard {
         least.min_by(f64::total_cmp).and_then(|requests| self.need(requests))
     }
 
+    /// How many requests of new it takes to show that it is no worse, if it is exactly as good as old, from the beginning
+    /// of a step in which it gets `share` of all requests, above 0 and below 1. `None` if that cannot be reckoned yet.
+    #[must_use]
+    pub fn need_for_gate_at(&self, share: f64) -> Option<Need> {
+        let ratio = share / (1.0 - share);
+        let mut most = 0.0_f64;
+        for proof in &self.gate.proofs {
+            let mut fresh = proof.clone();
+            fresh.ln_e = [0.0; BETTER];
+            most = most.max(self.requests_at(&fresh, ratio)?);
+        }
+        let requests = (most > 0.0 && most < MOST_REQUESTS).then(|| most.ceil())?;
+        let per_s = self.traffic.all_per_s().map(|all| all * share);
+        let time = per_s.and_then(|rate| Duration::try_from_secs_f64(requests / rate).ok());
+        Some(Need { requests: rounded(requests), time })
+    }
+
     /// How many more requests of new it takes to show that it is no worse, if it is exactly as good as old. `None` if
     /// that is shown already, or cannot be shown at present.
     #[must_use]
@@ -53,11 +70,17 @@ impl Guard {
     }
 
     fn requests_for(&self, proof: &Proof) -> Option<f64> {
+        match proof.spec.against {
+            Against::Old { .. } => self.requests_at(proof, self.traffic.ratio()?),
+            Against::Fixed { .. } | Against::FixedAlone { .. } => self.requests_at(proof, f64::INFINITY),
+        }
+    }
+
+    fn requests_at(&self, proof: &Proof, ratio: f64) -> Option<f64> {
         let seen = proof.total;
         let new_rate = (seen.new_bad + 0.5) / (seen.new + 1.0);
         let (bet, block) = match (proof.spec.against, proof.spec.pick) {
             (Against::Old { margin }, pick) => {
-                let ratio = self.traffic.ratio()?;
                 let guess = proof.old.estimate(proof.spec.prior);
                 let (new, old) = match pick {
                     Pick::Slower { quantile, shift } => {

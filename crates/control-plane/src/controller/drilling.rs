@@ -15,6 +15,8 @@ use crate::verifying::{Count, Seen, Verification};
 
 /// Old serves everybody for so long at least.
 const DRILL_LASTS: Duration = Duration::from_secs(3);
+/// After so long a drill that cannot be verified is over.
+const DRILL_PATIENCE: Duration = Duration::from_secs(20);
 /// A share of failures above which old did not serve everybody, where few failures are none.
 const DRILL_FAILURES: f64 = 0.01;
 
@@ -100,6 +102,9 @@ impl Controller {
             let before = watched.seen.is_some();
             if watched.seen.is_none() || watched.drill.is_some() {
                 watched.seen = watched.verification.look(since, count).or(watched.seen);
+                if watched.drill.is_some() && since >= DRILL_PATIENCE {
+                    watched.seen.get_or_insert(watched.verification.seen(false));
+                }
             }
             let lasts = if watched.drill.is_some() { DRILL_LASTS } else { Duration::ZERO };
             if watched.seen.is_some() && since >= lasts {

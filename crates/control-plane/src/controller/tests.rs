@@ -28,8 +28,8 @@ async fn what_nobody_waits_for_any_more_is_not_done() {
         let (reply, answer) = oneshot::channel();
         let waiting = is_waited_for.then_some(answer);
         let event = ramp::Event::PercentSet(percent.parse().unwrap());
-        let (migration, actor, data) = ("shop".to_owned(), Actor::default(), serde_json::Map::new());
-        controller.apply(&outlets, Event::Ask(Ask { migration, event, actor, data, reply: Some(reply) }));
+        let ask = Ask { reply: Some(reply), ..Ask::new("shop", event, Actor::default()) };
+        controller.apply(&outlets, Event::Ask(ask));
         drop(waiting);
         controller.book.intents["shop"].standing().asked.to_string()
     };

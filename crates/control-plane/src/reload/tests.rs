@@ -22,26 +22,31 @@ to = \"c\"
     outcome.checked.clone().unwrap_or_else(|| panic!("{}", outcome.render(false)))
 }
 
+fn now() -> Timestamp {
+    "2026-11-26T08:00:00Z".parse().unwrap()
+}
+
 fn shop(name: &str, lines: &str) -> String {
     format!("[migration.{name}]\nmatch = [{{ path = \"/shop/*\" }}]\nold = \"a\"\nnew = \"b\"\n{lines}\n")
 }
 
 fn refusal(before: &str, after: &str) -> Option<String> {
     let (before, after) = (checked("", before), checked("", after));
-    let outlook = read_file(&Book::first(&before), &after);
+    let outlook = read_file(&Book::first(&before), &after, now());
     outlook.reshuffle.map(|refusal| refusal.to_string())
 }
 
 fn set(file: &Checked, percent: &str) -> Book {
     let mut running = Book::first(file);
     for intent in running.intents.values_mut() {
-        *intent = apply(intent, &Event::PercentSet(percent.parse().unwrap())).unwrap().0;
+        let terms = Terms { policy: &ramp::Policy::default(), now: now(), force: false };
+        *intent = apply(intent, &Event::PercentSet(percent.parse().unwrap()), &terms).unwrap().0;
     }
     running
 }
 
 fn outlook(running: &Book, file: &Checked) -> Outlook {
-    read_file(running, file)
+    read_file(running, file, now())
 }
 
 #[test]

@@ -165,7 +165,7 @@ impl<'a> Stage<'a> {
     }
 
     async fn ask(&self, percent: Percent) -> Result<(), Ending> {
-        let actor = Actor { who: "demo".to_owned(), reason: Some(self.story.headline()) };
+        let actor = Actor { who: "demo".to_owned(), reason: Some(self.story.headline()), force: false };
         match self.cast.serving.control.set_percent(MIGRATION, percent, actor).await {
             Ok(_) => Ok(()),
             Err(error) => Err(Ending::Broken(error.to_string())),

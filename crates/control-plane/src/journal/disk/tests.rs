@@ -1,7 +1,7 @@
 use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
-use ramp::{Cause, Event, Intent, Written, apply};
+use ramp::{Cause, Event, Intent, Policy, Progress, RollbackPolicy, Step, Terms, Written, apply};
 use route_plan::Phase;
 use traffic_split::{KeySource, Percent};
 
@@ -17,14 +17,28 @@ fn percent(text: &str) -> Percent {
 
 /// A state in which nothing is at its default.
 fn state(name: &str, asked: &str) -> State {
-    let written = Written { percent: percent("37.5"), phase: Some(Phase::Canary), attempt: 2 };
-    let mut intent = Intent::first(written);
+    let steps = ["1", "37.5", "100"].map(|text| Step::to(percent(text)));
+    let written = Written {
+        percent: percent("37.5"),
+        phase: Some(Phase::Canary),
+        attempt: 2,
+        ramp: steps.iter().map(|step| step.percent).collect(),
+    };
+    let mut policy = Policy { steps: steps.to_vec(), ..Policy::default() };
+    policy.rollback =
+        RollbackPolicy { then: Some(Phase::Shadow), over: Duration::from_secs(60), ..policy.rollback };
+    let terms = Terms { policy: &policy, now: "2026-11-26T00:00:00Z".parse().unwrap(), force: false };
+    let mut intent = Intent::first(written, &policy);
     for event in [
+        Event::Held(Duration::from_millis(61_500)),
         Event::PercentSet(percent(asked)),
-        Event::RolledBack { cause: Cause::ALL[2], to: percent("0.000001") },
+        Event::RolledBack { cause: Cause::ALL[2], to: percent("0.000001"), in_parts: true },
     ] {
-        intent = apply(&intent, &event).unwrap().0;
+        intent = apply(&intent, &event, &terms).unwrap().0;
     }
+    intent.is_drilling = true;
+    intent.frozen_at = Some(percent("50"));
+    intent.progress = intent.progress.map(|progress| Progress { arrived_at: Some(terms.now), ..progress });
     let at = SystemTime::UNIX_EPOCH + Duration::from_micros(1_700_000_000_123_456);
     let change = |who: &str| {
         let reason = Some("a \"reason\"\u{2028} with é".to_owned());
