@@ -33,6 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "traffic-split",
             "route-plan",
             "ramp",
+            "rollback-guard",
             "config-file",
             "telemetry",
             "migration-glue",

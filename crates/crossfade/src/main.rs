@@ -8,6 +8,7 @@ mod demo;
 mod history;
 mod output;
 mod place;
+mod replay;
 mod run;
 mod serving;
 mod status;
