@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use ipnet::IpNet;
 use rollback_guard::Limits;
 use route_plan::{
-    AssignCookie, ConnectionLimits, FallbackPolicy, ForceHeader, ListenerLimits, Migration, Phase,
-    RequestIdTrust, Route, RouteEntry, RouteTable, Rules, Snapshot, Timeouts, Upstream, key_list,
+    AnswerFailures, AssignCookie, ConnectionLimits, FallbackPolicy, ForceHeader, ListenerLimits, Migration,
+    Phase, RequestIdTrust, Route, RouteEntry, RouteTable, Rules, Snapshot, Timeouts, Upstream, key_list,
 };
 use traffic_split::{KeySource, Overrides, Percent, Split};
 
@@ -116,6 +116,8 @@ pub struct MigrationConfig {
 pub struct GuardConfig {
     /// What is tolerated.
     pub limits: Limits,
+    /// Which answers are failures, of either arm.
+    pub failures: AnswerFailures,
     /// The guard says what it would do, and does nothing.
     pub dry_run: bool,
 }
@@ -289,6 +291,7 @@ impl MigrationConfig {
             assign_cookie: self.assign_cookie.clone(),
             timeouts: self.timeouts,
             fallback: self.fallback.clone(),
+            failures: self.guard.as_ref().map(|guard| guard.failures.clone()).unwrap_or_default(),
             rules: self.rules.clone(),
             expose_arm: self.expose_arm.clone(),
         }

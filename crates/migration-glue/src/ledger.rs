@@ -80,14 +80,17 @@ impl<S: Surroundings> Ledger<S> {
         }
     }
 
-    /// The head of the final answer is there.
+    /// The head of the final answer is there. It is a failure where its status says so.
     pub fn head(&mut self, status: u16) {
+        self.judged_head(status, (status >= 500).then_some(Failure::Status5xx));
+    }
+
+    /// The same, where the migration has said which answers are failures.
+    pub fn judged_head(&mut self, status: u16, failure: Option<Failure>) {
         self.answered = Some(self.surroundings.now());
         self.status = Some(status);
         self.client_status = Some(status);
-        if status >= 500 {
-            self.failure = Some(Failure::Status5xx);
-        }
+        self.failure = failure;
     }
 
     /// The attempt was made again at the same upstream; it stays one outcome.
@@ -131,6 +134,10 @@ impl<S: Surroundings> Ledger<S> {
     pub(crate) fn close_covered(mut self) {
         self.covered = true;
         self.client_status = None;
+        if !self.client_aborted {
+            // What old had to answer is a failure, whatever else counts as one.
+            self.failure.get_or_insert(Failure::Status5xx);
+        }
         self.report(None);
     }
 

@@ -8,6 +8,7 @@
 //! No clock, no randomness, no files, no sockets: the one random number that a plan may need is an argument.
 
 pub mod client;
+pub mod failures;
 pub mod fallback;
 pub mod limits;
 pub mod location;
@@ -21,6 +22,7 @@ pub mod snapshot;
 pub mod upstream;
 
 pub use client::client_ip;
+pub use failures::AnswerFailures;
 pub use fallback::{Circumstances, Decision, Ended, Fallback, FallbackPolicy, Kept, Statuses};
 pub use limits::{ConnectionLimits, ListenerLimits, Timeouts};
 pub use location::{KnownAs, lead_back};

@@ -51,6 +51,74 @@ fn new_that_fails_is_left_and_stays_left() {
     assert_eq!(in_force(&proxy), 50.0);
 }
 
+/// Asks on behalf of ever new users until everybody is on old. Gives the cause.
+fn rolled_back(proxy: &Proxy) -> String {
+    let mut asked = 0;
+    eventually("everybody is on old", || {
+        ask(proxy, asked..asked + 50);
+        asked += 50;
+        in_force(proxy) == 0.0
+    });
+    let status = proxy.admin_get("/api/v1/migrations/shop").json();
+    status["latched"]["cause"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Half of the users on new, which answers all of them like this.
+fn answering(answer: &[u8], lines: &str) -> (Origin, test_kit::Serving, Proxy) {
+    let (old, new) = (Origin::start("old"), Scripted::bind());
+    let config = Config::pair(old.addr(), new.addr()).percent(50).section(lines);
+    let serving = new.answering(answer.to_vec());
+    let proxy = Proxy::start(&config);
+    (old, serving, proxy)
+}
+
+fn failures(proxy: &Proxy, reason: &str) -> f64 {
+    let labels = [("migration", "shop"), ("arm", "new"), ("reason", reason)];
+    proxy.metrics().count("crossfade_failures_total", &labels)
+}
+
+#[test]
+fn which_statuses_are_failures_is_for_the_operator_to_say() {
+    const LIMITED: &[u8] = b"HTTP/1.1 429 Slow Down\r\nContent-Length: 0\r\n\r\n";
+    let counted = "[migration.shop.guard]\nfailures = { statuses = [\"5xx\", 429] }";
+    let (_old, _new, proxy) = answering(LIMITED, counted);
+    assert_eq!(rolled_back(&proxy), "error_rate");
+    assert!(failures(&proxy, "status-other") > 5.0);
+
+    let (_old, _new, proxy) = answering(LIMITED, "");
+    ask(&proxy, 0..1_000);
+    assert_eq!((in_force(&proxy), failures(&proxy, "status-other")), (50.0, 0.0), "a 4xx is the client's");
+
+    let left_out = "[migration.shop.guard]\nfailures = { statuses = [501, 503] }";
+    let (_old, _new, proxy) = answering(FAILING, left_out);
+    ask(&proxy, 0..1_000);
+    assert_eq!((in_force(&proxy), failures(&proxy, "status-5xx")), (50.0, 0.0), "not every 5xx need be one");
+}
+
+#[test]
+fn an_answer_may_say_itself_that_it_is_a_failure() {
+    const DEGRADED: &[u8] = b"HTTP/1.1 200 OK\r\nX-Degraded: true\r\nContent-Length: 0\r\n\r\n";
+    let counted =
+        |value: &str| format!("[migration.shop.guard]\nfailures = {{ header = {{ x-degraded = {value} }} }}");
+    for value in ["true", "\"true\""] {
+        let (_old, _new, proxy) = answering(DEGRADED, &counted(value));
+        assert_eq!(rolled_back(&proxy), "error_rate", "{value}");
+        assert!(failures(&proxy, "header") > 5.0);
+    }
+    for lines in [String::new(), counted("\"very\"")] {
+        let (_old, _new, proxy) = answering(DEGRADED, &lines);
+        ask(&proxy, 0..1_000);
+        assert_eq!((in_force(&proxy), failures(&proxy, "header")), (50.0, 0.0), "{lines}");
+    }
+}
+
+#[test]
+fn what_old_had_to_answer_is_a_failure_whatever_else_is() {
+    let lines = "[migration.shop.fallback]\n[migration.shop.guard]\nfailures = { statuses = [] }";
+    let (_old, _new, proxy) = answering(FAILING, lines);
+    assert_eq!(rolled_back(&proxy), "error_rate");
+}
+
 #[test]
 fn a_dry_run_says_so_and_does_nothing() {
     let (_old, _new, proxy) = broken_new("[migration.shop.guard]\ndry_run = true");

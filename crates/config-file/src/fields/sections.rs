@@ -6,7 +6,7 @@ mod process;
 mod requests;
 mod upstream;
 
-use guard::{ERROR_RATE, FALSE_ALARMS, GUARD, LATENCY};
+use guard::{ERROR_RATE, FAILURES, FALSE_ALARMS, GUARD, LATENCY};
 use migration::{ASSIGN_COOKIE, FALLBACK, FORCE, MIGRATION, OVERRIDE};
 use process::{ADMIN, LISTENER, LOG, PROXY, STATE};
 use requests::{
@@ -63,6 +63,7 @@ pub(crate) static ALL: &[&Section] = &[
     &ERROR_RATE,
     &LATENCY,
     &FALSE_ALARMS,
+    &FAILURES,
     &RULES,
     &OLD_RULES,
     &NEW_RULES,
