@@ -1,5 +1,6 @@
 //! The guard of one migration at work: takes what the workers have counted since the last look, and judges.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,10 +69,20 @@ impl Watchman {
         self.cells.take_marks(|mark| merged.add(mark));
         merged.settle(&mut block);
         self.guard.tick(since_last, &block);
+        self.tell_fail_after();
         self.guard.breach().copied()
     }
 
+    /// Tells the workers when a request that hangs is to be counted, as soon as old's latency is known.
+    fn tell_fail_after(&self) {
+        let after = Some(self.guard.fail_after(Duration::MAX)).filter(|after| *after < Duration::MAX);
+        let after_ms = after.map(|after| u32::try_from(after.as_millis()).unwrap_or(u32::MAX));
+        self.cells.set_fail_after_ms(after_ms.and_then(NonZeroU32::new));
+    }
+
+    /// Nobody is compared, so nobody is waited for.
     fn skip(&mut self) {
+        self.cells.set_fail_after_ms(None);
         self.seen = self.cells.totals();
         let merged = &mut self.merged;
         self.cells.take_marks(|mark| merged.add(mark));
@@ -103,6 +114,12 @@ impl Watchman {
             return (Verdict::Insufficient, "insufficient; new gets no requests".to_owned());
         }
         (self.guard.judgement().verdict, self.guard.explain())
+    }
+}
+
+impl Drop for Watchman {
+    fn drop(&mut self) {
+        self.cells.set_fail_after_ms(None);
     }
 }
 
@@ -195,6 +212,24 @@ mod tests {
             assert_eq!(stage.watchman.report().0, Verdict::Insufficient);
             assert!(stage.second(200, true).is_some());
         }
+    }
+
+    #[test]
+    fn workers_learn_when_a_request_hangs_while_both_arms_are_compared() {
+        let mut stage = Stage::new("50");
+        let told = |stage: &Stage| stage.cells.fail_after_ms().map(NonZeroU32::get);
+        stage.second(200, false);
+        assert_eq!(told(&stage), None, "old has shown too little of how long it takes");
+        stage.second(200, false);
+        assert_eq!(told(&stage), Some(1_000), "old takes 5 ms, so the least there is");
+        stage.watchman.follow(&GuardConfig::default(), Percent::FULL, false);
+        stage.second(200, false);
+        assert_eq!(told(&stage), None, "nobody is compared");
+        stage.watchman.follow(&GuardConfig::default(), "50".parse().unwrap(), false);
+        stage.second(200, false);
+        assert_eq!(told(&stage), Some(1_000));
+        drop(stage.watchman);
+        assert_eq!(stage.cells.fail_after_ms(), None, "nobody judges");
     }
 
     #[test]

@@ -50,6 +50,11 @@ pub struct Ledger<S: Surroundings> {
 impl<S: Surroundings> Ledger<S> {
     pub(crate) fn open(plan: &Plan, surroundings: S) -> Self {
         let now = surroundings.now();
+        let by_bucket =
+            plan.role == Role::Served && plan.assignment.as_ref().is_some_and(Assignment::is_evidence);
+        // Asked for once, so that one request goes by one limit.
+        let by_guard = || surroundings.fail_after_ms(plan.target).filter(|_| by_bucket);
+        let fail_after_ms = plan.timeouts.fail_after_ms.or_else(by_guard);
         Ledger {
             surroundings,
             target: plan.target,
@@ -58,13 +63,12 @@ impl<S: Surroundings> Ledger<S> {
             answered: None,
             arm: plan.arm,
             role: plan.role,
-            by_bucket: plan.role == Role::Served
-                && plan.assignment.as_ref().is_some_and(Assignment::is_evidence),
+            by_bucket,
             key: plan.assignment.as_ref().and_then(|one| one.bucket).map_or(0, Bucket::hash),
             status: None,
             client_status: None,
             failure: None,
-            fail_after_ms: plan.timeouts.fail_after_ms,
+            fail_after_ms,
             covered: false,
             hung: false,
             retried: false,
@@ -91,6 +95,12 @@ impl<S: Surroundings> Ledger<S> {
         self.status = Some(status);
         self.client_status = Some(status);
         self.failure = failure;
+    }
+
+    /// After how many milliseconds without a head the attempt counts as hung; `None`: never.
+    #[must_use]
+    pub fn fail_after_ms(&self) -> Option<NonZeroU32> {
+        self.fail_after_ms
     }
 
     /// The attempt was made again at the same upstream; it stays one outcome.

@@ -1,5 +1,7 @@
 //! The guard takes the users back when new is worse, at once, and only then.
 
+use std::time::{Duration, Instant};
+
 use test_kit::{Config, Kind, Load, Origin, Proxy, Scripted, eventually, request};
 
 const FAILING: &[u8] = b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n";
@@ -187,4 +189,61 @@ fn there_is_no_going_back_to_nobody() {
     assert_eq!(in_force(&proxy), 50.0);
     assert_eq!(proxy.command(&["rollback", "shop", "--reason", "all the same"]).code, 0);
     assert_eq!(in_force(&proxy), 0.0, "a person may");
+}
+
+/// The first `count` users that are on this arm.
+fn users_on(proxy: &Proxy, arm: &str, count: usize) -> Vec<String> {
+    let is_on = |user: &String| {
+        let answer = proxy.admin_get(&format!("/api/v1/migrations/shop/where?key={user}")).json();
+        answer["arm"] == arm
+    };
+    (0..).map(|n| format!("user-{n}")).filter(is_on).take(count).collect()
+}
+
+#[test]
+fn new_that_hangs_is_left_long_before_it_times_out() {
+    let (old, new) = (Origin::start("old"), Scripted::bind());
+    let timeouts = "[migration.shop.timeouts]\nfirst_byte = \"30s\"\ntotal = \"30s\"";
+    let config = Config::pair(old.addr(), new.addr()).percent(50).section(timeouts);
+    let proxy = Proxy::start(&config);
+    let (on_old, on_new) = (users_on(&proxy, "old", 1), users_on(&proxy, "new", 60));
+    let mut shopper = proxy.connect();
+    let mut shop = |requests: usize| {
+        for _ in 0..requests {
+            assert_eq!(shopper.exchange(request::get_as("/", &on_old[0])).status, 200);
+        }
+    };
+    // So much that it is known how long old takes.
+    shop(400);
+    let (began, mut on_new) = (Instant::now(), on_new.iter());
+    let mut waiting = Vec::new();
+    eventually("everybody is on old", || {
+        // Nobody answers these, and nobody hangs up.
+        for user in on_new.by_ref().take(2) {
+            let mut client = proxy.connect();
+            client.send(request::get_as("/", user));
+            waiting.push(client);
+        }
+        shop(20);
+        in_force(&proxy) == 0.0
+    });
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(8), "it took {took:?}");
+    let status = proxy.admin_get("/api/v1/migrations/shop").json();
+    assert_eq!(status["latched"]["cause"], "error_rate", "{status}");
+    assert!(waiting.iter_mut().all(test_kit::Wire::is_quiet), "nothing was cut off");
+    let counted = |name| proxy.metrics().count(name, &[("migration", "shop"), ("arm", "new")]);
+    let evidence = || ["crossfade_evidence_requests_total", "crossfade_evidence_failures_total"].map(counted);
+    let [requests, failed] = evidence();
+    assert!(requests == failed && failed <= waiting.len() as f64, "{failed} of {requests}, each once");
+    // Those that were not yet late when all went back are still awaited; then each is answered.
+    for _ in &waiting {
+        let mut wire = new.accept();
+        wire.request();
+        wire.send(request::ok("late"));
+    }
+    assert!(waiting.iter_mut().all(|client| client.response().text() == "late"));
+    let [requests, failed] = evidence();
+    assert!(failed <= requests && requests <= waiting.len() as f64, "{failed} of {requests}, each once");
+    assert!(failures(&proxy, "late") >= 5.0, "and metrics tell of them");
 }

@@ -23,7 +23,7 @@ const WATCH_AFTER_MS: u32 = 100;
 
 impl H1Exchange<'_> {
     /// Makes the request ready to be sent: its new head before what has arrived of its body.
-    pub(super) fn begin(&mut self, plan: &Plan) -> Result<(), Stop> {
+    pub(super) fn begin(&mut self, plan: &Plan, ledger: &Ledger<Site>) -> Result<(), Stop> {
         let view = self.site.view.clone();
         if self.scratch.legs.head.is_none() && plan.role == Role::Fallback {
             return self.begin_by_old(plan);
@@ -57,7 +57,7 @@ impl H1Exchange<'_> {
             return Err(Stop::Client);
         }
         if is_received && framing != Framing::None {
-            self.start_failure_clock(plan);
+            self.start_failure_clock(ledger);
         }
         if is_received
             && self.scratch.legs.fallback_at_ms.is_none()
