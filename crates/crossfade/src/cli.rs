@@ -246,7 +246,7 @@ pub(crate) struct ReplayArgs {
     /// The migration of that configuration.
     #[arg(short, long, value_name = "NAME", requires = "config")]
     pub(crate) migration: Option<String>,
-    /// The end alone, as one JSON object.
+    /// The end alone, as one JSON object; with --dump after its lines.
     #[arg(long)]
     pub(crate) json: bool,
     /// A line `t lnW` for each 100 ms: the logarithm of the evidence, at 0 of which the guard goes back.
