@@ -34,6 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "traffic-split",
             "route-plan",
             "ramp",
+            "rollback-guard",
             "config-file",
             "telemetry",
             "migration-glue",

@@ -9,8 +9,8 @@ use ipnet::IpNet;
 use ramp::Policy;
 use rollback_guard::Limits;
 use route_plan::{
-    AssignCookie, ConnectionLimits, FallbackPolicy, ForceHeader, ListenerLimits, Migration, Phase,
-    RequestIdTrust, Route, RouteEntry, RouteTable, Rules, Snapshot, Timeouts, Upstream, key_list,
+    AnswerFailures, AssignCookie, ConnectionLimits, FallbackPolicy, ForceHeader, ListenerLimits, Migration,
+    Phase, RequestIdTrust, Route, RouteEntry, RouteTable, Rules, Snapshot, Timeouts, Upstream, key_list,
 };
 use traffic_split::{KeySource, Overrides, Percent, Split};
 
@@ -119,6 +119,8 @@ pub struct MigrationConfig {
 pub struct GuardConfig {
     /// What is tolerated.
     pub limits: Limits,
+    /// Which answers are failures, of either arm.
+    pub failures: AnswerFailures,
     /// The guard says what it would do, and does nothing.
     pub dry_run: bool,
 }
@@ -292,6 +294,7 @@ impl MigrationConfig {
             assign_cookie: self.assign_cookie.clone(),
             timeouts: self.timeouts,
             fallback: self.fallback.clone(),
+            failures: self.guard.as_ref().map(|guard| guard.failures.clone()).unwrap_or_default(),
             rules: self.rules.clone(),
             expose_arm: self.expose_arm.clone(),
         }

@@ -55,6 +55,8 @@ pub(crate) enum Kind {
     Share,
     /// A number between 0 and 1, or text such as `"p95"`.
     Quantile,
+    /// A status from 200 to 599, or text such as `"5xx"` for a class of them.
+    Statuses,
     /// How many times as much, as text such as `"2x"`: above 1, at most `max`.
     Factor {
         max: u32,

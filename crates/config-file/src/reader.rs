@@ -220,6 +220,7 @@ impl Reader<'_> {
             (Kind::Quantile, DeValue::Float(number)) => {
                 self.quantile(number.as_str().trim_start_matches('+'), spot)
             }
+            (Kind::Statuses, DeValue::Integer(number)) => self.statuses(number.as_str(), spot),
             (Kind::OrOff(_), DeValue::Boolean(false)) => Some(Value::Flag(false)),
             (Kind::OrOff(of), DeValue::Integer(_) | DeValue::Float(_)) => self.plain_scalar(of, value, spot),
             (_, other) => {
@@ -243,6 +244,7 @@ impl Reader<'_> {
             Kind::TablesOr { names, .. } => self.choice(names, &[], text, kind, spot),
             Kind::Share => self.share(text, spot),
             Kind::Quantile => self.quantile(text, spot),
+            Kind::Statuses => self.statuses(text, spot),
             Kind::Factor { max } => self.factor(kind, *max, text, spot),
             Kind::OrOff(_) if expanded && text == "false" => Some(Value::Flag(false)),
             Kind::OrOff(of) => self.scalar(of, text, expanded, spot),

@@ -1,8 +1,9 @@
 //! Durations, sizes, shares, quantiles, factors and `${VARIABLES}` as they are written.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use rollback_guard::Quantile;
+use route_plan::failures::DEFINABLE;
 use traffic_split::{Percent, PercentError};
 
 /// Milliseconds of a duration such as `250ms`, `2s`, `5m`, `24h` or `14d`. None when it is not one, or out of range.
@@ -62,6 +63,20 @@ pub(crate) fn parse_quantile(text: &str) -> Result<Quantile, PercentError> {
         return Err(PercentError::TooPrecise);
     }
     Quantile::from_millionths(millionths / parts).ok_or(PercentError::OutOfRange)
+}
+
+/// A status such as `429`, or all of a class such as `5xx`. None when it is not one of a final answer.
+pub(crate) fn parse_statuses(text: &str) -> Option<RangeInclusive<u16>> {
+    let class = text.strip_suffix("xx");
+    let (number, of_class) = (class.unwrap_or(text), class.is_some());
+    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number: u16 = number.parse().ok()?;
+    match of_class {
+        true => (2..=5).contains(&number).then(|| number * 100..=number * 100 + 99),
+        false => DEFINABLE.contains(&number).then_some(number..=number),
+    }
 }
 
 /// How many times as much: `2x` or `1.5x`. None when it is not that.
@@ -178,6 +193,29 @@ mod tests {
             ("18446744073709551615d", None),
         ] {
             assert_eq!(parse_duration_ms(text), ms, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn statuses() {
+        for (text, statuses) in [
+            ("429", Some(429..=429)),
+            ("200", Some(200..=200)),
+            ("5xx", Some(500..=599)),
+            ("2xx", Some(200..=299)),
+            ("1xx", None),
+            ("6xx", None),
+            ("50xx", None),
+            ("5x", None),
+            ("5XX", None),
+            ("xx", None),
+            ("", None),
+            ("199", None),
+            ("600", None),
+            ("+404", None),
+            ("70000", None),
+        ] {
+            assert_eq!(parse_statuses(text), statuses, "{text:?}");
         }
     }
 

@@ -65,6 +65,10 @@ fn kind(kind: &Kind) -> Value {
             let number = json!({ "type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1 });
             json!({ "anyOf": [number, text("^p?[0-9]+(\\.[0-9]+)?$")] })
         }
+        Kind::Statuses => {
+            let number = json!({ "type": "integer", "minimum": 200, "maximum": 599 });
+            json!({ "anyOf": [number, text("^[2-5]([0-9][0-9]|xx)$")] })
+        }
         Kind::Factor { .. } => text("^[0-9]+(\\.[0-9]+)?x$"),
         Kind::OrOff(of) => json!({ "anyOf": [{ "const": false }, self::kind(of)] }),
         Kind::Text(format) | Kind::Date(format) => text(format.pattern),

@@ -71,6 +71,7 @@ pub(crate) fn expected(kind: &Kind) -> String {
         }
         Kind::Share => "a number of per cent from 0 to 100, or text such as \"37.5%\"".to_owned(),
         Kind::Quantile => "a number above 0 and below 1 such as 0.95, or text such as \"p95\"".to_owned(),
+        Kind::Statuses => "a status from 200 to 599, or a class of them such as \"5xx\"".to_owned(),
         Kind::Factor { max } => format!("a factor above 1x and up to {max}x, such as \"1.5x\" or \"2x\""),
         Kind::OrOff(of) => format!("{}, or `false`", expected(of)),
         Kind::Text(format) | Kind::Date(format) => format.expected.to_owned(),
@@ -99,6 +100,9 @@ pub(crate) fn hint(kind: &Kind, spot: &Spot) -> Option<String> {
         }
         Kind::List { of: Kind::Count { min, .. }, .. } => {
             Some(format!("write a single entry in brackets too: `[{min}]`"))
+        }
+        Kind::List { of: Kind::Statuses, .. } => {
+            Some("write a single entry in brackets too: `[\"5xx\"]`".to_owned())
         }
         Kind::List { .. } => Some("write a single entry in brackets too: `[\"...\"]`".to_owned()),
         Kind::TablesOr { .. } => Some(format!("write `[[{}]]`", spot.path)),

@@ -3,7 +3,7 @@
 //! This is the first of the three stages of a configuration. A value that was wrong has been reported by the reader
 //! and is simply absent here, so that the checks that follow neither repeat an error nor invent one because of it.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use rollback_guard::Quantile;
 use traffic_split::Percent;
@@ -37,6 +37,7 @@ pub(crate) enum Value {
     Bytes(u64),
     Share(Percent),
     Quantile(Quantile),
+    Statuses(RangeInclusive<u16>),
     Factor(f64),
     Text(String),
     List(Vec<Said<Value>>),
@@ -119,6 +120,11 @@ impl Table {
     /// The numbers of a list, those that were wrong left out.
     pub(crate) fn counts(&self, name: &str) -> Vec<Said<u64>> {
         self.items(name, |value| if let Value::Count(count) = value { Some(*count) } else { None })
+    }
+
+    /// The statuses of a list, those that were wrong left out.
+    pub(crate) fn statuses(&self, name: &str) -> Vec<Said<RangeInclusive<u16>>> {
+        self.items(name, |value| if let Value::Statuses(range) = value { Some(range.clone()) } else { None })
     }
 
     pub(crate) fn table(&self, name: &str) -> Option<&Table> {

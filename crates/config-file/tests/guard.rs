@@ -9,12 +9,14 @@ use std::time::Duration;
 use config_file::{GuardConfig, NoFiles, Outcome};
 use example::{HEAD, MIGRATION};
 use rollback_guard::{Budget, ClientErrors, LatencyLimit, Limits, Quantile, RateLimit, WarmUp};
+use route_plan::{AnswerFailures, ValueMatch};
 
 /// A file with these lines at the end of its migration.
 fn outcome(lines: &str) -> Outcome {
     let env = |name: &str| match name {
         "YES" => Some("true".to_owned()),
         "NO" => Some("false".to_owned()),
+        "ONE" => Some("1".to_owned()),
         "FACTOR" => Some("3".to_owned()),
         "QUANTILE" => Some("0.9".to_owned()),
         _ => None,
@@ -79,7 +81,27 @@ fn every_field_has_its_effect() {
         warm_up: WarmUp { time: Duration::from_secs(120), requests: 7 },
         ..Limits::default()
     };
-    assert_eq!(guard, Some(GuardConfig { limits, dry_run: true }));
+    assert_eq!(guard, Some(GuardConfig { limits, failures: AnswerFailures::default(), dry_run: true }));
+}
+
+#[test]
+fn failures_are_the_statuses_and_headers_listed() {
+    let failures =
+        |fields: &str| guard(&format!("guard = {{ failures = {{ {fields} }} }}")).unwrap().failures;
+    assert_eq!(failures(""), AnswerFailures::default());
+    assert_eq!(failures("statuses = [\"5xx\"], header = {}"), AnswerFailures::default());
+    assert_eq!(failures("statuses = []"), AnswerFailures::of([], Vec::new()));
+    let header = |name: &str, value: Option<&str>| ValueMatch {
+        name: name.to_owned(),
+        value: value.map(str::to_owned),
+    };
+    assert_eq!(
+        failures("statuses = [429, \"50${ONE}\"], header = { X-Degraded = \"true\", x-stale = true }"),
+        AnswerFailures::of(
+            [429..=429, 501..=501],
+            vec![header("x-degraded", Some("true")), header("x-stale", None)]
+        )
+    );
 }
 
 #[test]

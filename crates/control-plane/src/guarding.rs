@@ -1,5 +1,6 @@
 //! The guard of one migration at work: takes what the workers have counted since the last look, and judges.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,6 +106,7 @@ impl Watchman {
         self.cells.take_marks(|mark| merged.add(mark));
         merged.settle(&mut block);
         self.guard.tick(since_last, &block);
+        self.tell_fail_after();
         self.guard.breach().copied()
     }
 
@@ -112,7 +114,16 @@ impl Watchman {
         self.ground.percent == Percent::FULL && !self.config.limits.has_fixed()
     }
 
+    /// Tells the workers when a request that hangs is to be counted, as soon as old's latency is known.
+    fn tell_fail_after(&self) {
+        let after = Some(self.guard.fail_after(Duration::MAX)).filter(|after| *after < Duration::MAX);
+        let after_ms = after.map(|after| u32::try_from(after.as_millis()).unwrap_or(u32::MAX));
+        self.cells.set_fail_after_ms(after_ms.and_then(NonZeroU32::new));
+    }
+
+    /// Nobody is compared, so nobody is waited for.
     fn skip(&mut self) {
+        self.cells.set_fail_after_ms(None);
         self.seen = self.cells.totals();
         let merged = &mut self.merged;
         self.cells.take_marks(|mark| merged.add(mark));
@@ -197,6 +208,12 @@ impl Watchman {
 /// To three digits behind the point: a reader's number.
 fn rounded(number: f64) -> f64 {
     (number * 1e3).round() / 1e3
+}
+
+impl Drop for Watchman {
+    fn drop(&mut self) {
+        self.cells.set_fail_after_ms(None);
+    }
 }
 
 #[cfg(test)]
@@ -325,6 +342,24 @@ mod tests {
             breach = breach.or(stage.watchman.look(TICK * 10));
         }
         assert!(breach.is_some());
+    }
+
+    #[test]
+    fn workers_learn_when_a_request_hangs_while_both_arms_are_compared() {
+        let mut stage = Stage::new("50");
+        let told = |stage: &Stage| stage.cells.fail_after_ms().map(NonZeroU32::get);
+        stage.second(200, false);
+        assert_eq!(told(&stage), None, "old has shown too little of how long it takes");
+        stage.second(200, false);
+        assert_eq!(told(&stage), Some(1_000), "old takes 5 ms, so the least there is");
+        stage.watchman.follow(&GuardConfig::default(), at("100"));
+        stage.second(200, false);
+        assert_eq!(told(&stage), None, "nobody is compared");
+        stage.watchman.follow(&GuardConfig::default(), at("50"));
+        stage.second(200, false);
+        assert_eq!(told(&stage), Some(1_000));
+        drop(stage.watchman);
+        assert_eq!(stage.cells.fail_after_ms(), None, "nobody judges");
     }
 
     #[test]

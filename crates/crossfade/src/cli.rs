@@ -10,7 +10,7 @@ use route_plan::Phase;
 use traffic_split::Percent;
 
 use crate::output::Exit;
-use crate::{ask, check, demo, history, output, place, ramp, run, status};
+use crate::{ask, check, demo, history, output, place, ramp, replay, run, status};
 
 /// Where the configuration is when nobody says.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/crossfade/crossfade.toml";
@@ -65,6 +65,9 @@ enum Command {
     History(HistoryArgs),
     /// Say which system a key goes to, and why.
     Where(WhereArgs),
+    /// Try out the guard that takes users back.
+    #[command(subcommand)]
+    Guard(GuardCommand),
     /// Print completions for a shell.
     Completions {
         /// The shell.
@@ -294,6 +297,39 @@ pub(crate) struct WhereArgs {
     pub(crate) admin: AdminArgs,
 }
 
+/// `crossfade guard`
+#[derive(Debug, Subcommand)]
+pub(crate) enum GuardCommand {
+    /// Run the guard over traffic of the past, and say when it would have gone back, and why.
+    ///
+    /// Asks no proxy. The guard is fed as in mid-flight, without a warm-up, until it goes back or the trace ends.
+    Replay(ReplayArgs),
+}
+
+/// `crossfade guard replay`
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// The traffic: a line `t,arm,ok,latency_ms,user` for each request, in the order in which they ended; - is standard
+    /// input.
+    ///
+    /// `t` is the end of the request in seconds from the start of the trace, `arm` old or new, `ok` 1 or 0, `user` a
+    /// number that tells users apart.
+    #[arg(value_name = "TRACE")]
+    pub(crate) trace: PathBuf,
+    /// The configuration that has the limits; without it they are the defaults.
+    #[arg(short, long, value_name = "FILE", requires = "migration")]
+    pub(crate) config: Option<PathBuf>,
+    /// The migration of that configuration.
+    #[arg(short, long, value_name = "NAME", requires = "config")]
+    pub(crate) migration: Option<String>,
+    /// The end alone, as one JSON object; with --dump after its lines.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// A line `t lnW` for each 100 ms: the logarithm of the evidence, at 0 of which the guard goes back.
+    #[arg(long)]
+    pub(crate) dump: bool,
+}
+
 /// Reads the arguments and does what they say.
 pub(crate) fn main() -> ExitCode {
     // Ends with 2 and a word on usage when they say nothing that can be done.
@@ -315,6 +351,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Undo(args) => ask::undo(&args),
         Command::History(args) => history::history(&args),
         Command::Where(args) => place::place(&args),
+        Command::Guard(GuardCommand::Replay(args)) => replay::replay(&args),
         Command::Completions { shell } => completions(shell),
     };
     exit.into()

@@ -9,6 +9,7 @@ mod history;
 mod output;
 mod place;
 mod ramp;
+mod replay;
 mod run;
 mod serving;
 mod status;

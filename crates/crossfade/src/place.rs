@@ -39,12 +39,22 @@ fn from_proxy(args: &WhereArgs) -> Result<Value, CallError> {
     Api::find(&args.admin)?.get(&format!("/api/v1/migrations/{name}/where?key={key}"))
 }
 
-/// What the file alone says.
-fn from_file(config: &Path, name: &str, key: &[u8]) -> Result<Value, CallError> {
-    let loaded = control_plane::load(config).map_err(|error| match error {
+/// The configuration in this file, all of it right.
+pub(crate) fn load(config: &Path) -> Result<control_plane::Loaded, CallError> {
+    control_plane::load(config).map_err(|error| match error {
         control_plane::LoadError::Bad(bad) => CallError::Usage(format!("{}\n{}", bad.summary, bad.rendered)),
         unreadable => CallError::Usage(unreadable.to_string()),
-    })?;
+    })
+}
+
+/// The file knows no migration of this name.
+pub(crate) fn no_such_migration(name: &str, config: &Path) -> CallError {
+    CallError::Refused(format!("there is no migration `{name}` in {}", config.display()))
+}
+
+/// What the file alone says.
+fn from_file(config: &Path, name: &str, key: &[u8]) -> Result<Value, CallError> {
+    let loaded = load(config)?;
     let snapshot = loaded.checked.snapshot(0, &|name| {
         let file = loaded.checked.migration(name).map(MigrationConfig::standing);
         file.unwrap_or(config_file::Standing {
@@ -53,9 +63,8 @@ fn from_file(config: &Path, name: &str, key: &[u8]) -> Result<Value, CallError> 
             cap: traffic_split::Percent::FULL,
         })
     });
-    let migration = snapshot.migrations.iter().find(|migration| migration.name == name).ok_or_else(|| {
-        CallError::Refused(format!("there is no migration `{name}` in {}", config.display()))
-    })?;
+    let migration = snapshot.migrations.iter().find(|migration| migration.name == name);
+    let migration = migration.ok_or_else(|| no_such_migration(name, config))?;
     let mut answer = admin_api::where_json(&Where::of(migration, key));
     answer[NOTE] = format!("by {} alone; what was set since is not known", config.display()).into();
     Ok(answer)

@@ -56,8 +56,8 @@ impl<'c> H1Exchange<'c> {
     }
 
     /// From now on the answer's head may take as long as `fail_after` allows.
-    fn start_failure_clock(&mut self, plan: &Plan) {
-        let limit_ms = plan.timeouts.fail_after_ms.map(|limit_ms| u64::from(limit_ms.get()));
+    fn start_failure_clock(&mut self, ledger: &Ledger<Site>) {
+        let limit_ms = ledger.fail_after_ms().map(|limit_ms| u64::from(limit_ms.get()));
         self.scratch.legs.fail_at_ms = limit_ms.map(|limit_ms| self.client.alarm.deadline(limit_ms));
     }
 
@@ -112,7 +112,7 @@ impl Exchange<Site> for H1Exchange<'_> {
             self.prepare_fallback(plan);
         }
         if self.scratch.request.framing() == Framing::None {
-            self.start_failure_clock(plan);
+            self.start_failure_clock(ledger);
         }
         let mut fresh_only = false;
         loop {
@@ -120,7 +120,7 @@ impl Exchange<Site> for H1Exchange<'_> {
             if self.scratch.legs.retries > 0 {
                 ledger.retried();
             }
-            self.begin(plan)?;
+            self.begin(plan, ledger)?;
             let answered = self.await_answer(plan, ledger).await;
             match answered {
                 Err(Stop::Failed(Failure::Closed)) if self.may_repeat() => {

@@ -19,7 +19,7 @@ pub(crate) fn of_failure(failure: Failure) -> &'static str {
         Failure::Closed => "crossfade; error=connection_terminated",
         Failure::Truncated => "crossfade; error=http_response_incomplete",
         Failure::BadAnswer => "crossfade; error=http_protocol_error",
-        Failure::Status5xx => "crossfade; error=http_request_error",
+        Failure::Status5xx | Failure::StatusOther | Failure::Header => "crossfade; error=http_request_error",
     }
 }
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http1_codec::Limits;
-use route_plan::{Endpoint, Plan, Rules, Snapshot};
+use route_plan::{AnswerFailures, Endpoint, Plan, Rules, Snapshot};
 use telemetry::{
     EvidenceCells, MAX_TRAFFIC_NAMES, Memory, Telemetry, TrafficCells, TrafficKind, WorkerCells,
 };
@@ -27,6 +27,8 @@ pub(crate) struct View {
     pub(crate) force_headers: Vec<String>,
     /// Whether any arm or route changes heads. Seldom, so that most requests need not ask theirs.
     any_rules: bool,
+    /// Whether any migration says which answers are failures. Seldom, too.
+    any_failures: bool,
     pub(crate) migration_cells: Vec<Arc<TrafficCells>>,
     pub(crate) evidence: Vec<Evidence>,
     pub(crate) route_cells: Vec<Arc<TrafficCells>>,
@@ -41,6 +43,7 @@ impl View {
             upstreams: Vec::new(),
             force_headers: Vec::new(),
             any_rules: false,
+            any_failures: false,
             migration_cells: Vec::new(),
             evidence: Vec::new(),
             route_cells: Vec::new(),
@@ -73,6 +76,7 @@ impl View {
             answer_limits: Limits { head_bytes: READ_BYTES, ..Limits::default() },
             force_headers: force_headers(&snapshot),
             any_rules: any_rules(&snapshot),
+            any_failures: snapshot.migrations.iter().any(|one| one.failures != AnswerFailures::default()),
             upstreams: stock.pools(&snapshot, board, now_ms),
             limits,
             snapshot,
@@ -85,6 +89,14 @@ impl View {
             return None;
         }
         plan.rules(&self.snapshot).filter(|rules| !rules.is_empty())
+    }
+
+    /// Which answers to this attempt are failures; `None` where that is the usual ones.
+    pub(crate) fn failures(&self, plan: &Plan) -> Option<&AnswerFailures> {
+        if !self.any_failures {
+            return None;
+        }
+        plan.migration().and_then(|index| self.snapshot.migrations.get(index)).map(|one| &one.failures)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -305,6 +306,10 @@ impl Surroundings for Site {
         if let Some(evidence) = self.evidence(target) {
             evidence.cells.hangs(self.worker.index, &mut evidence.memory.borrow_mut(), arm, key);
         }
+    }
+
+    fn fail_after_ms(&self, target: Target) -> Option<NonZeroU32> {
+        self.evidence(target).and_then(|evidence| evidence.cells.fail_after_ms())
     }
 
     fn kept(&self, target: Target, why: Kept) {

@@ -1,6 +1,7 @@
 //! The story of one request.
 
 use std::future::Future;
+use std::num::NonZeroU32;
 use std::time::Instant;
 
 use route_plan::{Circumstances, Decision, Ended, Failure, Kept, Observation, Plan, Snapshot, Target};
@@ -19,6 +20,8 @@ pub trait Surroundings: Clone {
     /// An attempt has been under way for longer than its `fail_after`, and is still. Its observation comes later, and says
     /// that it hung.
     fn hangs(&self, target: Target, arm: Arm, key: u64);
+    /// After how many milliseconds an attempt that is evidence counts as hung where its plan does not say; `None`: never.
+    fn fail_after_ms(&self, target: Target) -> Option<NonZeroU32>;
     /// A failure of new is passed on although the migration falls back.
     fn kept(&self, target: Target, why: Kept);
 }

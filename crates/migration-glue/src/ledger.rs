@@ -50,6 +50,11 @@ pub struct Ledger<S: Surroundings> {
 impl<S: Surroundings> Ledger<S> {
     pub(crate) fn open(plan: &Plan, surroundings: S) -> Self {
         let now = surroundings.now();
+        let by_bucket =
+            plan.role == Role::Served && plan.assignment.as_ref().is_some_and(Assignment::is_evidence);
+        // Asked for once, so that one request goes by one limit.
+        let by_guard = || surroundings.fail_after_ms(plan.target).filter(|_| by_bucket);
+        let fail_after_ms = plan.timeouts.fail_after_ms.or_else(by_guard);
         Ledger {
             surroundings,
             target: plan.target,
@@ -58,13 +63,12 @@ impl<S: Surroundings> Ledger<S> {
             answered: None,
             arm: plan.arm,
             role: plan.role,
-            by_bucket: plan.role == Role::Served
-                && plan.assignment.as_ref().is_some_and(Assignment::is_evidence),
+            by_bucket,
             key: plan.assignment.as_ref().and_then(|one| one.bucket).map_or(0, Bucket::hash),
             status: None,
             client_status: None,
             failure: None,
-            fail_after_ms: plan.timeouts.fail_after_ms,
+            fail_after_ms,
             covered: false,
             hung: false,
             retried: false,
@@ -80,14 +84,23 @@ impl<S: Surroundings> Ledger<S> {
         }
     }
 
-    /// The head of the final answer is there.
+    /// The head of the final answer is there. It is a failure where its status says so.
     pub fn head(&mut self, status: u16) {
+        self.judged_head(status, (status >= 500).then_some(Failure::Status5xx));
+    }
+
+    /// The same, where the migration has said which answers are failures.
+    pub fn judged_head(&mut self, status: u16, failure: Option<Failure>) {
         self.answered = Some(self.surroundings.now());
         self.status = Some(status);
         self.client_status = Some(status);
-        if status >= 500 {
-            self.failure = Some(Failure::Status5xx);
-        }
+        self.failure = failure;
+    }
+
+    /// After how many milliseconds without a head the attempt counts as hung; `None`: never.
+    #[must_use]
+    pub fn fail_after_ms(&self) -> Option<NonZeroU32> {
+        self.fail_after_ms
     }
 
     /// The attempt was made again at the same upstream; it stays one outcome.
@@ -131,6 +144,10 @@ impl<S: Surroundings> Ledger<S> {
     pub(crate) fn close_covered(mut self) {
         self.covered = true;
         self.client_status = None;
+        if !self.client_aborted {
+            // What old had to answer is a failure, whatever else counts as one.
+            self.failure.get_or_insert(Failure::Status5xx);
+        }
         self.report(None);
     }
 

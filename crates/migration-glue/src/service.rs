@@ -5,6 +5,7 @@ mod setup;
 mod view;
 
 use std::future::Future;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -107,6 +108,10 @@ impl Surroundings for Embedded {
     }
 
     fn hangs(&self, _: Target, _: Arm, _: u64) {}
+
+    fn fail_after_ms(&self, _: Target) -> Option<NonZeroU32> {
+        None
+    }
 
     fn kept(&self, _: Target, _: Kept) {}
 }

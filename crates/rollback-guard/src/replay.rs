@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use traffic_split::Arm;
 
-use crate::{Breach, Counts, Guard, Judgement, Limits, Mark, Repeats, Trouble, WarmUp};
+use crate::{Breach, Counts, Guard, Judgement, Limits, Mark, Repeats, Tally, Trouble, WarmUp};
 
 /// The line that names the columns.
 pub const HEADER: &str = "t,arm,ok,latency_ms,user";
@@ -64,7 +64,13 @@ pub struct RowError(pub &'static str);
 
 impl fmt::Display for RowError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "column `{}` is missing or wrong; a line is `{HEADER}`", self.0)
+        let expected = match self.0 {
+            "arm" => "`old` or `new`",
+            "ok" => "1, or 0 for a failure",
+            "user" => "a whole number that tells users apart",
+            _ => "a number, not negative",
+        };
+        write!(f, "column `{}` is missing or wrong: {expected} is expected; a line is `{HEADER}`", self.0)
     }
 }
 
@@ -95,8 +101,9 @@ impl Replay {
         }
     }
 
-    /// Takes in a row, after all ticks that came before it. `each_tick` is told the time in seconds and the judgement.
-    pub fn row(&mut self, row: &Row, mut each_tick: impl FnMut(f64, &Judgement)) {
+    /// Takes in a row, after all ticks that came before it; rows come in order of time. `each_tick` is told the time in
+    /// seconds, the judgement, and the guard as it is then.
+    pub fn row(&mut self, row: &Row, mut each_tick: impl FnMut(f64, &Judgement, &Guard)) {
         let tick_s = self.tick.as_secs_f64();
         while row.t_s >= self.now_s + tick_s - 1e-12 {
             self.now_s += tick_s;
@@ -105,7 +112,7 @@ impl Replay {
             if self.guard.breach().is_some() {
                 self.breached_at_s.get_or_insert(self.now_s);
             }
-            each_tick(self.now_s, &judgement);
+            each_tick(self.now_s, &judgement, &self.guard);
         }
         let mark = Mark {
             trouble: Trouble::Failure,
@@ -124,6 +131,16 @@ impl Replay {
     #[must_use]
     pub fn breach(&self) -> Option<(f64, &Breach)> {
         self.breached_at_s.zip(self.guard.breach())
+    }
+
+    /// What `arm` did up to the breach, else so far, with what came since the last tick.
+    #[must_use]
+    pub fn tally(&self, arm: Arm) -> Tally {
+        if let Some(breach) = self.guard.breach() {
+            return if arm == Arm::New { breach.new } else { breach.old };
+        }
+        let (judged, waiting) = (self.guard.tally(arm), self.block.arm(arm));
+        Tally { requests: judged.requests + waiting.requests, failures: judged.failures + waiting.failures }
     }
 
     /// The guard as it stands.
@@ -164,7 +181,7 @@ mod tests {
             let arm = if n % 5 == 0 { Arm::New } else { Arm::Old };
             let ok = arm == Arm::Old || t_s < 10.0;
             let row = Row { t_s, arm, ok, latency: Duration::from_millis(20), user: u64::from(n) };
-            replay.row(&row, |_, judgement| slots += u32::from(judgement.slot_ended));
+            replay.row(&row, |_, judgement, _| slots += u32::from(judgement.slot_ended));
         }
         let (t_s, breach) = replay.breach().unwrap();
         assert!((10.25..10.8).contains(&t_s), "{t_s}");

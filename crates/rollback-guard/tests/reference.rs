@@ -20,7 +20,7 @@ fn replayed(trace: &str) -> (Vec<f64>, String) {
     let mut slots = Vec::new();
     for line in trace.lines().filter(|line| *line != HEADER) {
         let row = Row::parse(line).unwrap();
-        replay.row(&row, |_, judgement| slots.extend(judgement.slot_ended.then_some(judgement.ln_w)));
+        replay.row(&row, |_, judgement, _| slots.extend(judgement.slot_ended.then_some(judgement.ln_w)));
         if let Some((t_s, breach)) = replay.breach() {
             let (new, cause) = (breach.new, breach.cause);
             return (slots, format!("breached {:.2} {} {} {cause}", t_s, new.requests, new.failures));

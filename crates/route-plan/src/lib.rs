@@ -9,6 +9,7 @@
 
 pub mod authority;
 pub mod client;
+pub mod failures;
 pub mod fallback;
 pub mod limits;
 pub mod location;
@@ -22,6 +23,7 @@ pub mod snapshot;
 pub mod upstream;
 
 pub use client::client_ip;
+pub use failures::AnswerFailures;
 pub use fallback::{Circumstances, Decision, Ended, Fallback, FallbackPolicy, Kept, Statuses};
 pub use limits::{ConnectionLimits, ListenerLimits, Timeouts};
 pub use location::{KnownAs, lead_back};

@@ -13,7 +13,8 @@ pub struct Timeouts {
     pub idle_ms: u32,
     /// For the whole exchange; `None`: as long as bytes move.
     pub total_ms: Option<NonZeroU32>,
-    /// An answer whose head takes longer is a failure for the guard, though the client still gets it; `None`: never.
+    /// An answer whose head takes longer is a failure for the guard, though the client still gets it; `None`: as long
+    /// as the guard says, if there is one.
     pub fail_after_ms: Option<NonZeroU32>,
     /// How long an upgraded connection (WebSocket) may carry nothing.
     pub tunnel_idle_ms: u32,

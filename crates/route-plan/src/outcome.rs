@@ -29,13 +29,17 @@ pub enum Failure {
     BadAnswer,
     /// An answer with a 5xx status.
     Status5xx,
+    /// An answer with another status that the migration counts as a failure.
+    StatusOther,
+    /// An answer with a header that the migration counts as a failure.
+    Header,
     /// The head of the answer took longer than `timeouts.fail_after`; the client got it all the same.
     Late,
 }
 
 impl Failure {
     /// Every reason, in the order of [`Failure::index`].
-    pub const ALL: [Failure; 12] = [
+    pub const ALL: [Failure; 14] = [
         Failure::NoEndpoint,
         Failure::Overloaded,
         Failure::Connect,
@@ -47,6 +51,8 @@ impl Failure {
         Failure::Truncated,
         Failure::BadAnswer,
         Failure::Status5xx,
+        Failure::StatusOther,
+        Failure::Header,
         Failure::Late,
     ];
 
@@ -71,6 +77,8 @@ impl Failure {
             Failure::Truncated => "truncated",
             Failure::BadAnswer => "bad-answer",
             Failure::Status5xx => "status-5xx",
+            Failure::StatusOther => "status-other",
+            Failure::Header => "header",
             Failure::Late => "late",
         }
     }

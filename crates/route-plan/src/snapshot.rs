@@ -13,6 +13,7 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use traffic_split::{Arm, KeySource, Percent, RequestView, Split};
 
+use crate::failures::AnswerFailures;
 use crate::fallback::FallbackPolicy;
 use crate::limits::{ConnectionLimits, ListenerLimits, Timeouts};
 use crate::matching::RouteTable;
@@ -67,6 +68,8 @@ pub struct Migration {
     pub timeouts: Timeouts,
     /// When old answers what new has failed; `None`: never.
     pub fallback: Option<FallbackPolicy>,
+    /// Which answers count as failures of the arm that gave them.
+    pub failures: AnswerFailures,
     /// What is changed in the messages of each arm, by [`Arm::index`].
     pub rules: [Rules; 2],
     /// The response header that tells the client which arm answered, in lower case; off by default.

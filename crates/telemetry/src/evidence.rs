@@ -5,6 +5,8 @@
 //! ([`Repeats`]): each worker keeps its own memory of keys, and hands a mark of every trouble that counted to the
 //! controller, which takes back what two workers counted of one key.
 
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,6 +25,7 @@ const MARKS: usize = 4_096;
 #[derive(Debug)]
 pub struct EvidenceCells {
     shards: Box<[Shard]>,
+    fail_after: FailAfter,
     began: Instant,
     marks: SyncSender<Mark>,
     marked: Mutex<Receiver<Mark>>,
@@ -33,6 +36,11 @@ pub struct EvidenceCells {
 /// One worker's memory of keys that had trouble at one migration.
 #[derive(Debug, Default)]
 pub struct Memory(Repeats);
+
+/// In milliseconds, 0 for never. On a line of its own: every request reads it, and it is hardly ever written.
+#[derive(Debug)]
+#[repr(align(128))]
+struct FailAfter(AtomicU32);
 
 #[derive(Debug)]
 #[repr(align(128))]
@@ -70,6 +78,7 @@ impl EvidenceCells {
         let shard = |_| Shard { arms: [ArmCells::new(), ArmCells::new()] };
         EvidenceCells {
             shards: (0..workers.max(1)).map(shard).collect(),
+            fail_after: FailAfter(AtomicU32::new(0)),
             began: Instant::now(),
             marks,
             marked: Mutex::new(marked),
@@ -118,6 +127,21 @@ impl EvidenceCells {
         {
             cells.requests.inc();
             cells.failures.inc();
+        }
+    }
+
+    /// After how many milliseconds a request under way is to be counted as failed, as the one who judges said last; `None`:
+    /// never.
+    #[inline]
+    #[must_use]
+    pub fn fail_after_ms(&self) -> Option<NonZeroU32> {
+        NonZeroU32::new(self.fail_after.0.load(Ordering::Relaxed))
+    }
+
+    /// Says it. For the one who judges; without effect on requests that are under way.
+    pub fn set_fail_after_ms(&self, limit_ms: Option<NonZeroU32>) {
+        if self.fail_after_ms() != limit_ms {
+            self.fail_after.0.store(limit_ms.map_or(0, NonZeroU32::get), Ordering::Relaxed);
         }
     }
 

@@ -1,5 +1,7 @@
 //! The guard takes the users back when new is worse, at once, and only then.
 
+use std::time::{Duration, Instant};
+
 use test_kit::{Config, Kind, Load, Origin, Proxy, Scripted, eventually, request};
 
 const FAILING: &[u8] = b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n";
@@ -49,6 +51,74 @@ fn new_that_fails_is_left_and_stays_left() {
     assert_eq!(in_force(&proxy), 0.0);
     assert_eq!(proxy.command(&["resume", "shop", "--reason", "fixed"]).code, 0);
     assert_eq!(in_force(&proxy), 50.0);
+}
+
+/// Asks on behalf of ever new users until everybody is on old. Gives the cause.
+fn rolled_back(proxy: &Proxy) -> String {
+    let mut asked = 0;
+    eventually("everybody is on old", || {
+        ask(proxy, asked..asked + 50);
+        asked += 50;
+        in_force(proxy) == 0.0
+    });
+    let status = proxy.admin_get("/api/v1/migrations/shop").json();
+    status["latched"]["cause"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Half of the users on new, which answers all of them like this.
+fn answering(answer: &[u8], lines: &str) -> (Origin, test_kit::Serving, Proxy) {
+    let (old, new) = (Origin::start("old"), Scripted::bind());
+    let config = Config::pair(old.addr(), new.addr()).percent(50).section(lines);
+    let serving = new.answering(answer.to_vec());
+    let proxy = Proxy::start(&config);
+    (old, serving, proxy)
+}
+
+fn failures(proxy: &Proxy, reason: &str) -> f64 {
+    let labels = [("migration", "shop"), ("arm", "new"), ("reason", reason)];
+    proxy.metrics().count("crossfade_failures_total", &labels)
+}
+
+#[test]
+fn which_statuses_are_failures_is_for_the_operator_to_say() {
+    const LIMITED: &[u8] = b"HTTP/1.1 429 Slow Down\r\nContent-Length: 0\r\n\r\n";
+    let counted = "[migration.shop.guard]\nfailures = { statuses = [\"5xx\", 429] }";
+    let (_old, _new, proxy) = answering(LIMITED, counted);
+    assert_eq!(rolled_back(&proxy), "error_rate");
+    assert!(failures(&proxy, "status-other") > 5.0);
+
+    let (_old, _new, proxy) = answering(LIMITED, "");
+    ask(&proxy, 0..1_000);
+    assert_eq!((in_force(&proxy), failures(&proxy, "status-other")), (50.0, 0.0), "a 4xx is the client's");
+
+    let left_out = "[migration.shop.guard]\nfailures = { statuses = [501, 503] }";
+    let (_old, _new, proxy) = answering(FAILING, left_out);
+    ask(&proxy, 0..1_000);
+    assert_eq!((in_force(&proxy), failures(&proxy, "status-5xx")), (50.0, 0.0), "not every 5xx need be one");
+}
+
+#[test]
+fn an_answer_may_say_itself_that_it_is_a_failure() {
+    const DEGRADED: &[u8] = b"HTTP/1.1 200 OK\r\nX-Degraded: true\r\nContent-Length: 0\r\n\r\n";
+    let counted =
+        |value: &str| format!("[migration.shop.guard]\nfailures = {{ header = {{ x-degraded = {value} }} }}");
+    for value in ["true", "\"true\""] {
+        let (_old, _new, proxy) = answering(DEGRADED, &counted(value));
+        assert_eq!(rolled_back(&proxy), "error_rate", "{value}");
+        assert!(failures(&proxy, "header") > 5.0);
+    }
+    for lines in [String::new(), counted("\"very\"")] {
+        let (_old, _new, proxy) = answering(DEGRADED, &lines);
+        ask(&proxy, 0..1_000);
+        assert_eq!((in_force(&proxy), failures(&proxy, "header")), (50.0, 0.0), "{lines}");
+    }
+}
+
+#[test]
+fn what_old_had_to_answer_is_a_failure_whatever_else_is() {
+    let lines = "[migration.shop.fallback]\n[migration.shop.guard]\nfailures = { statuses = [] }";
+    let (_old, _new, proxy) = answering(FAILING, lines);
+    assert_eq!(rolled_back(&proxy), "error_rate");
 }
 
 #[test]
@@ -119,4 +189,61 @@ fn there_is_no_going_back_to_nobody() {
     assert_eq!(in_force(&proxy), 50.0);
     assert_eq!(proxy.command(&["rollback", "shop", "--reason", "all the same"]).code, 0);
     assert_eq!(in_force(&proxy), 0.0, "a person may");
+}
+
+/// The first `count` users that are on this arm.
+fn users_on(proxy: &Proxy, arm: &str, count: usize) -> Vec<String> {
+    let is_on = |user: &String| {
+        let answer = proxy.admin_get(&format!("/api/v1/migrations/shop/where?key={user}")).json();
+        answer["arm"] == arm
+    };
+    (0..).map(|n| format!("user-{n}")).filter(is_on).take(count).collect()
+}
+
+#[test]
+fn new_that_hangs_is_left_long_before_it_times_out() {
+    let (old, new) = (Origin::start("old"), Scripted::bind());
+    let timeouts = "[migration.shop.timeouts]\nfirst_byte = \"30s\"\ntotal = \"30s\"";
+    let config = Config::pair(old.addr(), new.addr()).percent(50).section(timeouts);
+    let proxy = Proxy::start(&config);
+    let (on_old, on_new) = (users_on(&proxy, "old", 1), users_on(&proxy, "new", 60));
+    let mut shopper = proxy.connect();
+    let mut shop = |requests: usize| {
+        for _ in 0..requests {
+            assert_eq!(shopper.exchange(request::get_as("/", &on_old[0])).status, 200);
+        }
+    };
+    // So much that it is known how long old takes.
+    shop(400);
+    let (began, mut on_new) = (Instant::now(), on_new.iter());
+    let mut waiting = Vec::new();
+    eventually("everybody is on old", || {
+        // Nobody answers these, and nobody hangs up.
+        for user in on_new.by_ref().take(2) {
+            let mut client = proxy.connect();
+            client.send(request::get_as("/", user));
+            waiting.push(client);
+        }
+        shop(20);
+        in_force(&proxy) == 0.0
+    });
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(8), "it took {took:?}");
+    let status = proxy.admin_get("/api/v1/migrations/shop").json();
+    assert_eq!(status["latched"]["cause"], "error_rate", "{status}");
+    assert!(waiting.iter_mut().all(test_kit::Wire::is_quiet), "nothing was cut off");
+    let counted = |name| proxy.metrics().count(name, &[("migration", "shop"), ("arm", "new")]);
+    let evidence = || ["crossfade_evidence_requests_total", "crossfade_evidence_failures_total"].map(counted);
+    let [requests, failed] = evidence();
+    assert!(requests == failed && failed <= waiting.len() as f64, "{failed} of {requests}, each once");
+    // Those that were not yet late when all went back are still awaited; then each is answered.
+    for _ in &waiting {
+        let mut wire = new.accept();
+        wire.request();
+        wire.send(request::ok("late"));
+    }
+    assert!(waiting.iter_mut().all(|client| client.response().text() == "late"));
+    let [requests, failed] = evidence();
+    assert!(failed <= requests && requests <= waiting.len() as f64, "{failed} of {requests}, each once");
+    assert!(failures(&proxy, "late") >= 5.0, "and metrics tell of them");
 }

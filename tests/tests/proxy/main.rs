@@ -21,6 +21,7 @@ mod malformed;
 mod matching;
 mod paths;
 mod reload;
+mod replay;
 mod rules;
 mod second_attempt;
 mod split;

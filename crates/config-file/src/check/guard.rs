@@ -5,9 +5,10 @@ use std::time::Duration;
 use rollback_guard::{
     Budget, ClientErrors, LatencyLimit, Limits, RateLimit, WarmUp, shift_factor, tolerated_shift,
 };
-use route_plan::Phase;
+use route_plan::{AnswerFailures, Phase, ValueMatch};
 use traffic_split::Percent;
 
+use super::is_token;
 use crate::checked::GuardConfig;
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::written::{Said, Table};
@@ -16,6 +17,7 @@ use crate::written::{Said, Table};
 pub(super) fn guard(table: &Table, sink: &mut Sink) -> Option<GuardConfig> {
     let error_rate = table.table("error_rate").map(|table| error_rate(table, sink));
     let latency = latencies(table, sink);
+    let failures = table.table("failures").map(|table| failures(table, sink));
     let budget = table.table("false_alarms").and_then(|table| budget(table, sink));
     let limits = Limits {
         budget: budget?,
@@ -28,7 +30,7 @@ pub(super) fn guard(table: &Table, sink: &mut Sink) -> Option<GuardConfig> {
         },
         ..Limits::default()
     };
-    Some(GuardConfig { limits, dry_run: table.flag("dry_run")? })
+    Some(GuardConfig { limits, failures: failures?, dry_run: table.flag("dry_run")? })
 }
 
 /// Warns where all users are on new, so that there is nobody to compare with, and no fixed limit either.
@@ -69,6 +71,24 @@ fn error_rate(table: &Table, sink: &mut Sink) -> RateLimit {
         over_old: rate("over_old", "`over_old = false` does without the comparison"),
         max: rate("max", "leave `max` out where there is no limit"),
     }
+}
+
+fn failures(table: &Table, sink: &mut Sink) -> AnswerFailures {
+    let mut headers: Vec<ValueMatch> = Vec::new();
+    for (name, value) in table.conditions("header") {
+        let lower = name.value.to_ascii_lowercase();
+        if !is_token(&lower) {
+            let message = format!("`{}` is not a header name", name.value);
+            let diagnostic = Diagnostic::error("bad-header-name", &name.spot, message);
+            sink.push(diagnostic.expected("letters, digits and `-`"));
+        }
+        if headers.iter().any(|known| known.name == lower) {
+            let message = format!("the header `{lower}` is named twice; case makes no difference");
+            sink.push(Diagnostic::error("bad-condition", &name.spot, message).expected("each header once"));
+        }
+        headers.push(ValueMatch { name: lower, value: value.clone() });
+    }
+    AnswerFailures::of(table.statuses("statuses").into_iter().map(|said| said.value), headers)
 }
 
 /// The limits that are right.

@@ -7,7 +7,7 @@ mod ramp;
 mod requests;
 mod upstream;
 
-use guard::{ERROR_RATE, FALSE_ALARMS, GUARD, LATENCY};
+use guard::{ERROR_RATE, FAILURES, FALSE_ALARMS, GUARD, LATENCY};
 use migration::{ASSIGN_COOKIE, FALLBACK, FORCE, MIGRATION, OVERRIDE};
 use process::{ADMIN, LISTENER, LOG, PROXY, STATE};
 use ramp::{
@@ -75,6 +75,7 @@ pub(crate) static ALL: &[&Section] = &[
     &ERROR_RATE,
     &LATENCY,
     &FALSE_ALARMS,
+    &FAILURES,
     &STEP,
     &ROLLBACK,
     &ABORT,

@@ -1,4 +1,4 @@
-//! Numbers with decimals: shares, quantiles and factors.
+//! Numbers that may be written in more than one way: shares, quantiles, statuses and factors.
 
 use traffic_split::PercentError;
 
@@ -37,6 +37,13 @@ impl Reader<'_> {
             Diagnostic::error("bad-quantile", spot, format!("`{text}` is not a quantile{reason}"));
         self.sink.push(diagnostic.expected(expected(&Kind::Quantile)).maybe_help(help));
         None
+    }
+
+    pub(super) fn statuses(&mut self, text: &str, spot: &Spot) -> Option<Value> {
+        match scalar::parse_statuses(text) {
+            Some(statuses) => Some(Value::Statuses(statuses)),
+            None => self.bad("bad-status", format!("`{text}` is not a status"), &Kind::Statuses, spot),
+        }
     }
 
     pub(super) fn factor(&mut self, kind: &Kind, max: u32, text: &str, spot: &Spot) -> Option<Value> {

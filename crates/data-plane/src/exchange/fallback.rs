@@ -89,7 +89,7 @@ impl H1Exchange<'_> {
     /// The last byte of the request's body has arrived.
     pub(super) fn request_arrived(&mut self, plan: &Plan, ledger: &mut Ledger<Site>) {
         ledger.request_sent();
-        self.start_failure_clock(plan);
+        self.start_failure_clock(ledger);
         self.scratch.legs.hold_until_ms = None;
         if let Some(fallback) = &plan.fallback {
             self.start_fallback_clock(fallback);

@@ -88,7 +88,9 @@ impl H1Exchange<'_> {
             Failure::Closed => format!("{name} closed the connection without an answer"),
             Failure::Truncated => format!("the answer of {name} was cut short"),
             Failure::BadAnswer => format!("the answer of {name} is not valid HTTP/1.1"),
-            Failure::Status5xx | Failure::Late => format!("{name} failed"),
+            Failure::Status5xx | Failure::StatusOther | Failure::Header | Failure::Late => {
+                format!("{name} failed")
+            }
             Failure::NoEndpoint => format!("{name} has no healthy endpoint"),
             Failure::Overloaded => format!("{name} has as many requests as it may have"),
         }

@@ -10,6 +10,7 @@ use traffic_split::Role;
 
 use super::H1Exchange;
 use crate::admit::Refusal;
+use crate::buffer::Buffer;
 use crate::rewrite::{self, RequestForm};
 use crate::scratch::Watch;
 use crate::transfer::{Broken, Moved, Outgoing, Transfer, poll_read};
@@ -22,7 +23,7 @@ const WATCH_AFTER_MS: u32 = 100;
 
 impl H1Exchange<'_> {
     /// Makes the request ready to be sent: its new head before what has arrived of its body.
-    pub(super) fn begin(&mut self, plan: &Plan) -> Result<(), Stop> {
+    pub(super) fn begin(&mut self, plan: &Plan, ledger: &Ledger<Site>) -> Result<(), Stop> {
         let view = self.site.view.clone();
         if self.scratch.legs.head.is_none() && plan.role == Role::Fallback {
             return self.begin_by_old(plan);
@@ -56,7 +57,7 @@ impl H1Exchange<'_> {
             return Err(Stop::Client);
         }
         if is_received && framing != Framing::None {
-            self.start_failure_clock(plan);
+            self.start_failure_clock(ledger);
         }
         if is_received
             && self.scratch.legs.fallback_at_ms.is_none()
@@ -112,10 +113,24 @@ impl H1Exchange<'_> {
         if unasked {
             return Err(Stop::Failed(Failure::BadAnswer));
         }
-        if !ledger.has_head() {
-            ledger.head(status);
-        }
+        self.tell_head(plan, ledger);
         Ok(())
+    }
+
+    /// Tells, once, that the answer's head is there, and whether the answer is a failure.
+    fn tell_head(&self, plan: &Plan, ledger: &mut Ledger<Site>) {
+        if ledger.has_head() {
+            return;
+        }
+        let (response, status) = (&self.scratch.response, self.scratch.response.status());
+        match self.site.view.failures(plan) {
+            None => ledger.head(status),
+            Some(failures) => {
+                let head = self.scratch.legs.incoming.as_ref().map(Buffer::filled).unwrap_or_default();
+                let failure = failures.judge(status, |name, nth| response.find(head, name, nth));
+                ledger.judged_head(status, failure);
+            }
+        }
     }
 
     /// While the body is under way either side may be slow for `idle`; then the upstream has `first_byte`. Where old can
@@ -191,9 +206,7 @@ impl H1Exchange<'_> {
                 if !self.holds_answer(plan).map_err(Stop::Failed)? {
                     return Poll::Ready(Ok(()));
                 }
-                if !ledger.has_head() {
-                    ledger.head(self.scratch.response.status());
-                }
+                self.tell_head(plan, ledger);
                 true
             } else {
                 false

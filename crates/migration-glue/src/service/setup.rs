@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use route_plan::{
-    AssignCookie, Match, Migration, Observation, PathPattern, Phase, RouteEntry, RouteTable, SameSite,
-    Snapshot, Target, Timeouts, Upstream, key_list,
+    AnswerFailures, AssignCookie, Match, Migration, Observation, PathPattern, Phase, RouteEntry, RouteTable,
+    SameSite, Snapshot, Target, Timeouts, Upstream, key_list,
 };
 use traffic_split::{Arm, KeySource, KeySourceError, Overrides, Percent, PercentError, Split};
 
@@ -152,6 +152,7 @@ fn snapshot(name: &str, split: &Split, cookie: Option<&AssignCookie>, percent: P
             assign_cookie: cookie.cloned(),
             timeouts: Timeouts::default(),
             fallback: None,
+            failures: AnswerFailures::default(),
             rules: Default::default(),
             expose_arm: None,
         }],

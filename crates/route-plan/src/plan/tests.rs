@@ -47,6 +47,7 @@ fn snapshot(percent: &str, assign_cookie: Option<AssignCookie>) -> Snapshot {
             assign_cookie,
             timeouts: Timeouts { first_byte_ms: 1_500, ..Timeouts::default() },
             fallback: None,
+            failures: Default::default(),
             rules: Default::default(),
             expose_arm: None,
         }],

@@ -44,13 +44,19 @@ pub(super) static GUARD: Section = Section {
             "{}",
             "How likely a rollback without need may be at most.",
         ),
+        defaulted(
+            "failures",
+            Kind::Table(&FAILURES),
+            "{}",
+            "Which answers are failures. None at all, a late one and one that is cut short always are.",
+        ),
     ],
     later: &["mismatches", "zero_tolerance"],
 };
 
 pub(super) static ERROR_RATE: Section = Section {
     header: "[migration.NAME.guard.error_rate]",
-    doc: "How often requests may fail: no answer, one that comes too late or is cut short, or a status of 5xx.",
+    doc: "How often requests may fail: no answer, one that comes too late or is cut short, or one of `failures`.",
     fields: &[
         defaulted(
             "over_old",
@@ -59,6 +65,26 @@ pub(super) static ERROR_RATE: Section = Section {
             "How much more often than those of `old`, in percentage points. `false`: they are not compared.",
         ),
         optional("max", Kind::Share, "How often at all. Default: no limit."),
+    ],
+    later: &[],
+};
+
+pub(super) static FAILURES: Section = Section {
+    header: "[migration.NAME.guard.failures]",
+    doc: "Which answers are failures, of either arm: those with one of the statuses, and those with one of the headers.",
+    fields: &[
+        defaulted(
+            "statuses",
+            Kind::List { of: &Kind::Statuses, min: 0 },
+            "[\"5xx\"]",
+            "The statuses: numbers, or classes such as \"5xx\". What is listed here of 4xx is no client error any more.",
+        ),
+        defaulted(
+            "header",
+            Kind::Conditions,
+            "{}",
+            "Headers of the answer by name, each with the value that makes it a failure, or `true` for any.",
+        ),
     ],
     later: &[],
 };

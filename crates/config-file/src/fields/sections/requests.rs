@@ -62,7 +62,8 @@ static TIMEOUT_FIELDS: [Field; 6] = [
     optional(
         "fail_after",
         TIMEOUT,
-        "An answer whose head takes longer counts as a failure, though the client still gets it. Default: none does.",
+        "An answer whose head takes longer counts as a failure, though the client still gets it. Default: where a guard \
+         judges, four times the slowest p99 that it tolerates, at least 1 s; else none does.",
     ),
     defaulted(
         "tunnel_idle",
