@@ -20,6 +20,7 @@ mod limits;
 mod malformed;
 mod matching;
 mod paths;
+mod ramp;
 mod reload;
 mod replay;
 mod rules;
