@@ -34,11 +34,17 @@ pub fn apply(before: &Intent, event: &Event, terms: &Terms<'_>) -> Result<(Inten
     if after.frozen_at.is_some_and(|at| after.standing().wanted() <= at) {
         after.frozen_at = None;
     }
-    if is_a_persons(event) && after.standing().in_force() > before.standing().in_force() {
+    if is_a_persons(event) && asks_for_more(before, &after) {
         may_go_forward(before, terms)?;
     }
     let effects = effects(before, &after, event, by, terms.policy);
     Ok((after, effects))
+}
+
+/// Whether more users are to get new, now or once the calendar is open.
+fn asks_for_more(before: &Intent, after: &Intent) -> bool {
+    let (was, is) = (before.standing(), after.standing());
+    is.in_force() > was.in_force() || (after.frozen_at.is_some() && is.wanted() > was.wanted())
 }
 
 /// Whether it is a person's word on how things are to be, which nothing else has looked at.

@@ -145,7 +145,7 @@ impl Guard {
         self.traffic.add(dt_s, block);
         self.old_latency.see(&block.arm(Arm::Old).latency);
         let warming_up = self.is_warming_up();
-        let view = View::new(block, &self.old_latency, warming_up);
+        let view = View::new(block, &self.limits, &self.old_latency, warming_up);
         self.rollback.tick(dt_s, |spec| view.block(spec));
         self.pause.tick(dt_s, |spec| view.block(spec));
         self.gate.tick(|spec| view.block(spec));
@@ -364,15 +364,16 @@ fn margin(spec: &Spec) -> Margin {
 /// One tick's counts, as the tests pick from them.
 struct View<'a> {
     counts: &'a Counts,
+    limits: &'a Limits,
     old_latency: &'a OldLatency,
     warming_up: bool,
     successes: [u64; 2],
 }
 
 impl<'a> View<'a> {
-    fn new(counts: &'a Counts, old_latency: &'a OldLatency, warming_up: bool) -> Self {
+    fn new(counts: &'a Counts, limits: &'a Limits, old_latency: &'a OldLatency, warming_up: bool) -> Self {
         let successes = Arm::ALL.map(|arm| counts.arm(arm).successes());
-        View { counts, old_latency, warming_up, successes }
+        View { counts, limits, old_latency, warming_up, successes }
     }
 
     /// What a test takes from this tick; `None` where it does not judge now.
@@ -384,7 +385,7 @@ impl<'a> View<'a> {
             Pick::Slower { .. } | Pick::From(_) if self.warming_up => return None,
             Pick::Slower { quantile, shift } => {
                 let edge = self.old_latency.edge(quantile)?;
-                [new_answered, new.slower(edge + shift), old_answered, old.slower(edge)]
+                [new_answered, new.slower(self.limits.slow_from(edge, shift)), old_answered, old.slower(edge)]
             }
             Pick::From(bucket) => [new_answered, new.slower(bucket), old_answered, old.slower(bucket)],
             Pick::ClientErrors => {

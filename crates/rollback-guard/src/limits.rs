@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::latency::{first_bucket_from, tolerated_shift};
+use crate::latency::{bucket_start, first_bucket_from, tolerated_shift};
 use crate::{Cause, Quantile, Signal};
 
 /// Chance of acting wrongly that is paid in as stakes.
@@ -88,6 +88,10 @@ pub struct Limits {
     pub soft_over_old: f64,
     /// Comparisons of answers; none by default.
     pub mismatches: MismatchLimit,
+    /// A latency that lies less than this above old's own is never blamed, whatever the factor; 1 ms by default. A
+    /// connection that is used seldom, as those of a small canary are, is colder than one that is always used, and
+    /// where answers take a fraction of a millisecond that alone can be a factor of 2.
+    pub latency_floor: Duration,
     /// When latency begins to count; after 30 s or 200 requests by default.
     pub warm_up: WarmUp,
 }
@@ -103,6 +107,7 @@ impl Default for Limits {
             client_errors: ClientErrors::Pause,
             soft_over_old: 0.01,
             mismatches: MismatchLimit::default(),
+            latency_floor: Duration::from_millis(1),
             warm_up: WarmUp { time: Duration::from_secs(30), requests: 200 },
         }
     }
@@ -201,6 +206,11 @@ impl Limits {
         }
         specs.extend(self.mismatches.pause.map(mismatch_test));
         specs
+    }
+
+    /// The first bucket in which a request of new is slow, where old's own quantile ends before bucket `edge`.
+    pub(crate) fn slow_from(&self, edge: usize, shift: usize) -> usize {
+        (edge + shift).max(first_bucket_from(bucket_start(edge) + self.latency_floor))
     }
 
     /// Whether new can be judged without old.

@@ -85,7 +85,10 @@ impl Guard {
                 let (new, old) = match pick {
                     Pick::Slower { quantile, shift } => {
                         let edge = self.old_latency.edge(quantile)?;
-                        (self.old_latency.share_from(edge + shift), self.old_latency.share_from(edge))
+                        (
+                            self.old_latency.share_from(self.limits.slow_from(edge, shift)),
+                            self.old_latency.share_from(edge),
+                        )
                     }
                     _ => (guess, guess),
                 };

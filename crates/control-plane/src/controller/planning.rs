@@ -72,7 +72,7 @@ impl Controller {
     }
 
     fn gate_needs(&self, name: &str, percent: Percent) -> Option<rollback_guard::Need> {
-        let watchman = self.guards.get(name)?;
+        let watchman = self.guards.get(name).filter(|_| percent < Percent::FULL)?;
         watchman.need_for_gate_at(percent.as_f64() / 100.0)
     }
 

@@ -218,7 +218,7 @@ impl Controller {
 
     /// What the ramp of this migration waits for, as a sentence.
     pub(super) fn waits_for(&self, name: &str) -> Option<String> {
-        match self.climbs.get(name)?.next.as_ref()? {
+        match self.decide(name, self.busy(name))? {
             Next::Wait(wait) => Some(wait.to_string()),
             _ if self.trouble.is_some() || self.hangs => {
                 Some("waits until the journal can be written".to_owned())

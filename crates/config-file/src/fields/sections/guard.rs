@@ -15,6 +15,12 @@ pub(super) static GUARD: Section = Section {
             "How long requests that do not fail may take, by quantile. An empty list: latency is not judged.",
         ),
         defaulted(
+            "latency_floor",
+            Kind::Duration { min_ms: 0, max_ms: SECOND_MS },
+            "\"1ms\"",
+            "How far above that of `old` a latency may lie in any case, whatever `over_old` says.",
+        ),
+        defaulted(
             "client_errors",
             Kind::Choice { names: &["pause", "rollback", "ignore"], later: &[] },
             "\"pause\"",
