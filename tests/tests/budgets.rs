@@ -26,7 +26,18 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("telemetry", &["traffic-split", "route-plan", "rollback-guard"]),
     ("migration-glue", &["traffic-split", "route-plan", "telemetry"]),
     ("data-plane", &["traffic-split", "route-plan", "http1-codec", "telemetry", "migration-glue"]),
-    ("control-plane", &["traffic-split", "route-plan", "ramp", "rollback-guard", "config-file", "telemetry"]),
+    (
+        "control-plane",
+        &[
+            "traffic-split",
+            "route-plan",
+            "ramp",
+            "rollback-guard",
+            "config-file",
+            "outbound-calls",
+            "telemetry",
+        ],
+    ),
     ("admin-api", &["traffic-split", "route-plan", "ramp", "telemetry", "control-plane"]),
     (
         "crossfade",
