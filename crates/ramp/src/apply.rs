@@ -198,11 +198,11 @@ fn may_be_resumed(intent: &Intent, terms: &Terms<'_>) -> Result<(), Refusal> {
 /// A ramp begins again at its first step, or where a rollback has left it: at the step before, or at what is in force of
 /// a return in parts, since who has stopped that wants nobody moved at once.
 fn begin_again(intent: &mut Intent, at: Percent, policy: &Policy) {
-    let Some(progress) = Progress::at(at, policy) else { return };
-    intent.progress = Some(progress);
     let is_over = intent.is_over();
-    let asked = if is_over { Percent::FULL } else { intent.percent };
-    (intent.percent, intent.percent_from) = (at.min(asked), Origin::Ramp);
+    let percent = if is_over { at } else { at.min(intent.percent) };
+    let Some(progress) = Progress::at(percent, policy) else { return };
+    intent.progress = Some(progress);
+    (intent.percent, intent.percent_from) = (percent, Origin::Ramp);
     if is_over {
         (intent.phase, intent.phase_from) = (Some(Phase::Canary), Origin::Ramp);
     }

@@ -7,6 +7,7 @@ use crate::{Facts, Next, decide};
 
 use super::*;
 
+mod properties;
 mod table;
 
 // What a file says, and what people say.
@@ -262,6 +263,8 @@ fn a_ramp_begins_again_where_a_rollback_has_led_to() {
     assert_eq!(world.next(), Next::Do(Event::StepEntered(0)));
     let world = in_step(3).then(back_to("5", false)).then(Event::Resumed);
     assert_eq!((world.step(), world.in_force().as_str()), (2, "5"));
+    let world = in_step(1).then(back_to("5", false)).then(Event::Resumed);
+    assert_eq!((world.step(), world.in_force().as_str()), (1, "1"), "the latch was above what was asked for");
     let world = in_step(3).then(Event::PhaseSet(Phase::Full)).then(back_to("25", false));
     let world = world.then(Event::Resumed);
     assert_eq!((world.phase(), world.in_force().as_str(), world.step()), (Phase::Canary, "25", 3));
