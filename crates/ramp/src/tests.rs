@@ -13,6 +13,8 @@ use crate::{
     Step, Terms, Wait, Written, apply, decide,
 };
 
+mod simulation;
+
 pub(crate) const HOUR: Duration = Duration::from_hours(1);
 pub(crate) const BACK: Event = Event::RolledBack { cause: Cause::Person, to: Percent::ZERO, in_parts: false };
 
