@@ -164,8 +164,8 @@ impl Intent {
         self.due().min(self.frozen_at.unwrap_or(Percent::FULL))
     }
 
-    /// Whether going from `before` to this is a step forward: more users may get new, now or once a phase or a latch
-    /// lets them. What is none can be done at once and written down afterwards.
+    /// Whether going from `before` to this is a step forward: more users may get new, now or once a phase, a latch, the
+    /// calendar or the end of a drill lets them. What is none can be done at once and written down afterwards.
     #[must_use]
     pub fn is_forward_from(&self, before: &Intent) -> bool {
         let (was, is) = (before.standing(), self.standing());
@@ -173,6 +173,8 @@ impl Intent {
             || is.asked > was.asked
             || is.wanted() > was.wanted()
             || is.cap > was.cap
+            || self.due() > before.due()
+            || self.let_through() > before.let_through()
     }
 
     /// Whether nobody asked for a phase, so that it follows the percent.

@@ -116,6 +116,14 @@ fn a_percent_is_refused_while_latched_whatever_the_rollback_made_of_the_phase() 
     assert_eq!((world.phase(), world.in_force().as_str()), (Phase::Canary, "50"));
 }
 
+#[test]
+fn to_lift_a_latch_is_a_step_forward_though_nobody_moves() {
+    let latched = in_step(3).then(BACK);
+    let resumed = latched.clone().then(Event::Resumed);
+    assert_eq!(resumed.in_force(), "0");
+    assert!(resumed.intent.is_forward_from(&latched.intent), "it is written down before it is done");
+}
+
 /// Percent in force after each part, up to the last.
 fn returns(mut world: World) -> (World, Vec<String>) {
     let mut shares = vec![world.in_force()];

@@ -77,6 +77,7 @@ fn states_with_a_ramp() -> Vec<(&'static str, World)> {
         ("in step 2, approved", step(2).then(approval())),
         ("in step 2, drilling", step(2).then(approval()).then(Event::DrillBegun)),
         ("in step 2, in a freeze", step(2).at(FROZEN)),
+        ("in step 2, raised to 25 in a freeze", step(2).at(FROZEN).reads("25").then(Event::Resumed)),
         ("in step 4 at 100", step(4)),
         ("arrived", step(4).then(Event::Arrived)),
         ("in step 3, latched at 0", step(3).then(BACK)),
