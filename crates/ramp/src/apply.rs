@@ -31,20 +31,15 @@ pub struct Terms<'a> {
 pub fn apply(before: &Intent, event: &Event, terms: &Terms<'_>) -> Result<(Intent, Vec<Effect>), Refusal> {
     let mut after = before.clone();
     let by = change(&mut after, event, terms)?;
-    if after.frozen_at.is_some_and(|at| after.standing().wanted() <= at) {
+    if after.frozen_at.is_some_and(|at| after.wanted() <= at) {
         after.frozen_at = None;
     }
-    if is_a_persons(event) && asks_for_more(before, &after) {
+    // What a drill or a freeze keeps from being in force at once is judged all the same.
+    if is_a_persons(event) && after.due() > before.due() {
         may_go_forward(before, terms)?;
     }
     let effects = effects(before, &after, event, by, terms.policy);
     Ok((after, effects))
-}
-
-/// Whether more users are to get new, now or once the calendar is open.
-fn asks_for_more(before: &Intent, after: &Intent) -> bool {
-    let (was, is) = (before.standing(), after.standing());
-    is.in_force() > was.in_force() || (after.frozen_at.is_some() && is.wanted() > was.wanted())
 }
 
 /// Whether it is a person's word on how things are to be, which nothing else has looked at.
@@ -67,12 +62,12 @@ fn change(after: &mut Intent, event: &Event, terms: &Terms<'_>) -> Result<Origin
         }
         Event::PercentSet(percent) => {
             by_hand(after, terms, |intent| {
-                (intent.percent, intent.percent_from) = (*percent, Origin::Person)
+                (intent.percent, intent.percent_from) = (*percent, Origin::Person);
             })?;
         }
         Event::PhaseSet(phase) => {
             by_hand(after, terms, |intent| {
-                (intent.phase, intent.phase_from) = (Some(*phase), Origin::Person)
+                (intent.phase, intent.phase_from) = (Some(*phase), Origin::Person);
             })?;
         }
         Event::Undone { percent, phase } => by_hand(after, terms, |intent| {
@@ -121,28 +116,37 @@ fn change(after: &mut Intent, event: &Event, terms: &Terms<'_>) -> Result<Origin
 
 /// A percent or a phase that a person wants. It pauses the ramp, since what it leads to was not shown.
 fn by_hand(intent: &mut Intent, terms: &Terms<'_>, set: impl FnOnce(&mut Intent)) -> Result<(), Refusal> {
-    let was = intent.standing();
+    let was = intent.clone();
     set(intent);
-    let is = intent.standing();
-    if let Some(latch) = intent.latch.filter(|latch| is.wanted() > latch.cap) {
-        return Err(Refusal::Latched { wanted: is.wanted(), cap: latch.cap });
+    let wanted = intent.wanted();
+    if let Some(latch) = intent.latch.filter(|latch| wanted > latch.cap) {
+        return Err(Refusal::Latched { wanted, cap: latch.cap });
     }
     if terms.force {
         intent.frozen_at = None;
     }
-    pause_by_intent(intent, is.wanted() != was.wanted() || is.asked != was.asked);
+    pause_by_intent(intent, &was);
     Ok(())
 }
 
-fn pause_by_intent(intent: &mut Intent, moves: bool) {
-    if let Some(progress) = intent.progress.as_mut().filter(|_| moves) {
+/// Pauses the ramp if an intent moved users, or will, or has taken back that they all get new for good: else the ramp
+/// would say so again at once.
+fn pause_by_intent(intent: &mut Intent, was: &Intent) {
+    let is_back = was.is_over() && !intent.is_over();
+    let moves = (intent.wanted(), intent.percent) != (was.wanted(), was.percent);
+    let Some(progress) = &mut intent.progress else { return };
+    if is_back {
+        progress.arrived_at = None;
+    }
+    if is_back || moves {
         progress.paused.get_or_insert(Pause::Intent);
     }
 }
 
 fn roll_back(intent: &mut Intent, cause: Cause, to: Percent, in_parts: bool, policy: &Policy) {
     let from = intent.standing().in_force();
-    intent.is_drilling = false;
+    // What a drill has taken back stays where it is.
+    let to = if std::mem::take(&mut intent.is_drilling) { Percent::ZERO } else { to };
     let mut latch = Latch { cap: to, target: to, from, then: policy.rollback.then, cause };
     if in_parts && !policy.rollback.over.is_zero() && from > to {
         latch.cap = from;
@@ -157,7 +161,7 @@ fn roll_back(intent: &mut Intent, cause: Cause, to: Percent, in_parts: bool, pol
         Some(known) if to < known.target => {
             *known = Latch { cap: latch.cap.min(known.cap), ..latch };
         }
-        Some(known) if to == known.target && !in_parts => known.cap = to,
+        Some(known) if !in_parts => known.cap = known.cap.min(to),
         Some(_) => {}
     }
 }
@@ -168,7 +172,10 @@ fn resume(intent: &mut Intent, terms: &Terms<'_>) -> Result<(), Refusal> {
     match latch {
         Some(latch) => {
             may_be_resumed(intent, terms)?;
-            begin_again(intent, latch.target, terms.policy);
+            begin_again(intent, latch.cap, terms.policy);
+            if terms.force {
+                intent.frozen_at = None;
+            }
         }
         None if is_paused => {
             let percent = intent.percent;
@@ -188,12 +195,15 @@ fn may_be_resumed(intent: &Intent, terms: &Terms<'_>) -> Result<(), Refusal> {
     }
 }
 
-/// A ramp begins again at its first step, or where a rollback to a step has left it.
+/// A ramp begins again at its first step, or where a rollback has left it: at the step before, or at what is in force of
+/// a return in parts, since who has stopped that wants nobody moved at once.
 fn begin_again(intent: &mut Intent, at: Percent, policy: &Policy) {
-    let Some(progress) = Progress::at(at, policy) else { return };
+    let is_over = intent.is_over();
+    let percent = if is_over { at } else { at.min(intent.percent) };
+    let Some(progress) = Progress::at(percent, policy) else { return };
     intent.progress = Some(progress);
-    (intent.percent, intent.percent_from) = (at.min(intent.percent), Origin::Ramp);
-    if matches!(intent.phase, Some(Phase::Full | Phase::Cleanup)) {
+    (intent.percent, intent.percent_from) = (percent, Origin::Ramp);
+    if is_over {
         (intent.phase, intent.phase_from) = (Some(Phase::Canary), Origin::Ramp);
     }
 }
@@ -201,7 +211,7 @@ fn begin_again(intent: &mut Intent, at: Percent, policy: &Policy) {
 /// Takes over what the file says otherwise than last time, and remembers what it says. A latch holds, unless the file
 /// begins an attempt that it never had before; an increase waits while the calendar is closed.
 fn read_file(intent: &mut Intent, now: &Written, terms: &Terms<'_>) {
-    let was = intent.standing();
+    let was = intent.clone();
     let last = std::mem::replace(&mut intent.written, now.clone());
     if now.percent != last.percent {
         (intent.percent, intent.percent_from) = (now.percent, Origin::File);
@@ -210,9 +220,12 @@ fn read_file(intent: &mut Intent, now: &Written, terms: &Terms<'_>) {
         (intent.phase, intent.phase_from) = (now.phase, Origin::File);
     }
     if now.ramp != last.ramp {
-        intent.progress = Progress::at(intent.percent, terms.policy);
+        // What somebody has paused stays so by another schedule.
+        let paused = intent.progress.as_ref().and_then(|progress| progress.paused);
+        let progress = Progress::at(intent.percent, terms.policy);
+        intent.progress = progress.map(|progress| Progress { paused, ..progress });
     } else {
-        pause_by_intent(intent, now.percent != last.percent || now.phase != last.phase);
+        pause_by_intent(intent, &was);
     }
     if now.attempt > intent.attempt {
         intent.attempt = now.attempt;
@@ -220,11 +233,11 @@ fn read_file(intent: &mut Intent, now: &Written, terms: &Terms<'_>) {
         if let Some(latch) = intent.latch.take()
             && now.percent == last.percent
         {
-            begin_again(intent, latch.target, terms.policy);
+            begin_again(intent, latch.cap, terms.policy);
         }
     }
-    if intent.standing().in_force() > was.in_force() && terms.policy.calendar.closed(terms.now).is_some() {
-        intent.frozen_at = Some(was.in_force());
+    if intent.let_through() > was.let_through() && terms.policy.calendar.closed(terms.now).is_some() {
+        intent.frozen_at = Some(was.let_through());
     }
 }
 
@@ -241,43 +254,55 @@ fn advance(intent: &mut Intent, wait: &Wait, terms: &Terms<'_>) -> Result<(), Re
             progress.approved = true;
         }
         Wait::NoRamp => return Err(Refusal::NoRamp),
-        wait if terms.force && wait.can_be_forced() => enter_next(intent, terms.policy)?,
+        Wait::Closed(_) if terms.force && intent.frozen_at.is_some() => intent.frozen_at = None,
+        wait if terms.force && wait.can_be_forced() => go_on(intent, wait, terms)?,
         wait => return Err(Refusal::Waits(wait.to_string())),
     }
     Ok(())
 }
 
-fn enter_next(intent: &mut Intent, policy: &Policy) -> Result<(), Refusal> {
+/// Goes on to the next step, and from the last one to where everybody gets new.
+fn go_on(intent: &mut Intent, wait: &Wait, terms: &Terms<'_>) -> Result<(), Refusal> {
+    let entered = intent.progress.as_ref().ok_or(Refusal::NoRamp)?.entered;
+    if entered < terms.policy.steps.len() {
+        enter(intent, entered, Origin::Person, terms.policy)
+    } else {
+        arrive(intent, Origin::Person, terms).map_err(|_| Refusal::Waits(wait.to_string()))
+    }
+}
+
+fn enter(intent: &mut Intent, next: usize, by: Origin, policy: &Policy) -> Result<(), Refusal> {
     let progress = intent.progress.as_mut().ok_or(Refusal::NoRamp)?;
-    let next = progress.entered;
-    let step = policy.steps.get(next).ok_or(Refusal::Stale)?;
+    let step = policy.steps.get(next).filter(|_| next == progress.entered).ok_or(Refusal::Stale)?;
     progress.enter(next);
-    (intent.percent, intent.percent_from) = (step.percent, Origin::Person);
+    (intent.percent, intent.percent_from) = (step.percent, by);
+    // An increase by the file that the calendar held back is overtaken by the ramp's.
+    intent.frozen_at = None;
+    Ok(())
+}
+
+fn arrive(intent: &mut Intent, by: Origin, terms: &Terms<'_>) -> Result<(), Refusal> {
+    let steps = &terms.policy.steps;
+    let progress = intent.progress.as_mut().ok_or(Refusal::NoRamp)?;
+    let last = steps.last().filter(|_| progress.entered == steps.len());
+    if last.is_none_or(|last| last.percent < Percent::FULL) {
+        return Err(Refusal::Stale);
+    }
+    progress.arrived_at = Some(terms.now);
+    (intent.percent, intent.percent_from) = (Percent::FULL, by);
+    (intent.phase, intent.phase_from) = (Some(Phase::Full), by);
     Ok(())
 }
 
 fn move_ramp(intent: &mut Intent, event: &Event, terms: &Terms<'_>) -> Result<(), Refusal> {
-    let is_held = intent.latch.is_some() || intent.is_drilling;
+    let is_elsewhere = intent.phase.is_some_and(|phase| phase != Phase::Canary);
+    let is_held = intent.latch.is_some() || intent.is_drilling || is_elsewhere;
     let progress = intent.progress.as_mut().ok_or(Refusal::NoRamp)?;
     match event {
         Event::Held(held) => progress.held = progress.held.max(*held),
         _ if is_held || progress.paused.is_some() => return Err(Refusal::Stale),
-        Event::StepEntered(next) => {
-            let step = terms.policy.steps.get(*next).filter(|_| *next == progress.entered);
-            let step = step.ok_or(Refusal::Stale)?;
-            progress.enter(*next);
-            (intent.percent, intent.percent_from) = (step.percent, Origin::Ramp);
-            // An increase by the file that the calendar held back is overtaken by the ramp's.
-            intent.frozen_at = None;
-        }
-        Event::Arrived => {
-            if progress.entered != terms.policy.steps.len() {
-                return Err(Refusal::Stale);
-            }
-            progress.arrived_at = Some(terms.now);
-            (intent.percent, intent.percent_from) = (Percent::FULL, Origin::Ramp);
-            (intent.phase, intent.phase_from) = (Some(Phase::Full), Origin::Ramp);
-        }
+        Event::StepEntered(next) => enter(intent, *next, Origin::Ramp, terms.policy)?,
+        Event::Arrived => arrive(intent, Origin::Ramp, terms)?,
         _ => {}
     }
     Ok(())
@@ -334,23 +359,23 @@ fn effects(before: &Intent, after: &Intent, event: &Event, by: Origin, policy: &
 }
 
 fn held_back(before: &Intent, after: &Intent, by: Origin, effects: &mut Vec<Effect>) {
-    let (was, is) = (before.standing(), after.standing());
-    let more = is.wanted() != was.wanted();
+    let (from, wanted) = (before.standing().in_force(), after.wanted());
+    let is_news = wanted != before.wanted();
     match (before.latch, after.latch) {
         (known, Some(Latch { cap, target, cause, .. }))
             if known.is_none_or(|known| (known.cap, known.target) != (cap, target)) =>
         {
-            effects.push(Effect::Latched { from: was.in_force(), cap, target, cause });
+            effects.push(Effect::Latched { from, cap, target, cause });
         }
         (Some(latch), None) => effects.push(Effect::Released { cap: latch.cap, by }),
-        (_, Some(latch)) if more && is.wanted() > latch.cap => {
-            effects.push(Effect::HeldBack { wanted: is.wanted(), cap: latch.cap, by_calendar: false });
+        (_, Some(latch)) if is_news && wanted > latch.cap => {
+            effects.push(Effect::HeldBack { wanted, cap: latch.cap, by_calendar: false });
         }
         _ => {}
     }
     match (before.frozen_at, after.frozen_at) {
-        (_, Some(cap)) if more => {
-            effects.push(Effect::HeldBack { wanted: is.wanted(), cap, by_calendar: true });
+        (known, Some(cap)) if is_news || known.is_none() => {
+            effects.push(Effect::HeldBack { wanted, cap, by_calendar: true });
         }
         (Some(_), None) => effects.push(Effect::Opened),
         _ => {}

@@ -106,21 +106,23 @@ impl Calendar {
 
     /// It can only open where a window begins, a freeze ends, or the clock is put forward or back.
     fn next_opening(&self, now: Timestamp) -> Option<Zoned> {
-        let zoned = |at: DateTime| self.time_zone.to_ambiguous_zoned(at).compatible().ok();
-        let today = self.time_zone.to_datetime(now).date();
-        let days = (0..=HORIZON_DAYS).map_while(|day| today.checked_add(day.days()).ok());
-        let begins = days.flat_map(|date| {
-            let own = self.windows.iter().filter(move |window| window.days.contains(&date.weekday()));
-            own.map(move |window| date.to_datetime(window.from))
-        });
-        let ends = self.freezes.iter().map(|freeze| freeze.to);
         let last = now.checked_add((HORIZON_DAYS * 24).hours()).ok()?;
+        let zoned = |at: DateTime| self.time_zone.to_ambiguous_zoned(at).compatible().ok();
+        let opens =
+            |at: &Zoned| at.timestamp() > now && at.timestamp() <= last && self.is_open(at.datetime());
+        let today = self.time_zone.to_datetime(now).date();
+        let windows = if self.windows.is_empty() { 0 } else { HORIZON_DAYS };
+        let mut days = (0..=windows).map_while(|day| today.checked_add(day.days()).ok());
+        // The first day on which one of the windows opens it is enough.
+        let begins = days.find_map(|date| {
+            let own = self.windows.iter().filter(|window| window.days.contains(&date.weekday()));
+            let begins = own.filter_map(|window| zoned(date.to_datetime(window.from)));
+            begins.filter(opens).min_by_key(Zoned::timestamp)
+        });
+        let ends = self.freezes.iter().filter_map(|freeze| zoned(freeze.to));
         let changes = self.time_zone.following(now).map(|change| change.timestamp());
         let changes = changes.take_while(|at| *at <= last).map(|at| at.to_zoned(self.time_zone.clone()));
-        let candidates = begins.chain(ends).filter_map(zoned).chain(changes);
-        let open = candidates
-            .filter(|at| at.timestamp() > now && at.timestamp() <= last && self.is_open(at.datetime()));
-        open.min_by_key(Zoned::timestamp)
+        begins.into_iter().chain(ends.chain(changes).filter(opens)).min_by_key(Zoned::timestamp)
     }
 }
 

@@ -125,7 +125,7 @@ pub enum Wait {
     Approval {
         /// Which step is over, from 1.
         step: usize,
-        /// Since nothing judges new, rather than because the step says so.
+        /// Nothing judges new, so nothing was shown, whether or not the step wants a person's word.
         unguarded: bool,
     },
     /// Another migration must arrive first.
@@ -179,6 +179,11 @@ pub fn decide(intent: &Intent, policy: &Policy, facts: &Facts) -> Next {
     if intent.is_drilling {
         return Next::Wait(Wait::Drill);
     }
+    // What the file asked for comes first: the present step is not served while less than it is in force.
+    if intent.frozen_at.is_some() {
+        let closed = policy.calendar.closed(facts.now);
+        return closed.map_or(Next::Do(Event::Opened), |closed| Next::Wait(Wait::Closed(closed)));
+    }
     match intent.phase {
         Some(Phase::Full) => return Next::Wait(grace(intent, policy, facts.now)),
         Some(Phase::Cleanup) => return Next::Wait(Wait::Over),
@@ -224,7 +229,7 @@ fn within(step: &Step, progress: &Progress, policy: &Policy, facts: &Facts) -> O
         Evidence::Unguarded => !is_full,
     };
     if (step.approve || unguarded) && !progress.approved {
-        return Some(Next::Wait(Wait::Approval { step: progress.entered, unguarded: !step.approve }));
+        return Some(Next::Wait(Wait::Approval { step: progress.entered, unguarded }));
     }
     if step.drill && !progress.drilled {
         return Some(Next::Do(Event::DrillBegun));
@@ -328,3 +333,6 @@ impl fmt::Display for Wait {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

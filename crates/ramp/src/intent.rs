@@ -128,20 +128,44 @@ impl Intent {
     /// What is asked for now, and what is let through of it.
     #[must_use]
     pub fn standing(&self) -> Standing {
-        let implied = if self.percent > Percent::ZERO { Phase::Canary } else { Phase::Preparation };
-        let asked = self.phase.unwrap_or(implied);
-        let latched = self.latch.filter(|latch| latch.target == Percent::ZERO).and_then(|latch| latch.then);
+        let latched = self.latch.filter(|latch| latch.cap == Percent::ZERO).and_then(|latch| latch.then);
         let drill = self.is_drilling.then_some(Percent::ZERO);
         let caps = [self.latch.map(|latch| latch.cap), self.frozen_at, drill];
         Standing {
             asked: self.percent,
-            phase: latched.unwrap_or(asked),
+            phase: latched.unwrap_or_else(|| self.asked_phase()),
             cap: caps.into_iter().flatten().min().unwrap_or(Percent::FULL),
         }
     }
 
-    /// Whether going from `before` to this is a step forward: more users may get new, now or once a phase or a latch
-    /// lets them. What is none can be done at once and written down afterwards.
+    /// The phase asked for; where nobody asked for one, it follows the percent.
+    fn asked_phase(&self) -> Phase {
+        let implied = if self.percent > Percent::ZERO { Phase::Canary } else { Phase::Preparation };
+        self.phase.unwrap_or(implied)
+    }
+
+    /// The percent asked for by share and phase, whatever a rollback has made of the phase.
+    pub(crate) fn wanted(&self) -> Percent {
+        self.asked_phase().in_force(self.percent)
+    }
+
+    /// Whether everybody is to get new, and the ramp is over.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.phase, Some(Phase::Full | Phase::Cleanup))
+    }
+
+    /// What comes into force once no drill and no freeze is in the way.
+    pub(crate) fn due(&self) -> Percent {
+        self.wanted().min(self.latch.map_or(Percent::FULL, |latch| latch.cap))
+    }
+
+    /// What is in force but for a drill, which gives back what it takes.
+    pub(crate) fn let_through(&self) -> Percent {
+        self.due().min(self.frozen_at.unwrap_or(Percent::FULL))
+    }
+
+    /// Whether going from `before` to this is a step forward: more users may get new, now or once a phase, a latch, the
+    /// calendar or the end of a drill lets them. What is none can be done at once and written down afterwards.
     #[must_use]
     pub fn is_forward_from(&self, before: &Intent) -> bool {
         let (was, is) = (before.standing(), self.standing());
@@ -149,6 +173,8 @@ impl Intent {
             || is.asked > was.asked
             || is.wanted() > was.wanted()
             || is.cap > was.cap
+            || self.due() > before.due()
+            || self.let_through() > before.let_through()
     }
 
     /// Whether nobody asked for a phase, so that it follows the percent.

@@ -126,7 +126,7 @@ pub enum Refusal {
     Closed(Closed),
     /// The ramp waits for something else than a word.
     Waits(String),
-    /// No user is on new, so there is nothing to try.
+    /// No user is on new, or all are taken back already, so there is nothing to try.
     NothingToDrill,
     /// A drill is under way already, or none.
     Drill,
@@ -179,7 +179,9 @@ impl fmt::Display for Refusal {
                 write!(f, "not to be raised during {closed}; `--force` with a reason does it all the same")
             }
             Refusal::Waits(what) => write!(f, "not ready to advance: {what}"),
-            Refusal::NothingToDrill => f.write_str("at 0 %, so there is nobody to take back in a drill"),
+            Refusal::NothingToDrill => {
+                f.write_str("latched or at 0 %, so there is nothing to try in a drill")
+            }
             Refusal::Drill => f.write_str("in a rollback drill already, or not in one any more"),
             Refusal::Stale => f.write_str("not any more where this was decided"),
         }

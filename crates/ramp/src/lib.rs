@@ -30,3 +30,6 @@ pub use intent::{Intent, Origin, Standing, Written};
 pub use latch::{Aborted, Cause, Latch, Metric, Refusal};
 pub use policy::{Abort, Grace, Policy, Preset, RollbackPolicy, Step, Target};
 pub use progress::{Pause, Progress};
+
+#[cfg(test)]
+mod tests;
