@@ -61,7 +61,7 @@ impl Stage {
         let guard = "[migration.shop.guard]\nlatency = []";
         let config = Config::pair(self.old.addr(), self.new.addr()).percent(percent);
         let config = config.section(state).section(guard);
-        lines.lines().fold(config, |config, line| config.migration(line)).section(sections)
+        lines.lines().fold(config, Config::migration).section(sections)
     }
 }
 

@@ -35,6 +35,21 @@ struct Drill {
     reply: Option<Reply<Changed>>,
 }
 
+impl Watched {
+    /// Takes in what was counted by now; whether that is all there is to see.
+    fn look(&mut self, count: Count) -> bool {
+        let since = self.begun.elapsed();
+        self.seen = self.verification.look(since, count).or(self.seen);
+        if self.drill.is_none() {
+            return self.seen.is_some();
+        }
+        if since >= DRILL_PATIENCE {
+            self.seen.get_or_insert(self.verification.seen(false));
+        }
+        self.seen.is_some() && since >= DRILL_LASTS
+    }
+}
+
 impl Controller {
     /// Takes everybody back for a moment. Whoever asked is answered when they are where they were.
     pub(super) fn begin_drill(
@@ -94,26 +109,14 @@ impl Controller {
 
     /// Looks at what is being watched.
     pub(super) fn look_at_watched(&mut self, outlets: &Outlets) {
-        let mut is_seen = Vec::new();
+        let mut is_over = Vec::new();
         for name in self.watched.keys().cloned().collect::<Vec<_>>() {
             let count = self.count_of(&name);
-            let Some(watched) = self.watched.get_mut(&name) else { continue };
-            let since = watched.begun.elapsed();
-            let before = watched.seen.is_some();
-            if watched.seen.is_none() || watched.drill.is_some() {
-                watched.seen = watched.verification.look(since, count).or(watched.seen);
-                if watched.drill.is_some() && since >= DRILL_PATIENCE {
-                    watched.seen.get_or_insert(watched.verification.seen(false));
-                }
-            }
-            let lasts = if watched.drill.is_some() { DRILL_LASTS } else { Duration::ZERO };
-            if watched.seen.is_some() && since >= lasts {
-                is_seen.push(name);
-            } else if !before && watched.drill.is_none() && watched.seen.is_some() {
-                is_seen.push(name);
+            if self.watched.get_mut(&name).is_some_and(|watched| watched.look(count)) {
+                is_over.push(name);
             }
         }
-        for name in is_seen {
+        for name in is_over {
             self.end_watch(outlets, &name);
         }
         self.end_lost_drills(outlets);

@@ -48,16 +48,16 @@ impl Controller {
             }
         }
         for (name, breach) in breached {
-            self.act_upon(outlets, name, &breach);
+            self.act_upon(outlets, &name, &breach);
         }
     }
 
-    fn act_upon(&mut self, outlets: &Outlets, name: String, breach: &Breach) {
-        if self.is_going_back(&name) {
+    fn act_upon(&mut self, outlets: &Outlets, name: &str, breach: &Breach) {
+        if self.is_going_back(name) {
             return;
         }
-        let old_is_there = self.old_is_there(&name);
-        let Some(watchman) = self.guards.get_mut(&name) else { return };
+        let old_is_there = self.old_is_there(name);
+        let Some(watchman) = self.guards.get_mut(name) else { return };
         let sentence = breach.sentence(&watchman.config().limits);
         if watchman.config().dry_run {
             // To look further, as it would after a rollback that somebody resumed.
@@ -81,11 +81,12 @@ impl Controller {
             ("new_failures".to_owned(), Value::from(breach.new.failures)),
             ("old_requests".to_owned(), Value::from(breach.old.requests)),
             ("old_failures".to_owned(), Value::from(breach.old.failures)),
+            ("evidence".to_owned(), Value::Object(watchman.data())),
         ]);
-        let to = self.rollback_target(&name);
+        let to = self.rollback_target(name);
         let event = ramp::Event::RolledBack { cause: Cause::Guard(metric(breach)), to, in_parts: true };
         let actor = Actor { who: THE_GUARD.to_owned(), reason: Some(sentence), force: false };
-        self.ask(outlets, Ask { data, ..Ask::new(&name, event, actor) });
+        self.ask(outlets, Ask { data, ..Ask::new(name, event, actor) });
     }
 
     /// Where the guard, or whoever names no other place, takes users back to.

@@ -17,6 +17,7 @@ use super::steps::Ask;
 use super::{Controller, Outlets};
 use crate::change::THE_RAMP;
 use crate::event::Actor;
+use crate::guarding::Watchman;
 use crate::hooks::Hooks;
 
 /// The time served is written down this often.
@@ -67,7 +68,6 @@ impl Controller {
         for name in &names {
             self.count_time(outlets, name, since_last);
             self.go_on_returning(outlets, name);
-            self.open_the_calendar(outlets, name);
         }
         let within =
             names.iter().filter(|name| self.decide(name, None).is_some_and(|next| is_within_a_step(&next)));
@@ -138,17 +138,6 @@ impl Controller {
         }
     }
 
-    fn open_the_calendar(&mut self, outlets: &Outlets, name: &str) {
-        let is_frozen = self.book.intents.get(name).is_some_and(|intent| intent.frozen_at.is_some());
-        if !is_frozen || !self.may_go_forward_now() {
-            return;
-        }
-        if self.terms(name, false).policy.calendar.closed(Timestamp::now()).is_none() {
-            let actor = Actor { who: "the calendar".to_owned(), ..Actor::default() };
-            self.ask(outlets, Ask::new(name, ramp::Event::Opened, actor));
-        }
-    }
-
     /// Nothing goes forward by itself while the journal cannot be written, or while something is on its way already.
     fn may_go_forward_now(&self) -> bool {
         self.trouble.is_none() && !self.hangs && !self.is_going_forward() && !self.draining
@@ -202,6 +191,10 @@ impl Controller {
         }
         match next {
             Next::Do(ramp::Event::DrillBegun) => self.begin_drill(outlets, name, the_ramp(), None),
+            Next::Do(event @ ramp::Event::Opened) => {
+                let actor = Actor { who: "the calendar".to_owned(), ..Actor::default() };
+                self.ask(outlets, Ask::new(name, event, actor));
+            }
             Next::Do(event) => {
                 let data = self.evidence_data(name);
                 self.ask(outlets, Ask { data, ..Ask::new(name, event, the_ramp()) });
@@ -213,7 +206,7 @@ impl Controller {
 
     /// What the guard knows, for the journal.
     pub(super) fn evidence_data(&self, name: &str) -> Map<String, Value> {
-        self.guards.get(name).map(|watchman| watchman.data()).unwrap_or_default()
+        self.guards.get(name).map(Watchman::data).unwrap_or_default()
     }
 
     /// What the ramp of this migration waits for, as a sentence.

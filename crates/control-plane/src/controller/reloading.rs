@@ -44,7 +44,7 @@ impl Controller {
     }
 
     /// The end of a reading: counted, told, answered.
-    fn answer_reload(
+    pub(super) fn answer_reload(
         &mut self,
         outlets: &Outlets,
         wishes: Vec<Wish>,
@@ -66,7 +66,7 @@ impl Controller {
         }
     }
 
-    fn reloaded(&self, changed: bool, effects: Vec<String>) -> Reloaded {
+    pub(super) fn reloaded(&self, changed: bool, effects: Vec<String>) -> Reloaded {
         Reloaded {
             generation: self.generation,
             changed,
