@@ -1,6 +1,7 @@
 //! The JSON of ramps: how far one is, and what comes when.
 
 use control_plane::{Plan, PlannedStep, RampStatus};
+use ramp::Pause;
 use serde::Serialize;
 use traffic_split::Percent;
 
@@ -25,7 +26,7 @@ impl From<&RampStatus> for RampAnswer {
             steps: ramp.steps.iter().copied().map(Percent::as_f64).collect(),
             held_seconds: ramp.held.as_secs_f64(),
             hold_seconds: ramp.hold.as_secs_f64(),
-            paused: ramp.paused.map(|why| why.as_str()),
+            paused: ramp.paused.map(Pause::as_str),
             waits_for: ramp.waits_for.clone(),
         }
     }

@@ -335,7 +335,7 @@ mod tests {
                 stage.cells.record(
                     0,
                     &mut stage.memory,
-                    &observation(Arm::New, stage.key, stage.key % 4 == 0),
+                    &observation(Arm::New, stage.key, stage.key.is_multiple_of(4)),
                 );
             }
             // Half a second each: old has to be silent for a while before it counts as gone.

@@ -187,8 +187,13 @@ fn there_is_no_going_back_to_nobody() {
         proxy.log().contains("shop: cannot go back: no endpoint of old is healthy")
     });
     assert_eq!(in_force(&proxy), 50.0);
-    assert_eq!(proxy.command(&["rollback", "shop", "--reason", "all the same"]).code, 0);
-    assert_eq!(in_force(&proxy), 0.0, "a person may");
+    let refused = proxy.command(&["rollback", "shop", "--reason", "all the same"]);
+    assert!(
+        refused.code == 1 && refused.stderr.contains("shop: cannot go back: no endpoint of old"),
+        "{refused:?}"
+    );
+    assert_eq!(proxy.command(&["rollback", "shop", "--force", "--reason", "all the same"]).code, 0);
+    assert_eq!(in_force(&proxy), 0.0, "a person who insists may");
 }
 
 /// The first `count` users that are on this arm.
@@ -232,8 +237,11 @@ fn new_that_hangs_is_left_long_before_it_times_out() {
     let status = proxy.admin_get("/api/v1/migrations/shop").json();
     assert_eq!(status["latched"]["cause"], "error_rate", "{status}");
     assert!(waiting.iter_mut().all(test_kit::Wire::is_quiet), "nothing was cut off");
-    let counted = |name| proxy.metrics().count(name, &[("migration", "shop"), ("arm", "new")]);
-    let evidence = || ["crossfade_evidence_requests_total", "crossfade_evidence_failures_total"].map(counted);
+    let evidence = || {
+        let metrics = proxy.metrics();
+        let counted = |name| metrics.count(name, &[("migration", "shop"), ("arm", "new")]);
+        ["crossfade_evidence_requests_total", "crossfade_evidence_failures_total"].map(counted)
+    };
     let [requests, failed] = evidence();
     assert!(requests == failed && failed <= waiting.len() as f64, "{failed} of {requests}, each once");
     // Those that were not yet late when all went back are still awaited; then each is answered.

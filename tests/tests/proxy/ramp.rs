@@ -194,7 +194,7 @@ fn a_drill_takes_everybody_back_for_a_moment() {
     assert!(failed.stdout.contains("did not go well"), "{}", failed.stdout);
     drop(users);
     done(&proxy.command(&["set", "shop", "0"]));
-    refused(&proxy.command(&["drill", "shop"]), "at 0 %, so there is nobody to take back");
+    refused(&proxy.command(&["drill", "shop"]), "latched or at 0 %, so there is nothing to try in a drill");
 }
 
 #[test]
@@ -323,7 +323,7 @@ fn the_plan_says_what_comes_when_and_who_moves() {
     let users = Users::of(&proxy);
     eventually("the gate's need is known", || {
         let plan = proxy.admin_get("/api/v1/migrations/shop/ramp").json();
-        plan["steps"][1]["gate_requests"].as_u64().is_some()
+        plan["steps"][1]["gate_seconds"].as_f64().is_some()
     });
     drop(users);
     let plan = proxy.command(&["ramp", "shop", "--plan", "--key", "user-1"]);
