@@ -35,6 +35,10 @@ pub(crate) enum Kind {
     Restated,
     /// The journal can be written again.
     Recovered,
+    /// A file of the journal begins, and goes on from another one.
+    Continued,
+    /// How a migration stands as a file of the journal begins.
+    Carried,
 }
 
 impl Kind {
@@ -53,6 +57,8 @@ impl Kind {
             Kind::Returned => "returned",
             Kind::Restated => "restated",
             Kind::Recovered => "recovered",
+            Kind::Continued => "continued",
+            Kind::Carried => "carried_over",
         }
     }
 
