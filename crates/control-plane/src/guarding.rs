@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config_file::GuardConfig;
-use rollback_guard::{Breach, Counts, Guard, Merged, Verdict};
+use rollback_guard::{Breach, Counts, Guard, GuardState, Merged, Verdict};
 use telemetry::EvidenceCells;
 use traffic_split::Percent;
+
+use crate::stakes::{self, Before};
 
 /// A guard with its eyes.
 pub(crate) struct Watchman {
@@ -32,6 +34,36 @@ impl Watchman {
         latched: bool,
     ) -> Self {
         let guard = Guard::new(config.limits.clone());
+        Self::with(cells, config, guard, percent, latched)
+    }
+
+    /// Goes on from what was kept of its guard when the process before ended, or of a migration that was gone from the
+    /// file. Stands as that did; what is different now is for [`Watchman::follow`].
+    #[cfg_attr(not(test), expect(dead_code, reason = "the controller does not call it yet"))]
+    pub(crate) fn restored(
+        name: &str,
+        cells: Arc<EvidenceCells>,
+        config: GuardConfig,
+        before: &Before,
+    ) -> Self {
+        let (guard, lost) = stakes::begin(config.limits.clone(), Some(before));
+        if let Some(why) = lost {
+            tracing::warn!(
+                migration = name,
+                "{name}: {why}, so the guard begins without a stake: it needs more evidence for a rollback until the \
+                 next step"
+            );
+        }
+        Self::with(cells, config, guard, before.percent, before.is_latched)
+    }
+
+    fn with(
+        cells: Arc<EvidenceCells>,
+        config: GuardConfig,
+        guard: Guard,
+        percent: Percent,
+        latched: bool,
+    ) -> Self {
         let (merged, seen) = (Merged::new(), Counts::ZERO);
         let mut watchman = Watchman { cells, config, guard, merged, seen, percent, latched, alerted: false };
         watchman.skip();
@@ -88,6 +120,12 @@ impl Watchman {
         !std::mem::replace(&mut self.alerted, true)
     }
 
+    /// What is to be kept of its guard.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the controller does not call it yet"))]
+    pub(crate) fn state(&self) -> GuardState {
+        self.guard.state()
+    }
+
     /// What it goes by.
     pub(crate) fn config(&self) -> &GuardConfig {
         &self.config
@@ -113,6 +151,7 @@ mod tests {
     use traffic_split::{Arm, Role};
 
     use super::*;
+    use crate::stakes::Stake;
 
     const TICK: Duration = Duration::from_millis(50);
 
@@ -195,6 +234,31 @@ mod tests {
             assert_eq!(stage.watchman.report().0, Verdict::Insufficient);
             assert!(stage.second(200, true).is_some());
         }
+    }
+
+    #[test]
+    fn a_restart_keeps_the_evidence_and_refills_no_stake() {
+        let mut stage = Stage::new("50");
+        assert_eq!(stage.second(200, false), None);
+        let half: Percent = "50".parse().unwrap();
+        let kept = stage.watchman.state();
+        let stake = Stake { step: "the first".to_owned(), state: kept.clone() };
+        let before =
+            Before { stake: Some(stake), step: "the first".to_owned(), percent: half, is_latched: false };
+        let restart = |stage: &mut Stage, before: &Before| {
+            let cells = Arc::clone(&stage.cells);
+            stage.watchman = Watchman::restored("shop", cells, GuardConfig::default(), before);
+            stage.watchman.state()
+        };
+        assert_eq!(restart(&mut stage, &before), kept);
+        let lost = restart(&mut stage, &Before { step: "the second".to_owned(), ..before.clone() });
+        assert_eq!((lost.rollback_paid, lost.step), (kept.rollback_paid, GuardState::default().step));
+        assert!(lost.rollback.iter().all(|test| test.capital.iter().all(|capital| *capital == 0.0)));
+        assert!(stage.second(200, true).is_some(), "and it sees all the same what is down");
+        // A raise that came with the file of the new start is a step like any other.
+        restart(&mut stage, &before);
+        stage.watchman.follow(&GuardConfig::default(), "75".parse().unwrap(), false);
+        assert!(stage.watchman.state().rollback_paid > kept.rollback_paid + 9e-5);
     }
 
     #[test]

@@ -26,6 +26,8 @@ mod listeners;
 mod measure;
 mod reload;
 mod source;
+#[cfg_attr(not(test), expect(dead_code, reason = "the controller does not call it yet"))]
+mod stakes;
 mod status;
 mod watch;
 
