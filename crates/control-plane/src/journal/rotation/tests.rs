@@ -204,7 +204,7 @@ struct Turn {
     shop: State,
 }
 
-const LIMIT: u64 = 6000;
+const LIMIT: u64 = 20_000;
 
 impl Turn {
     fn new() -> Self {
