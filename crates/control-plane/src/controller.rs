@@ -2,6 +2,7 @@
 
 mod drilling;
 mod judging;
+mod keeping;
 mod planning;
 mod ramping;
 mod reading;
@@ -23,12 +24,13 @@ use ramp::{Cause, Policy};
 use route_plan::Snapshot;
 use telemetry::{ReloadCounts, SnapshotCell, Telemetry, Totals, TrafficCells, TrafficKind};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval};
 use traffic_split::{Arm, Percent};
 
 use crate::book::Book;
 use crate::controller::drilling::Watched;
+use crate::controller::keeping::Kept;
 use crate::controller::ramping::Climbs;
 use crate::controller::reading::{Reader, Wish};
 pub(crate) use crate::controller::steps::Ask;
@@ -122,6 +124,8 @@ pub struct Controller {
     first_words: Vec<String>,
     traffic: BTreeMap<String, Traffic>,
     guards: BTreeMap<String, Watchman>,
+    /// What is kept of them.
+    kept: Kept,
     /// When the guards looked last.
     looked_at: Instant,
     climbs: Climbs,
@@ -177,10 +181,10 @@ impl Controller {
     #[must_use]
     pub fn new(first: Loaded, telemetry: Arc<Telemetry>) -> Self {
         let book = Book::first(&first.checked);
-        Self::with(first, book, telemetry)
+        Self::with(first, book, Kept::default(), telemetry)
     }
 
-    fn with(first: Loaded, book: Book, telemetry: Arc<Telemetry>) -> Self {
+    fn with(first: Loaded, book: Book, kept: Kept, telemetry: Arc<Telemetry>) -> Self {
         let Loaded { checked, warnings, path, content } = first;
         let now = SystemTime::now();
         let mut controller = Controller {
@@ -207,6 +211,7 @@ impl Controller {
             first_words: Vec::new(),
             traffic: BTreeMap::new(),
             guards: BTreeMap::new(),
+            kept,
             looked_at: Instant::now(),
             climbs: Climbs::new(),
             moved_at: Instant::now(),
@@ -306,6 +311,8 @@ impl Controller {
                 _ = tick.tick() => Event::Tick,
             };
             if matches!(event, Event::Shutdown) {
+                // Before the journal goes, and with it the lock on the directory.
+                let _ = spawn_blocking(move || self.finish_keeping()).await;
                 return;
             }
             self.apply(&outlets, event);
@@ -352,6 +359,8 @@ impl Controller {
             }
             Event::Tick => {
                 self.read_traffic();
+                self.keep_stakes();
+                self.mind_keeping();
                 self.mind_journal(outlets);
                 self.reader.tell_stuck(&self.path);
                 self.renew(outlets);

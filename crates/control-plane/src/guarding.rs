@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use config_file::GuardConfig;
 use ramp::Evidence;
-use rollback_guard::{Breach, Counts, Guard, Merged, Need, Verdict};
+use rollback_guard::{Breach, Counts, Guard, GuardState, Merged, Need, Verdict};
 use serde_json::{Map, Value, json};
 use telemetry::EvidenceCells;
 use traffic_split::{Arm, Percent};
+
+use crate::stakes::{self, Before};
 
 /// What a ramp may make of a verdict.
 fn as_evidence(verdict: Verdict, may_advance: bool, sentence: String) -> Evidence {
@@ -33,6 +35,8 @@ pub(crate) struct Ground {
     pub(crate) is_latched: bool,
     /// Users are on their way back in parts.
     pub(crate) is_returning: bool,
+    /// Users are away from new for a moment, in a drill: that begins no step.
+    pub(crate) is_drilling: bool,
 }
 
 impl Ground {
@@ -42,6 +46,7 @@ impl Ground {
             percent: intent.standing().in_force(),
             is_latched: intent.latch.is_some(),
             is_returning: intent.latch.is_some_and(|latch| latch.is_returning()),
+            is_drilling: intent.is_drilling,
         }
     }
 
@@ -60,6 +65,8 @@ pub(crate) struct Watchman {
     /// The counts as of the last look.
     seen: Counts,
     ground: Ground,
+    /// The percentage in force, drills left out: what is above it is a raise.
+    level: Percent,
     /// It has been told that there is nowhere to go back to.
     alerted: bool,
 }
@@ -68,8 +75,32 @@ impl Watchman {
     /// Judges by what is counted from now on.
     pub(crate) fn new(cells: Arc<EvidenceCells>, config: GuardConfig, ground: Ground) -> Self {
         let guard = Guard::new(config.limits.clone());
+        Self::with(cells, config, guard, ground)
+    }
+
+    /// Goes on from what was kept of its guard when the process before ended, or of a migration that was gone from the
+    /// file. Stands as that did; what is different now is for [`Watchman::follow`].
+    pub(crate) fn restored(
+        name: &str,
+        cells: Arc<EvidenceCells>,
+        config: GuardConfig,
+        before: &Before,
+    ) -> Self {
+        let (guard, lost) = stakes::begin(config.limits.clone(), Some(before));
+        if let Some(why) = lost {
+            tracing::warn!(
+                migration = name,
+                "{name}: {why}, so the guard begins without a stake: it needs more evidence for a rollback until the \
+                 next step"
+            );
+        }
+        Self::with(cells, config, guard, before.ground)
+    }
+
+    fn with(cells: Arc<EvidenceCells>, config: GuardConfig, guard: Guard, ground: Ground) -> Self {
         let (merged, seen) = (Merged::new(), Counts::ZERO);
-        let mut watchman = Watchman { cells, config, guard, merged, seen, ground, alerted: false };
+        let mut watchman =
+            Watchman { cells, config, guard, merged, seen, ground, level: ground.percent, alerted: false };
         watchman.skip();
         watchman
     }
@@ -85,8 +116,11 @@ impl Watchman {
         let is_cleared = was.is_latched && !ground.is_latched;
         if is_cleared || (ground.is_back_at_a_step() && !was.is_back_at_a_step()) {
             self.resume();
-        } else if ground.percent > was.percent {
+        } else if ground.percent > self.level {
             self.guard.begin_step();
+        }
+        if !ground.is_drilling {
+            self.level = ground.percent;
         }
     }
 
@@ -140,9 +174,19 @@ impl Watchman {
         !std::mem::replace(&mut self.alerted, true)
     }
 
+    /// What is to be kept of its guard.
+    pub(crate) fn state(&self) -> GuardState {
+        self.guard.state()
+    }
+
     /// What it goes by.
     pub(crate) fn config(&self) -> &GuardConfig {
         &self.config
+    }
+
+    /// Where its migration stands.
+    pub(crate) fn ground(&self) -> Ground {
+        self.ground
     }
 
     /// What the ramp may make of it.
@@ -223,6 +267,7 @@ mod tests {
     use traffic_split::Role;
 
     use super::*;
+    use crate::stakes::Stake;
 
     const TICK: Duration = Duration::from_millis(50);
 
@@ -308,6 +353,42 @@ mod tests {
             assert_eq!(stage.watchman.report().0, Verdict::Insufficient);
             assert!(stage.second(200, true).is_some());
         }
+    }
+
+    #[test]
+    fn a_restart_keeps_the_evidence_and_refills_no_stake() {
+        let mut stage = Stage::new("50");
+        assert_eq!(stage.second(200, false), None);
+        let kept = stage.watchman.state();
+        let stake = Stake { step: "the first".to_owned(), state: kept.clone() };
+        let before = Before { stake: Some(stake), step: "the first".to_owned(), ground: at("50") };
+        let restart = |stage: &mut Stage, before: &Before| {
+            let cells = Arc::clone(&stage.cells);
+            stage.watchman = Watchman::restored("shop", cells, GuardConfig::default(), before);
+            stage.watchman.state()
+        };
+        assert_eq!(restart(&mut stage, &before), kept);
+        let lost = restart(&mut stage, &Before { step: "the second".to_owned(), ..before.clone() });
+        assert_eq!((lost.rollback_paid, lost.step), (kept.rollback_paid, GuardState::default().step));
+        assert!(lost.rollback.iter().all(|test| test.capital.iter().all(|capital| *capital == 0.0)));
+        assert!(stage.second(200, true).is_some(), "and it sees all the same what is down");
+        // A raise that came with the file of the new start is a step like any other.
+        restart(&mut stage, &before);
+        stage.watchman.follow(&GuardConfig::default(), at("75"));
+        assert!(stage.watchman.state().rollback_paid > kept.rollback_paid + 9e-5);
+    }
+
+    #[test]
+    fn a_drill_begins_no_step() {
+        let mut stage = Stage::new("50");
+        let paid = |stage: &Stage| stage.watchman.state().rollback_paid;
+        let before = paid(&stage);
+        let config = GuardConfig::default();
+        stage.watchman.follow(&config, Ground { is_drilling: true, ..at("0") });
+        stage.watchman.follow(&config, at("50"));
+        assert_eq!(paid(&stage).to_bits(), before.to_bits());
+        stage.watchman.follow(&config, at("60"));
+        assert!(paid(&stage) > before);
     }
 
     #[test]

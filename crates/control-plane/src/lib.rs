@@ -27,6 +27,7 @@ mod listeners;
 mod measure;
 mod reload;
 mod source;
+mod stakes;
 mod status;
 mod verifying;
 mod watch;
@@ -35,7 +36,7 @@ pub use config_file::{Diagnostic, Severity};
 pub use controller::{Control, Controller, Settings, StartError};
 pub use event::{Actor, Cause};
 pub use handle::{Changed, ControlError, ControlHandle, Reloaded, Where};
-pub use journal::JournalError;
+pub use journal::{JournalError, Verified, verify as verify_journal};
 pub use listeners::{Bound, ListenError, Listeners};
 pub use source::{BadConfig, LoadError, Loaded, MAX_CONFIG_BYTES, MAX_KEY_FILE_BYTES, load, read, resolve};
 pub use status::{

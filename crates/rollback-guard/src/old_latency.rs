@@ -10,7 +10,7 @@ use crate::latency::BUCKETS;
 
 /// So many of old's requests are needed before anything is said of its quantiles.
 const LEAST_REQUESTS: f64 = 300.0;
-const LEARN_EVERY_S: f64 = 60.0;
+pub(crate) const LEARN_EVERY_S: f64 = 60.0;
 
 /// Old's latencies, halved each time they are learned from, and the quantiles that came of it.
 #[derive(Clone, Debug)]

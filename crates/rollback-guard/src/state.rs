@@ -11,6 +11,7 @@ use crate::guard::{Hold, Step};
 use crate::latency::BUCKETS;
 use crate::limits::Spec;
 use crate::machine::{Machine, OldRate};
+use crate::old_latency::LEARN_EVERY_S;
 use crate::{Breach, Cause, Guard, Limits, Quantile, Tally};
 
 /// All that a guard knows that matters after a restart.
@@ -34,6 +35,8 @@ pub struct GuardState {
     pub gate: Vec<ProofState>,
     /// Old's latencies by bucket, those that are not zero.
     pub old_latency: Vec<(u16, f64)>,
+    /// When they are next learned from, in judged seconds.
+    pub learn_at_s: f64,
     /// The first bucket past each of old's quantiles.
     pub old_quantiles: Vec<(Quantile, u16)>,
     /// Why the ramp is held, and how many seconds there was no new reason.
@@ -70,8 +73,26 @@ pub struct ProofState {
     pub old: (f64, f64),
 }
 
+impl GuardState {
+    /// Whether a guard that went on from it would roll back whatever comes next.
+    #[must_use]
+    pub fn would_roll_back(&self) -> bool {
+        let capital = self.rollback.iter().flat_map(|test| test.capital).map(sane);
+        self.breach.is_some() || capital.sum::<f64>() >= 1.0
+    }
+
+    /// What is left of it where its evidence does not count any more: what was paid in for that, and no stake. Stakes
+    /// that were paid in once are not paid in again for being lost, which costs speed and nothing else.
+    #[must_use]
+    pub fn without_stake(&self) -> GuardState {
+        let (rollback_paid, pause_paid) = (self.rollback_paid, self.pause_paid);
+        GuardState { rollback_paid, pause_paid, ..GuardState::default() }
+    }
+}
+
 impl Guard {
-    /// What to keep.
+    /// What to keep. Between two slots, with no request of one arm waiting for one of the other, it is all there is;
+    /// else what is left out is the slot's begin and those requests.
     #[must_use]
     pub fn state(&self) -> GuardState {
         let mut latency: Vec<(u16, f64)> = (0..).zip(self.old_latency.counts.iter().copied()).collect();
@@ -87,6 +108,7 @@ impl Guard {
             pause_paid: self.pause.paid,
             gate: self.gate.state().chain(self.alone.state()).collect(),
             old_latency: latency,
+            learn_at_s: self.old_latency.learn_at_s,
             old_quantiles: edges
                 .map(|(quantile, edge)| (*quantile, u16::try_from(*edge).unwrap_or(u16::MAX)))
                 .collect(),
@@ -116,6 +138,7 @@ impl Guard {
             }
         }
         guard.old_latency.all = guard.old_latency.counts.iter().sum();
+        guard.old_latency.learn_at_s = sane(state.learn_at_s).min(guard.now_s + LEARN_EVERY_S);
         let edges = state.old_quantiles.iter();
         guard.old_latency.edges = edges.map(|(q, edge)| (*q, usize::from(*edge).min(BUCKETS))).collect();
         guard.hold = state.hold.map(|(cause, quiet_s)| Hold { cause, quiet_s: sane(quiet_s) });
@@ -261,6 +284,33 @@ mod tests {
         let restored = Guard::restore(Limits::default(), &guard.state());
         assert_eq!(restored.judgement().verdict, Verdict::Breached);
         assert_eq!(restored.breach(), guard.breach());
+    }
+
+    #[test]
+    fn what_would_roll_back_is_known_before_it_does() {
+        let mut guard = Guard::new(Limits::default());
+        run(&mut guard, 0..10, false);
+        assert!(!guard.state().would_roll_back() && !GuardState::default().would_roll_back());
+        let mut state = guard.state();
+        state.rollback[0].capital = [0.2; WORSE];
+        assert!(state.would_roll_back());
+        assert!(!state.without_stake().would_roll_back());
+        run(&mut guard, 10..30, true);
+        assert!(guard.state().would_roll_back());
+        let left = guard.state().without_stake();
+        let lost = Guard::restore(Limits::default(), &left);
+        assert!(lost.breach().is_none() && lost.paid_in() == guard.paid_in());
+    }
+
+    #[test]
+    fn without_a_stake_it_is_slower_and_not_blind() {
+        let ticks_until_breach = |mut guard: Guard| {
+            run(&mut guard, 0..100, false);
+            (0..).take(1000).find(|n| guard.tick(TICK, &block(*n, true)).verdict == Verdict::Breached)
+        };
+        let fresh = ticks_until_breach(Guard::new(Limits::default())).unwrap();
+        let lost = ticks_until_breach(Guard::restore(Limits::default(), &GuardState::default())).unwrap();
+        assert!(fresh < lost && lost < 4 * fresh, "{fresh} {lost}");
     }
 
     #[test]

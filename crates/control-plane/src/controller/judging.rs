@@ -30,10 +30,17 @@ impl Controller {
                 watchman.follow(config, ground);
                 watchman
             });
-            let watchman = watchman
-                .unwrap_or_else(|| Watchman::new(self.telemetry.evidence(name), config.clone(), ground));
+            let watchman = watchman.unwrap_or_else(|| {
+                let (cells, config) = (self.telemetry.evidence(name), config.clone());
+                let Some(before) = self.kept.take(name) else { return Watchman::new(cells, config, ground) };
+                let mut watchman = Watchman::restored(name, cells, config.clone(), &before);
+                watchman.follow(&config, ground);
+                watchman
+            });
             self.guards.insert(name.clone(), watchman);
         }
+        self.put_away(before);
+        self.keep_stakes();
     }
 
     /// Takes in what was counted since the last look, and acts upon what the guards find.

@@ -7,6 +7,7 @@ use ramp::{Intent, Policy, Written};
 use telemetry::Telemetry;
 
 use super::Controller;
+use super::keeping::Kept;
 use crate::book::Book;
 use crate::journal::{Disk, Entry, Journal, JournalError, Kind};
 use crate::reload::{self, Outlook};
@@ -49,10 +50,10 @@ impl Controller {
                     .to_owned(),
             );
         } else {
-            first_words.extend(outlook.sentences);
+            first_words.extend(outlook.sentences.iter().cloned());
         }
         first_words.extend(
-            outlook.reshuffle.map(|reshuffle| {
+            outlook.reshuffle.as_ref().map(|reshuffle| {
                 format!("{reshuffle}; it was done all the same, since the proxy has to start")
             }),
         );
@@ -66,7 +67,8 @@ impl Controller {
         let journal = Journal::start(disk, failed.map(|why| (why, vec![started]))).map_err(|error| {
             JournalError::Unusable { what: "start the journal's thread".to_owned(), error }
         })?;
-        let mut controller = Self::with(first, book, telemetry);
+        let kept = Kept::load(&dir, &before, &outlook);
+        let mut controller = Self::with(first, book, kept, telemetry);
         if is_held_back {
             // Any reading is news then, also of the same content.
             (controller.content, controller.seen) = (Content::default(), Content::default());

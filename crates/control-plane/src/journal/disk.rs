@@ -10,22 +10,22 @@ use std::process;
 use rustix::fs::{FlockOperation, flock};
 
 use super::line;
-use super::read::{self, Tail};
+use super::read::{self, States, Tail};
 use super::record::{Entry, State};
+use super::rotation::Rotation;
 use super::{CURRENT, JournalError, LOCK, MAX_LINE_BYTES};
-
-/// A file as large as that is set aside.
-const MAX_FILE_BYTES: u64 = 16 << 20;
 
 /// The journal as it is on disk. Blocks.
 #[derive(Debug)]
 pub(crate) struct Disk {
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     /// The last line that was synced. What is behind it in the file is not trusted.
-    tail: Tail,
+    pub(super) tail: Tail,
+    /// How everything stands after it.
+    pub(super) states: States,
     /// The current file; `None` before the first write and after one that failed.
-    file: Option<File>,
-    max_file_bytes: u64,
+    pub(super) file: Option<File>,
+    pub(super) rotation: Rotation,
     /// Held for as long as the process uses the directory.
     _lock: File,
 }
@@ -42,18 +42,20 @@ pub(crate) struct Told {
 impl Disk {
     /// Locks the directory, which is made if it is not there, and reads the journal in it.
     pub(crate) fn open(dir: &Path) -> Result<(Self, Told), JournalError> {
-        Self::open_with(dir, MAX_FILE_BYTES)
+        Self::open_with(dir, Rotation::default())
     }
 
-    fn open_with(dir: &Path, max_file_bytes: u64) -> Result<(Self, Told), JournalError> {
+    pub(super) fn open_with(dir: &Path, mut rotation: Rotation) -> Result<(Self, Told), JournalError> {
         let made = fs::DirBuilder::new().recursive(true).mode(0o750).create(dir);
         made.map_err(|error| JournalError::unusable("make", dir, error))?;
         let lock = lock(dir)?;
-        let found = read::everything(dir)?;
-        let mut states: Vec<_> = found.states.into_iter().collect();
+        let found = read::newest(dir)?;
+        rotation.gap = found.gap;
+        let mut states: Vec<_> = found.states.clone().into_iter().collect();
         states.sort_by_key(|(_, (seq, _))| *seq);
         let states = states.into_iter().map(|(name, (_, state))| (name, state)).collect();
-        let disk = Disk { dir: dir.to_owned(), tail: found.tail, file: None, max_file_bytes, _lock: lock };
+        let (tail, known) = (found.tail, found.states);
+        let disk = Disk { dir: dir.to_owned(), tail, states: known, file: None, rotation, _lock: lock };
         Ok((disk, Told { states, torn_bytes: found.torn_bytes }))
     }
 
@@ -68,22 +70,8 @@ impl Disk {
 
     /// Writes these lines and syncs them: all of them count when this returns, or none.
     pub(crate) fn append(&mut self, entries: &[Entry]) -> io::Result<()> {
-        if self.tail.bytes >= self.max_file_bytes {
-            self.set_aside()?;
-        }
-        let mut text = Vec::new();
-        let mut after = self.tail.clone();
-        for entry in entries {
-            after.seq += 1;
-            let line = line::encode(entry, after.seq, &after.hash);
-            if line.len() as u64 >= MAX_LINE_BYTES {
-                return Err(io::Error::other(format!("a line would be longer than {MAX_LINE_BYTES} bytes")));
-            }
-            after.hash = line::hash(line.as_bytes());
-            text.extend_from_slice(line.as_bytes());
-            text.push(b'\n');
-        }
-        after.bytes += text.len() as u64;
+        self.rotate_if_due()?;
+        let (text, after) = encode(entries, &self.tail)?;
         if let Err(error) = self.write(&text, after.bytes) {
             // Nobody is going to be told that these lines count, so a restart should not find them either. Where that
             // fails too, the next write cuts them off.
@@ -92,15 +80,16 @@ impl Disk {
             }
             return Err(error);
         }
+        for (entry, seq) in entries.iter().zip(self.tail.seq + 1..) {
+            let from = read::renamed_from(entry.kind.as_str(), &entry.data);
+            read::note(&mut self.states, seq, entry.migration.as_deref(), from, entry.state.clone());
+        }
         self.tail = after;
         Ok(())
     }
 
     fn write(&mut self, text: &[u8], bytes_after: u64) -> io::Result<()> {
-        if self.file.is_none() {
-            self.file = Some(self.reopen()?);
-        }
-        let Some(file) = &mut self.file else { return Ok(()) };
+        let file = self.opened()?;
         file.write_all(text)?;
         file.sync_all()?;
         let found = file.metadata()?;
@@ -128,21 +117,35 @@ impl Disk {
         Ok(file)
     }
 
-    /// Gives the current file another name; the next line begins a new one. All of it has been synced.
-    fn set_aside(&mut self) -> io::Result<()> {
-        let name = format!("journal-{:020}.jsonl", self.tail.first_seq);
-        if let Some(file) = self.file.take() {
-            file.set_len(self.tail.bytes)?;
-            file.sync_all()?;
-        }
-        fs::rename(self.dir.join(CURRENT), self.dir.join(name))?;
-        (self.tail.bytes, self.tail.first_seq) = (0, self.tail.seq + 1);
-        self.sync_dir()
+    /// The current file, of which all counts.
+    pub(super) fn opened(&mut self) -> io::Result<&mut File> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => self.reopen()?,
+        };
+        Ok(self.file.insert(file))
     }
 
-    fn sync_dir(&self) -> io::Result<()> {
+    pub(super) fn sync_dir(&self) -> io::Result<()> {
         File::open(&self.dir)?.sync_all()
     }
+}
+
+/// The text of these lines after `tail`, and where the journal ends with them.
+pub(super) fn encode(entries: &[Entry], tail: &Tail) -> io::Result<(Vec<u8>, Tail)> {
+    let (mut text, mut after) = (Vec::new(), tail.clone());
+    for entry in entries {
+        after.seq += 1;
+        let line = line::encode(entry, after.seq, &after.hash);
+        if line.len() as u64 >= MAX_LINE_BYTES {
+            return Err(io::Error::other(format!("a line would be longer than {MAX_LINE_BYTES} bytes")));
+        }
+        after.hash = line::hash(line.as_bytes());
+        text.extend_from_slice(line.as_bytes());
+        text.push(b'\n');
+    }
+    after.bytes += text.len() as u64;
+    Ok((text, after))
 }
 
 /// Takes the directory for this process. The file's content is for people; what counts is the kernel's lock. A disk
@@ -175,4 +178,4 @@ impl Told {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -11,7 +11,9 @@
 //!   written anew, because a second sync after a failed one may succeed without the data.
 //! * A last line without its end was being written when the power went: nobody was told of it, and it is cut off.
 //!   Anything else that is not as it was written is damage. Then nothing is guessed: the proxy does not start.
-//! * A file that has grown large is set aside under another name and stays; the chain goes on in the next one.
+//! * A file that has grown large is set aside under another name, and the chain goes on in the next one. That begins
+//!   with how everything stands, so a start reads the newest file alone, and the oldest of many are removed: see
+//!   `rotation.rs`.
 //!
 //! Writing happens on a thread of its own, since a disk may be slow or hang. What it cannot write it keeps, within
 //! limits, and tries again each second.
@@ -20,6 +22,8 @@ mod disk;
 mod line;
 mod read;
 mod record;
+mod rotation;
+mod verify;
 mod writer;
 
 use std::fmt;
@@ -29,10 +33,13 @@ use std::path::{Path, PathBuf};
 pub(crate) use disk::Disk;
 pub(crate) use read::{Wanted, history};
 pub(crate) use record::{Entry, Kind, State};
+pub use verify::{Verified, verify};
 pub(crate) use writer::{Ack, Health, Journal, Keep};
 
 /// The file that is written.
 const CURRENT: &str = "journal.jsonl";
+/// The next one, until it is whole and takes the place of that.
+const NEXT: &str = "journal.next";
 /// The file that is locked, with the process that did.
 const LOCK: &str = "lock";
 /// The longest line that is written or read. What is in a line comes from a configuration of at most 16 MiB.

@@ -35,6 +35,10 @@ pub(crate) enum Kind {
     Restated,
     /// The journal can be written again.
     Recovered,
+    /// A file of the journal begins, and goes on from another one.
+    Continued,
+    /// How a migration stands as a file of the journal begins.
+    Carried,
     /// Somebody wanted percent and phase as they were at some time.
     Undone,
     /// The next part of the users was taken back.
@@ -75,6 +79,8 @@ impl Kind {
             Kind::Returned => "returned",
             Kind::Restated => "restated",
             Kind::Recovered => "recovered",
+            Kind::Continued => "continued",
+            Kind::Carried => "carried_over",
             Kind::Undone => "undone",
             Kind::PartTakenBack => "part_taken_back",
             Kind::Verified => "verified",

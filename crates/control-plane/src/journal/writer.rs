@@ -36,6 +36,8 @@ pub(crate) struct Health {
     pub(crate) unwritten: usize,
     /// The last line that counts.
     pub(crate) seq: u64,
+    /// Files of lines long ago that were removed since the start.
+    pub(crate) removed: u64,
 }
 
 /// Tells once how writing went: why it failed, if it did.
@@ -61,7 +63,7 @@ impl Journal {
         let (batches, queue) = sync_channel(QUEUE);
         let dir = disk.dir().to_owned();
         let (error, unwritten) = failed.map_or((None, Vec::new()), |(why, kept)| (Some(why), kept));
-        let first = Health { error, unwritten: unwritten.len(), seq: disk.seq() };
+        let first = Health { error, unwritten: unwritten.len(), seq: disk.seq(), removed: disk.removed() };
         let (teller, health) = watch::channel(first.clone());
         let writer = Writer { disk, unwritten: unwritten.into(), health: first, teller };
         thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(&queue))?;
@@ -154,7 +156,12 @@ impl Writer {
     }
 
     fn tell(&mut self, error: Option<String>) {
-        let now = Health { error, unwritten: self.unwritten.len(), seq: self.disk.seq() };
+        let now = Health {
+            error,
+            unwritten: self.unwritten.len(),
+            seq: self.disk.seq(),
+            removed: self.disk.removed(),
+        };
         if now != self.health {
             self.health = now;
             // Nobody listens when the controller has ended.

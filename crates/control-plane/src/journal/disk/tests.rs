@@ -7,16 +7,15 @@ use traffic_split::{KeySource, Percent};
 
 use super::*;
 use crate::change::LastChanges;
-use crate::journal::read::{Wanted, history};
 use crate::journal::record::Kind;
 use crate::status::LastChange;
 
-fn percent(text: &str) -> Percent {
+pub(in crate::journal) fn percent(text: &str) -> Percent {
     text.parse().unwrap()
 }
 
 /// A state in which nothing is at its default.
-fn state(name: &str, asked: &str) -> State {
+pub(in crate::journal) fn state(name: &str, asked: &str) -> State {
     let steps = ["1", "37.5", "100"].map(|text| Step::to(percent(text)));
     let written = Written {
         percent: percent("37.5"),
@@ -57,7 +56,7 @@ fn state(name: &str, asked: &str) -> State {
     State { intent, last_changes, dealing, is_present: true }
 }
 
-fn entry(name: &str, asked: &str) -> Entry {
+pub(in crate::journal) fn entry(name: &str, asked: &str) -> Entry {
     Entry::of(name, Kind::Percent, state(name, asked)).with("percent", 1)
 }
 
@@ -153,35 +152,6 @@ fn damage_is_not_repaired_by_guessing() {
     }
     fs::write(current(dir.path()), text).unwrap();
     assert_eq!(open(dir.path()).0.seq(), 3);
-}
-
-#[test]
-fn a_large_file_is_set_aside_and_the_chain_goes_on() {
-    let dir = tempfile::tempdir().unwrap();
-    let (mut disk, _) = Disk::open_with(dir.path(), 2000).unwrap();
-    for number in 0..20 {
-        disk.append(&[entry("shop", &number.to_string()), entry("store", "9")]).unwrap();
-    }
-    drop(disk);
-    let files = read::files(dir.path()).unwrap();
-    assert!(files.len() > 5, "{files:?}");
-    assert!(files.iter().all(|file| fs::metadata(file).unwrap().len() < 6000));
-    let (disk, told) = open(dir.path());
-    assert_eq!((disk.seq(), &told.by_name()["shop"]), (40, &state("shop", "19")));
-    drop(disk);
-    let wanted = Wanted { migration: "shop".to_owned(), limit: 3 };
-    let lines = history(dir.path(), &wanted, 37).unwrap();
-    assert_eq!(lines.iter().map(|line| line["seq"].as_u64().unwrap()).collect::<Vec<_>>(), [33, 35, 37]);
-
-    // Ended between setting aside and beginning anew.
-    fs::rename(current(dir.path()), dir.path().join(format!("journal-{:020}.jsonl", 39))).unwrap();
-    let (mut disk, told) = open(dir.path());
-    assert_eq!((disk.seq(), &told.by_name()["shop"]), (40, &state("shop", "19")));
-    disk.append(&[entry("shop", "20")]).unwrap();
-    drop(disk);
-    assert_eq!(open(dir.path()).0.seq(), 41);
-    fs::remove_file(&files[1]).unwrap();
-    assert!(damage(dir.path()).contains("lines are missing"));
 }
 
 #[test]
