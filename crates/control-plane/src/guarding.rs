@@ -184,6 +184,11 @@ impl Watchman {
         &self.config
     }
 
+    /// Why users go back, with its numbers.
+    pub(crate) fn breach_sentence(&self) -> String {
+        self.guard.breach_sentence().unwrap_or_default()
+    }
+
     /// Where its migration stands.
     pub(crate) fn ground(&self) -> Ground {
         self.ground
@@ -329,7 +334,7 @@ mod tests {
         let breach = stage.second(200, true).expect("within a second");
         assert_eq!(stage.second(200, false), Some(breach), "until somebody has acted");
         assert_eq!(stage.watchman.report().0, Verdict::Breached);
-        let sentence = breach.sentence(&GuardConfig::default().limits);
+        let sentence = stage.watchman.breach_sentence();
         assert!(
             sentence.starts_with("new fails ") && sentence.contains("old 0%, allowed +0.5% (after "),
             "{sentence}"

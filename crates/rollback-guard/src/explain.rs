@@ -3,7 +3,10 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::{Breach, Guard, Limits, Line, Margin, Need, Signal, SignalEvidence, Tally, Verdict};
+use crate::evidence::Block;
+use crate::latency::{bucket_start, shift_factor, tolerated_shift};
+use crate::machine::Run;
+use crate::{Guard, Line, Margin, Need, Quantile, Signal, SignalEvidence, Verdict};
 
 /// The failure rate that a healthy verdict tells about: one that anybody would want to be told of.
 const TOLD_RATE: f64 = 0.05;
@@ -75,25 +78,68 @@ impl Guard {
     }
 }
 
-impl Breach {
-    /// Why users go back, as a sentence with its numbers; `limits` are those that new was judged by.
+impl Guard {
+    /// Why users go back, as a sentence with its numbers and limits; `None` unless the verdict is breached. It counts
+    /// from when the evidence began to gather, not from when the step did.
     ///
     /// `new fails 4.8% of requests, old 0.1%, allowed +0.5% (after 212 requests, 1.9 s)`
     #[must_use]
-    pub fn sentence(&self, limits: &Limits) -> String {
-        let after = format!("after {} requests, {:.1} s", self.new.requests, self.at.as_secs_f64());
-        if self.cause.signal != Signal::ErrorRate {
-            return format!("new is worse than is tolerated in {} ({after})", self.cause);
-        }
-        let limits = limits.error_rate;
-        let allowed = match (self.cause.line, limits.over_old, limits.max) {
-            (Line::OverOld, Some(over), _) => format!("allowed +{}", per_cent(over)),
-            (_, _, Some(max)) => format!("allowed {}", per_cent(max)),
-            _ => "more than is allowed".to_owned(),
+    pub fn breach_sentence(&self) -> Option<String> {
+        let breach = self.breach()?;
+        let run = self.onset.filter(|run| run.counts.new > 0.0).unwrap_or_else(|| self.whole_step());
+        let counts = run.counts;
+        let [new, old] = [(counts.new_bad, counts.new), (counts.old_bad, counts.old)]
+            .map(|(bad, all)| per_cent(bad / all.max(1.0)));
+        let what = match breach.cause.signal {
+            Signal::ErrorRate => format!("new fails {new} of requests"),
+            Signal::Latency(quantile) => {
+                return Some(format!("{} {}", self.slow(quantile, breach.cause.line, &new), after(&run)));
+            }
+            Signal::ClientErrors => format!("new answers {new} of requests with a 4xx"),
+            Signal::Retries => format!("new has {new} of its requests retried"),
+            Signal::Mismatches => format!("{new} of comparisons differ"),
+            Signal::ZeroTolerance => "a comparison differs where none may".to_owned(),
         };
-        let share = |tally: Tally| per_cent(tally.failures as f64 / tally.requests.max(1) as f64);
-        format!("new fails {} of requests, old {}, {allowed} ({after})", share(self.new), share(self.old))
+        let shown = self.evidence().into_iter().find(|signal| signal.cause == breach.cause);
+        let allowed = match shown.map(|signal| signal.margin) {
+            Some(Margin::RateOverOld(margin)) => format!(", old {old}, allowed +{}", per_cent(margin)),
+            Some(Margin::Rate(rate)) => format!(", allowed {}", per_cent(rate)),
+            _ => String::new(),
+        };
+        Some(format!("{what}{allowed} {}", after(&run)))
     }
+
+    fn whole_step(&self) -> Run {
+        let [old, new] = self.step.arms.map(|tally| (tally.requests as f64, tally.failures as f64));
+        let counts = Block { new: new.0, new_bad: new.1, old: old.0, old_bad: old.1 };
+        Run { counts, time_s: self.step.elapsed_s, ..Run::default() }
+    }
+
+    /// `new takes longer than 12.3 ms for 31% of requests, allowed 5%: old's p95 is 8.3 ms, allowed 1.48x`
+    fn slow(&self, quantile: Quantile, line: Line, new: &str) -> String {
+        let limit = self.limits.latency.iter().find(|limit| limit.quantile == quantile);
+        let allowed = per_cent(1.0 - quantile.share());
+        let (from, why) = match (line, limit.and_then(|limit| limit.max), self.old_latency.edge(quantile)) {
+            (Line::Max, Some(max), _) => (max, String::new()),
+            (_, _, Some(edge)) => {
+                let shift = tolerated_shift(limit.and_then(|limit| limit.over_old).unwrap_or(2.0));
+                let from = bucket_start(self.limits.slow_from(edge, shift));
+                let factor = without_zeros(&format!("{:.2}", shift_factor(shift)));
+                (from, format!(": old's {quantile} is {}, allowed {factor}x", ms(bucket_start(edge))))
+            }
+            _ => return format!("new's {quantile} is worse than is tolerated"),
+        };
+        format!("new takes longer than {} for {new} of requests, allowed {allowed}{why}", ms(from))
+    }
+}
+
+/// `(after 212 requests, 1.9 s)`
+fn after(run: &Run) -> String {
+    format!("(after {} requests, {:.1} s)", grouped(run.counts.rounded()[0]), run.time_s)
+}
+
+fn ms(time: Duration) -> String {
+    format!("{} ms", without_zeros(&format!("{:.1}", time.as_secs_f64() * 1e3)))
 }
 
 /// `error_rate: 21 of 411 failed on new, 3 of 40,120 on old; tolerated: old and 0.5 pp`

@@ -8,7 +8,7 @@ use crate::evidence::Block;
 use crate::gate::Gate;
 use crate::latency::{bucket_start, shift_factor};
 use crate::limits::{Against, Pick, Spec};
-use crate::machine::Machine;
+use crate::machine::{Machine, Run};
 use crate::old_latency::OldLatency;
 use crate::{
     Breach, Cause, Counts, Judgement, Limits, Margin, Quantile, Signal, SignalEvidence, Tally, Verdict,
@@ -46,6 +46,8 @@ pub struct Guard {
     pub(crate) traffic: Traffic,
     pub(crate) hold: Option<Hold>,
     pub(crate) breach: Option<Breach>,
+    /// What the breach is told by: since its evidence began to gather.
+    pub(crate) onset: Option<Run>,
 }
 
 /// Since the step began.
@@ -132,6 +134,7 @@ impl Guard {
             traffic: Traffic::default(),
             hold: None,
             breach: None,
+            onset: None,
         }
     }
 
@@ -175,6 +178,7 @@ impl Guard {
         if let Some(cause) = by_evidence.or(by_rule) {
             let [old, new] = self.step.arms;
             let at = Duration::try_from_secs_f64(self.now_s).unwrap_or(Duration::MAX);
+            self.onset = self.rollback.run_of(cause);
             self.breach = Some(Breach { cause, at, ln_w: ln(self.rollback.w), new, old });
         }
     }

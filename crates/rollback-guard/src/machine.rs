@@ -56,6 +56,28 @@ impl OldRate {
     }
 }
 
+/// What was counted since the evidence for an alternative began to gather: since the last time that it spoke no more
+/// for it than against it (Page's CUSUM). Judges nothing; it is what is told of a breach, since a fault is not to be
+/// told diluted by the good hours before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Run {
+    pub(crate) ln: f64,
+    pub(crate) counts: Block,
+    pub(crate) time_s: f64,
+}
+
+impl Run {
+    fn add(&mut self, ln_s: f64, counts: &Block, dt_s: f64) {
+        self.ln += ln_s;
+        if self.ln > 0.0 {
+            self.counts.add(counts);
+            self.time_s += dt_s;
+        } else {
+            *self = Run::default();
+        }
+    }
+}
+
 /// One test and the capital on each of its alternatives.
 #[derive(Clone, Debug)]
 pub(crate) struct Test {
@@ -65,6 +87,8 @@ pub(crate) struct Test {
     /// The logarithm of what this slot's evidence multiplies it by.
     slot_ln: [f64; WORSE],
     pending: Block,
+    pending_s: f64,
+    runs: [Run; WORSE],
     pub(crate) old: OldRate,
     silent_s: f64,
     /// All blocks since the last step.
@@ -74,6 +98,7 @@ pub(crate) struct Test {
 impl Test {
     fn add(&mut self, dt_s: f64, counts: Block) {
         self.pending.add(&counts);
+        self.pending_s += dt_s;
         self.total.add(&counts);
         self.silent_s = if counts.old > 0.0 { 0.0 } else { self.silent_s + dt_s };
         let ln_s = match self.spec.against {
@@ -85,7 +110,10 @@ impl Test {
         };
         if let Some(ln_s) = ln_s {
             self.slot_ln.iter_mut().zip(ln_s).for_each(|(sum, ln_s)| *sum += ln_s);
-            self.pending = Block::default();
+            for (run, ln_s) in self.runs.iter_mut().zip(ln_s) {
+                run.add(ln_s, &self.pending, self.pending_s);
+            }
+            (self.pending, self.pending_s) = (Block::default(), 0.0);
         }
     }
 
@@ -163,6 +191,8 @@ impl Machine {
             base: [0.0; WORSE],
             slot_ln: [0.0; WORSE],
             pending: Block::default(),
+            pending_s: 0.0,
+            runs: [Run::default(); WORSE],
             old: OldRate::default(),
             silent_s: 0.0,
             total: Block::default(),
@@ -235,7 +265,8 @@ impl Machine {
 
     fn forget_blocks(&mut self) {
         for test in &mut self.tests {
-            test.pending = Block::default();
+            (test.pending, test.pending_s) = (Block::default(), 0.0);
+            test.runs = [Run::default(); WORSE];
             test.total = Block::default();
         }
         self.w = self.capital();
@@ -271,6 +302,14 @@ impl Machine {
     pub(crate) fn go_on(&mut self) {
         self.pay(0.0);
         self.w = self.capital();
+    }
+
+    /// What was counted since the evidence of this test began to gather, for the alternative that it speaks for most.
+    pub(crate) fn run_of(&self, cause: Cause) -> Option<Run> {
+        let test = self.tests.iter().find(|test| test.spec.cause == cause)?;
+        let each = self.capital_of(test).into_iter().zip(test.runs);
+        let best = each.reduce(|best, next| if next.0 > best.0 { next } else { best });
+        best.map(|(_, run)| run)
     }
 
     /// The test with the largest share of the evidence.

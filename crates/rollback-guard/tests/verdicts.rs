@@ -376,3 +376,39 @@ proptest! {
         }
     }
 }
+
+/// Plays scenes until users go back, and says what is told then.
+fn told(limits: Limits, scene: Scene) -> String {
+    let mut stage = Stage::new(limits);
+    // Minutes of health must not water down what comes.
+    stage.play(300 * SECOND, HEALTHY);
+    for _ in 0..100 * SECOND {
+        if stage.play(1, scene).verdict == Verdict::Breached {
+            return stage.guard.breach_sentence().unwrap();
+        }
+    }
+    panic!("nothing was found in {scene:?}: {}", stage.guard.explain())
+}
+
+#[test]
+fn a_breach_is_told_with_its_numbers_from_when_it_began() {
+    let plain = Limits { warm_up: WarmUp::NONE, ..Limits::default() };
+    let mut strict = plain.clone();
+    strict.latency =
+        vec![LatencyLimit { quantile: Quantile::P95, over_old: None, max: Some(Duration::from_millis(60)) }];
+    let four = Limits { client_errors: ClientErrors::Rollback, ..plain.clone() };
+    let sentences = [
+        told(plain.clone(), Scene { new_fails: 2, ..HEALTHY }),
+        told(plain, Scene { new_slower: 3.0, ..HEALTHY }),
+        told(strict, Scene { new_slower: 3.0, ..HEALTHY }),
+        told(four, Scene { new_4xx: 4, ..HEALTHY }),
+    ];
+    let expected = [
+        "new fails 48.89% of requests, old 0%, allowed +0.5% (after 45 requests, 0.4 s)",
+        "new takes longer than 21.7 ms for 100% of requests, allowed 50%: old's p50 is 14.7 ms, allowed 1.48x \
+         (after 45 requests, 0.4 s)",
+        "new takes longer than 60 ms for 24.38% of requests, allowed 5% (after 160 requests, 1.6 s)",
+        "new answers 24.29% of requests with a 4xx, old 0%, allowed +1% (after 70 requests, 0.7 s)",
+    ];
+    assert_eq!(sentences, expected);
+}

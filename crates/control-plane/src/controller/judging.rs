@@ -65,7 +65,7 @@ impl Controller {
         }
         let old_is_there = self.old_is_there(name);
         let Some(watchman) = self.guards.get_mut(name) else { return };
-        let sentence = breach.sentence(&watchman.config().limits);
+        let sentence = watchman.breach_sentence();
         if watchman.config().dry_run {
             // To look further, as it would after a rollback that somebody resumed.
             watchman.resume();
