@@ -38,6 +38,11 @@ pub fn apply(before: &Intent, event: &Event, terms: &Terms<'_>) -> Result<(Inten
     if is_a_persons(event) && after.due() > before.due() {
         may_go_forward(before, terms)?;
     }
+    after.full_since = match (before.is_over(), after.is_over()) {
+        (_, false) => None,
+        (false, true) => Some(terms.now),
+        (true, true) => before.full_since,
+    };
     let effects = effects(before, &after, event, by, terms.policy);
     Ok((after, effects))
 }

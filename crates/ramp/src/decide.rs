@@ -201,11 +201,10 @@ pub fn decide(intent: &Intent, policy: &Policy, facts: &Facts) -> Next {
     within.unwrap_or_else(|| entering(intent, progress.entered, policy, facts))
 }
 
+/// Where nobody knows since when everybody gets new, the whole of the grace period is still to come.
 fn grace(intent: &Intent, policy: &Policy, now: Timestamp) -> Wait {
-    let arrived = intent.progress.as_ref().and_then(|progress| progress.arrived_at);
-    let since =
-        arrived.map_or(Duration::MAX, |at| Duration::try_from(now.duration_since(at)).unwrap_or_default());
-    match policy.grace.0.checked_sub(since) {
+    let since = intent.full_since.map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default());
+    match policy.grace.0.checked_sub(since.unwrap_or_default()) {
         Some(left) if !left.is_zero() => Wait::Grace { left },
         _ => Wait::Cleanup,
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use route_plan::Phase;
 use traffic_split::Percent;
 
@@ -104,6 +105,8 @@ pub struct Intent {
     pub frozen_at: Option<Percent>,
     /// A drill is under way: all users are on old for a moment.
     pub is_drilling: bool,
+    /// Since when it is in phase `full`, or `cleanup` after that; `None`: it is not, or was so from the beginning.
+    pub full_since: Option<Timestamp>,
 }
 
 impl Intent {
@@ -121,6 +124,7 @@ impl Intent {
             progress: Progress::at(written.percent, policy),
             frozen_at: None,
             is_drilling: false,
+            full_since: None,
             written,
         }
     }

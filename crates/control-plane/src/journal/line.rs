@@ -60,6 +60,8 @@ struct StateLine {
     frozen_at: Option<f64>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     drilling: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    full_since: Option<String>,
     file: FileLine,
     dealing: DealingLine,
 }
@@ -174,6 +176,7 @@ impl StateLine {
             ramp: intent.progress.as_ref().map(RampLine::of),
             frozen_at: intent.frozen_at.map(Percent::as_f64),
             drilling: intent.is_drilling,
+            full_since: intent.full_since.map(|at| at.to_string()),
             file: FileLine {
                 percent: intent.written.percent.as_f64(),
                 phase: intent.written.phase.map(phase_name),
@@ -202,6 +205,7 @@ impl StateLine {
             progress: self.ramp.as_ref().map(RampLine::read).transpose()?,
             frozen_at: self.frozen_at.map(percent).transpose()?,
             is_drilling: self.drilling,
+            full_since: self.full_since.as_deref().map(time).transpose()?,
         };
         let by = |by: Option<&ByLine>| by.map(ByLine::read).transpose();
         let last_changes = LastChanges {
