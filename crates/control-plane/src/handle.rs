@@ -253,9 +253,9 @@ impl ControlHandle {
     /// # Errors
     /// As [`ControlHandle::history`] and [`ControlHandle::set_percent`], and when that line is not about the migration.
     pub async fn undo(&self, migration: &str, seq: u64, actor: Actor) -> Result<Changed, ControlError> {
-        let lines = self.history(migration, usize::MAX).await?;
-        let line = lines.iter().find(|line| line["seq"] == seq);
-        let asked = line.and_then(|line| {
+        let wanted = Wanted { migration: migration.to_owned(), limit: 1, seq: Some(seq) };
+        let lines = self.read_journal(wanted).await?;
+        let asked = lines.first().and_then(|line| {
             let state = line.get("state")?;
             let percent = Percent::from_f64(state.get("percent")?.as_f64()?).ok()?;
             let phase = state.get("phase")?.as_str().map(str::parse).transpose().ok()?;
@@ -287,21 +287,25 @@ impl ControlHandle {
         migration: &str,
         limit: usize,
     ) -> Result<Vec<serde_json::Value>, ControlError> {
-        let Some((dir, health)) = &self.journal else {
-            let sentence = "there is no journal: the configuration names no `[state] dir`";
-            return Err(ControlError::NoJournal(sentence.to_owned()));
-        };
-        let (dir, synced) = (dir.clone(), health.borrow().seq);
-        let wanted = Wanted { migration: migration.to_owned(), limit };
-        let read = spawn_blocking(move || journal::history(&dir, &wanted, synced)).await;
-        let lines = read.map_err(|_| ControlError::Gone)?;
-        let lines = lines.map_err(|error| ControlError::NoJournal(error.to_string()))?;
+        let wanted = Wanted { migration: migration.to_owned(), limit, seq: None };
+        let lines = self.read_journal(wanted).await?;
         let status = self.status();
         if lines.is_empty() && status.migration(migration).is_none() {
             let known = status.migrations.iter().map(|known| &known.name);
             return Err(ControlError::unknown_migration(migration, known));
         }
         Ok(lines)
+    }
+
+    async fn read_journal(&self, wanted: Wanted) -> Result<Vec<serde_json::Value>, ControlError> {
+        let Some((dir, health)) = &self.journal else {
+            let sentence = "there is no journal: the configuration names no `[state] dir`";
+            return Err(ControlError::NoJournal(sentence.to_owned()));
+        };
+        let (dir, synced) = (dir.clone(), health.borrow().seq);
+        let read = spawn_blocking(move || journal::history(&dir, &wanted, synced)).await;
+        let lines = read.map_err(|_| ControlError::Gone)?;
+        lines.map_err(|error| ControlError::NoJournal(error.to_string()))
     }
 
     /// The state of the process; at most a second old in its counts, never in anything else.

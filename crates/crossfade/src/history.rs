@@ -21,11 +21,13 @@ pub(crate) fn history(args: &HistoryArgs) -> Exit {
 }
 
 fn table(lines: &[Value]) -> String {
-    let head = ["TIME", "WHAT", "IN FORCE", "BY", "REASON"];
+    let head = ["LINE", "TIME", "WHAT", "IN FORCE", "BY", "REASON"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
-    rows.extend(lines.iter().map(|line| {
+    // Each minute of a step's hold has a line, which says nothing to people.
+    let told = lines.iter().filter(|line| line["kind"] != "held");
+    rows.extend(told.map(|line| {
         let text = |member: &str| line[member].as_str().unwrap_or_default().to_owned();
-        vec![text("time"), what(line), in_force(line), text("who"), text("reason")]
+        vec![line["seq"].to_string(), text("time"), what(line), in_force(line), text("who"), text("reason")]
     }));
     output::table(&rows)
 }
@@ -43,6 +45,20 @@ fn what(line: &Value) -> String {
             let cause = data["cause"].as_str().unwrap_or_default();
             format!("rolled back to {} % ({cause})", percent(&data["to"]))
         }
+        "step" => format!("ramp: step {}", data["step"]),
+        "advanced" => "ramp: advanced".to_owned(),
+        "paused" => "ramp: paused".to_owned(),
+        "arrived" => "ramp: arrived".to_owned(),
+        "undone" => format!("{} % asked for again", percent(&state["percent"])),
+        "part_taken_back" => "rollback: the next part".to_owned(),
+        "verified" if data["verified"] == true => {
+            format!("rollback: verified after {} ms", percent(&data["to_target_us"]) / 1e3)
+        }
+        "verified" => "rollback: NOT verified".to_owned(),
+        "drill_ended" if data["passed"] == true => "drill: went well".to_owned(),
+        "drill_ended" => "drill: did NOT go well".to_owned(),
+        "drill_begun" => "drill: begun".to_owned(),
+        "opened" => "calendar: open again".to_owned(),
         "renamed" => format!("renamed from {}", data["from"].as_str().unwrap_or_default()),
         "left" => "gone from the file".to_owned(),
         "returned" => "back in the file".to_owned(),

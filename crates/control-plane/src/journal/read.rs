@@ -289,6 +289,14 @@ pub(crate) struct Wanted {
     pub(crate) migration: String,
     /// How many at most: the latest.
     pub(crate) limit: usize,
+    /// The number of the line; `None`: any, but for those that only note how long a step was served.
+    pub(crate) seq: Option<u64>,
+}
+
+impl Wanted {
+    fn has(&self, line: &Line) -> bool {
+        self.seq.map_or(line.kind != Kind::Held.as_str(), |seq| line.seq == seq)
+    }
 }
 
 /// The latest lines about a migration, oldest first, as JSON. `synced_seq` is the last line that counts: those after
@@ -345,7 +353,7 @@ impl Page {
         while let Next::Line = lines.next()? {
             let Ok(line) = line::decode(&lines.text) else { continue };
             page.first_seq = page.first_seq.or(Some(line.seq));
-            if line.seq > synced_seq || !is_about(&line, &wanted.migration) {
+            if line.seq > synced_seq || !is_about(&line, &wanted.migration) || !wanted.has(&line) {
                 continue;
             }
             let json = serde_json::from_slice(&lines.text).ok();
