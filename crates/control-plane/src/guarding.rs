@@ -69,6 +69,8 @@ pub(crate) struct Watchman {
     level: Percent,
     /// It has been told that there is nowhere to go back to.
     alerted: bool,
+    /// The verdict that was told last.
+    told: Verdict,
 }
 
 impl Watchman {
@@ -99,8 +101,17 @@ impl Watchman {
 
     fn with(cells: Arc<EvidenceCells>, config: GuardConfig, guard: Guard, ground: Ground) -> Self {
         let (merged, seen) = (Merged::new(), Counts::ZERO);
-        let mut watchman =
-            Watchman { cells, config, guard, merged, seen, ground, level: ground.percent, alerted: false };
+        let mut watchman = Watchman {
+            cells,
+            config,
+            guard,
+            merged,
+            seen,
+            ground,
+            level: ground.percent,
+            alerted: false,
+            told: Verdict::Insufficient,
+        };
         watchman.skip();
         watchman
     }
@@ -184,6 +195,16 @@ impl Watchman {
         &self.config
     }
 
+    /// The verdict before, if it is another one now and has not been told. While nobody is on new there is none to tell.
+    pub(crate) fn turned(&mut self) -> Option<Verdict> {
+        if self.ground.percent == Percent::ZERO {
+            return None;
+        }
+        let now = self.report().0;
+        let before = std::mem::replace(&mut self.told, now);
+        (before != now).then_some(before)
+    }
+
     /// Why users go back, with its numbers.
     pub(crate) fn breach_sentence(&self) -> String {
         self.guard.breach_sentence().unwrap_or_default()
@@ -250,7 +271,12 @@ impl Watchman {
         if self.ground.percent == Percent::ZERO && self.guard.breach().is_none() {
             return (Verdict::Insufficient, "insufficient; new gets no requests".to_owned());
         }
-        (self.guard.judgement().verdict, self.guard.explain())
+        let verdict = self.guard.judgement().verdict;
+        if verdict == Verdict::Breached && self.alerted {
+            let sentence = format!("cannot go back: no endpoint of old is healthy; {}", self.guard.explain());
+            return (verdict, sentence);
+        }
+        (verdict, self.guard.explain())
     }
 }
 

@@ -45,6 +45,7 @@ fn what(line: &Value) -> String {
             let cause = data["cause"].as_str().unwrap_or_default();
             format!("rolled back to {} % ({cause})", percent(&data["to"]))
         }
+        "verdict" => format!("verdict: {}", data["verdict"].as_str().unwrap_or_default()),
         "step" => format!("ramp: step {}", data["step"]),
         "advanced" => "ramp: advanced".to_owned(),
         "paused" => "ramp: paused".to_owned(),
@@ -85,23 +86,24 @@ mod tests {
     fn a_line_each() {
         let lines = [
             json!({
-                "time": "2026-01-01T00:00:00.000000Z", "kind": "percent", "who": "alice",
+                "seq": 9, "time": "2026-01-01T00:00:00.000000Z", "kind": "percent", "who": "alice",
                 "data": { "percent": 25.0, "in_force_before": 5.0, "in_force": 25.0 }, "state": { "in_force": 25.0 }
             }),
             json!({
-                "time": "2026-01-01T01:00:00.000000Z", "kind": "rolled_back", "who": "bob", "reason": "errors",
+                "seq": 10, "time": "2026-01-01T01:00:00.000000Z", "kind": "rolled_back", "who": "bob", "reason": "errors",
                 "data": { "to": 0.0, "cause": "person", "in_force_before": 25.0, "in_force": 0.0 },
                 "state": { "in_force": 0.0 }
             }),
-            json!({ "time": "2026-01-01T02:00:00.000000Z", "kind": "left", "state": { "in_force": 0.0 } }),
+            json!({ "seq": 11, "time": "2026-01-01T01:30:00.000000Z", "kind": "held", "state": { "in_force": 0.0 } }),
+            json!({ "seq": 12, "time": "2026-01-01T02:00:00.000000Z", "kind": "left", "state": { "in_force": 0.0 } }),
         ];
         assert_eq!(
             table(&lines),
             "\
-TIME                         WHAT                         IN FORCE     BY     REASON
-2026-01-01T00:00:00.000000Z  25 % asked for               5 % -> 25 %  alice
-2026-01-01T01:00:00.000000Z  rolled back to 0 % (person)  25 % -> 0 %  bob    errors
-2026-01-01T02:00:00.000000Z  gone from the file           0 %
+LINE  TIME                         WHAT                         IN FORCE     BY     REASON
+9     2026-01-01T00:00:00.000000Z  25 % asked for               5 % -> 25 %  alice
+10    2026-01-01T01:00:00.000000Z  rolled back to 0 % (person)  25 % -> 0 %  bob    errors
+12    2026-01-01T02:00:00.000000Z  gone from the file           0 %
 "
         );
     }

@@ -85,8 +85,8 @@ fn summary(replay: &Replay, trace: &Trace) -> String {
         new.requests, new.failures, old.requests, old.failures
     );
     match replay.breach() {
-        Some((t_s, breach)) => {
-            let why = breach.sentence(replay.guard().limits());
+        Some((t_s, _)) => {
+            let why = replay.guard().breach_sentence().unwrap_or_default();
             format!("goes back at {t_s:.2} s {seen}: {why}")
         }
         None => {

@@ -171,6 +171,11 @@ fn control(sheet: &mut Sheet, facts: &ControlFacts) {
             let is_it = migration.verdict == Some(verdict.as_str());
             sheet.gauge(&names::VERDICT, &[name, verdict.as_str()], flag(is_it));
         }
+        if let Some(ramp) = &migration.ramp {
+            sheet.gauge(&names::RAMP_STEP, &[name], ramp.step as f64);
+            sheet.gauge(&names::RAMP_STEPS, &[name], ramp.steps as f64);
+            sheet.gauge(&names::RAMP_PAUSED, &[name], flag(ramp.paused));
+        }
         for (cause, count) in &migration.rollbacks {
             sheet.count(&names::ROLLBACKS, &[name, cause], *count);
         }

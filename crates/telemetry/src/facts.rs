@@ -52,8 +52,21 @@ pub struct MigrationFacts {
     pub latched: bool,
     /// What its guard says; `None` where it has none.
     pub verdict: Option<&'static str>,
+    /// How far its ramp is; `None` where it has none.
+    pub ramp: Option<RampFacts>,
     /// Rollbacks since the start, by cause.
     pub rollbacks: Vec<(&'static str, u64)>,
+}
+
+/// How far a ramp is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RampFacts {
+    /// The present step, from 1; 0: before the first.
+    pub step: usize,
+    /// How many there are.
+    pub steps: usize,
+    /// Whether it does not move until somebody resumes.
+    pub paused: bool,
 }
 
 /// One address of an upstream, as health checks find it.

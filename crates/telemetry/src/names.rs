@@ -70,6 +70,12 @@ metrics! {
         "1 while a rollback caps the migration's percent, else 0.";
     ROLLBACKS: Counter "crossfade_rollbacks_total" ["migration", "cause"]
         "Rollbacks by what asked for them: a person, or the guard by the metric that was breached.";
+    RAMP_STEP: Gauge "crossfade_ramp_step" ["migration"]
+        "The step that the ramp is in, from 1; 0 before the first; absent without a ramp.";
+    RAMP_STEPS: Gauge "crossfade_ramp_steps" ["migration"]
+        "How many steps the ramp has; absent without one.";
+    RAMP_PAUSED: Gauge "crossfade_ramp_paused" ["migration"]
+        "1 while the ramp does not move until somebody resumes, else 0; absent without a ramp.";
     JOURNAL_HEALTHY: Gauge "crossfade_journal_healthy" []
         "1 while the journal can be written, 0 while it cannot, so that nothing goes forward; absent without a journal.";
     ROUTE_REQUESTS: Counter "crossfade_route_requests_total" ["route", "code_class"]

@@ -10,7 +10,7 @@ use super::steps::{Ask, refuse};
 use super::{Controller, Outlets};
 use crate::event::{Actor, Event, Reply};
 use crate::handle::{Changed, ControlError};
-use crate::journal::{Entry, Kind};
+use crate::journal::Kind;
 use crate::verifying::{Count, Seen, Verification};
 
 /// Old serves everybody for so long at least.
@@ -161,9 +161,9 @@ impl Controller {
     }
 
     fn tell_seen(&mut self, outlets: &Outlets, name: &str, seen: &Seen) {
-        let Some(state) = self.book.state(name) else { return };
+        let Some(intent) = self.book.intents.get(name) else { return };
         let Count { old, new, .. } = seen.count;
-        let target = state.intent.standing().in_force();
+        let target = intent.standing().in_force();
         let sentence = if seen.verified {
             format!(
                 "{name}: the rollback to {target}% is verified: the last request beyond it ended {} after the decision, \
@@ -182,8 +182,7 @@ impl Controller {
             tracing::warn!(migration = name, "{sentence}");
         }
         self.verified.insert(name.to_owned(), sentence);
-        let entry = Entry { data: data(seen), ..Entry::of(name, Kind::Verified, state) };
-        self.write_aside(outlets, name, entry);
+        self.write_aside(outlets, name, Kind::Verified, data(seen), None);
     }
 
     /// A drill that nobody watches any more: the process that began it has ended.

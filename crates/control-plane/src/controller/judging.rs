@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use ramp::{Cause, Metric};
-use rollback_guard::{Breach, Signal};
+use rollback_guard::{Breach, Signal, Verdict};
 use serde_json::{Map, Value};
 use traffic_split::Percent;
 
@@ -11,6 +11,7 @@ use super::steps::Ask;
 use super::{Controller, Outlets};
 use crate::event::Actor;
 use crate::guarding::{Ground, Watchman};
+use crate::journal::Kind;
 
 /// Who asks for a rollback by evidence.
 const THE_GUARD: &str = "the guard";
@@ -48,15 +49,34 @@ impl Controller {
         let now = Instant::now();
         let since_last = now.saturating_duration_since(self.looked_at);
         self.looked_at = now;
-        let mut breached = Vec::new();
+        let (mut breached, mut turned) = (Vec::new(), Vec::new());
         for (name, watchman) in &mut self.guards {
             if let Some(breach) = watchman.look(since_last) {
                 breached.push((name.clone(), breach));
+            } else if let Some(before) = watchman.turned() {
+                turned.push((name.clone(), before));
             }
         }
         for (name, breach) in breached {
             self.act_upon(outlets, &name, &breach);
         }
+        for (name, before) in turned {
+            self.tell_verdict(outlets, &name, before);
+        }
+    }
+
+    /// Another verdict that is no reason to go back, for people and the journal.
+    fn tell_verdict(&mut self, outlets: &Outlets, name: &str, before: Verdict) {
+        let Some(watchman) = self.guards.get(name) else { return };
+        let (verdict, sentence) = watchman.report();
+        if verdict == Verdict::Degraded {
+            tracing::warn!(migration = name, "{name}: the verdict was {before}, now it is {sentence}");
+        } else {
+            tracing::info!(migration = name, "{name}: the verdict was {before}, now it is {sentence}");
+        }
+        let mut data = watchman.data();
+        data.insert("before".to_owned(), before.as_str().into());
+        self.write_aside(outlets, name, Kind::Verdict, data, Some(sentence));
     }
 
     fn act_upon(&mut self, outlets: &Outlets, name: &str, breach: &Breach) {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use config_file::MigrationConfig;
 use ramp::{Cause, Intent};
-use telemetry::{ControlFacts, MigrationFacts, Totals};
+use telemetry::{ControlFacts, MigrationFacts, RampFacts, Totals};
 use traffic_split::{Arm, Role};
 
 use super::{Controller, Outlets, Traffic};
@@ -324,6 +324,11 @@ fn facts(status: &Status) -> ControlFacts {
                 phase: migration.phase,
                 latched: migration.latch.is_some(),
                 verdict: migration.guard.as_ref().map(|guard| guard.verdict.as_str()),
+                ramp: migration.ramp.as_ref().map(|ramp| RampFacts {
+                    step: ramp.step,
+                    steps: ramp.steps.len(),
+                    paused: ramp.paused.is_some(),
+                }),
                 rollbacks: migration
                     .rollbacks
                     .iter()

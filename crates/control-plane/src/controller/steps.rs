@@ -224,14 +224,21 @@ impl Controller {
         self.go_on(outlets, handed, Step { names, tidings, forward });
     }
 
-    /// A line that changes nothing: it is written when it can be, and nobody waits for it.
-    pub(super) fn write_aside(&mut self, outlets: &Outlets, name: &str, entry: Entry) {
+    /// A line that changes nothing: it is written when it can be, and nobody waits for it. How things stand in it is how
+    /// they will once the step forward under way is written, since it is written after that one.
+    pub(super) fn write_aside(
+        &mut self,
+        outlets: &Outlets,
+        name: &str,
+        kind: Kind,
+        data: Map<String, Value>,
+        reason: Option<String>,
+    ) {
+        let ahead = self.pending.iter().find_map(|pending| pending.step.forward.as_ref());
+        let Some(state) = ahead.map_or(&self.book, |forward| &forward.book).state(name) else { return };
+        let entry = Entry { data, reason, ..Entry::of(name, kind, state) };
         let handed = self.hand_in(vec![entry], Keep::UntilWritten);
-        self.go_on(
-            outlets,
-            handed,
-            Step { names: vec![name.to_owned()], tidings: Tidings::None, forward: None },
-        );
+        self.go_on(outlets, handed, Step { names: Vec::new(), tidings: Tidings::None, forward: None });
     }
 
     fn forward(&self, book: Book, file: Option<Loaded>, entries: &[Entry]) -> Forward {

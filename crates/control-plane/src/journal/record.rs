@@ -45,6 +45,8 @@ pub(crate) enum Kind {
     PartTakenBack,
     /// It was seen in the counters what a rollback came to.
     Verified,
+    /// The guard says something else of new.
+    Verdict,
     /// Somebody paused the ramp.
     Paused,
     /// Somebody said that the ramp may go on.
@@ -84,6 +86,7 @@ impl Kind {
             Kind::Undone => "undone",
             Kind::PartTakenBack => "part_taken_back",
             Kind::Verified => "verified",
+            Kind::Verdict => "verdict",
             Kind::Paused => "paused",
             Kind::Advanced => "advanced",
             Kind::Step => "step",

@@ -6,7 +6,7 @@ use route_plan::outcome::Observation;
 use traffic_split::Percent;
 
 use super::*;
-use crate::{EndpointFacts, MigrationFacts, Telemetry};
+use crate::{EndpointFacts, MigrationFacts, RampFacts, Telemetry};
 
 fn busy() -> Arc<Telemetry> {
     let telemetry = Telemetry::new(2);
@@ -47,6 +47,7 @@ fn busy() -> Arc<Telemetry> {
             phase: Phase::Shadow,
             verdict: Some("healthy"),
             latched: true,
+            ramp: Some(RampFacts { step: 2, steps: 4, paused: true }),
             rollbacks: vec![("person", 0), ("error_rate", 2)],
         }],
         journal_healthy: Some(false),
@@ -85,6 +86,9 @@ fn the_scrape_says_what_was_counted() {
         r#"crossfade_phase{migration="shop",phase="shadow"} 1"#,
         r#"crossfade_phase{migration="shop",phase="canary"} 0"#,
         r#"crossfade_latched{migration="shop"} 1"#,
+        r#"crossfade_ramp_step{migration="shop"} 2"#,
+        r#"crossfade_ramp_steps{migration="shop"} 4"#,
+        r#"crossfade_ramp_paused{migration="shop"} 1"#,
         r#"crossfade_rollbacks_total{migration="shop",cause="error_rate"} 2"#,
         "crossfade_journal_healthy 0",
         r#"crossfade_requests_refused_total{reason="bad-request"} 2"#,
