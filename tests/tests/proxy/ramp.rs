@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -289,6 +290,36 @@ fn hooks_are_told_and_asked_and_hold_it() {
     eventually("the first step is entered", || in_force(&proxy) == 20.0);
     eventually("the second is refused", || waits_for(&proxy).starts_with("the confirm hook says no: "));
     assert_eq!((in_force(&proxy), asked.load(Ordering::Relaxed)), (20.0, 2));
+}
+
+#[test]
+fn a_yes_is_for_the_step_that_it_was_asked_about_and_for_once() {
+    let stage = Stage::new();
+    let (hook, asked) = (Scripted::bind(), Arc::new(AtomicUsize::new(0)));
+    let (url, seen) = (format!("http://{}/hook", hook.addr()), Arc::clone(&asked));
+    // The first answer comes when the file asks for another step already; only the second one after it is a yes.
+    let _serving = hook.serve(move |mut wire| {
+        wire.request();
+        let number = seen.fetch_add(1, Ordering::Relaxed);
+        if number == 0 {
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        wire.send(match number {
+            0 | 1 => "HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{\"confirm\": true}",
+            _ => "HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\n\r\n",
+        });
+    });
+    let config =
+        |percent| stage.config(0, "", &steps(&[(percent, &format!("hold = \"1h\"\nconfirm = \"{url}\""))]));
+    let proxy = Proxy::start(&config("20"));
+    eventually("it is asked about 20", || asked.load(Ordering::Relaxed) == 1);
+    done(&proxy.reload(config("60")));
+    eventually("it is entered", || in_force(&proxy) > 0.0);
+    assert_eq!((in_force(&proxy), asked.load(Ordering::Relaxed)), (60.0, 2), "a yes to 20 is none to 60");
+    done(&proxy.command(&["rollback", "shop"]));
+    done(&proxy.command(&["resume", "shop"]));
+    eventually("it is asked again", || asked.load(Ordering::Relaxed) == 3);
+    assert_eq!(in_force(&proxy), 0.0);
 }
 
 #[test]

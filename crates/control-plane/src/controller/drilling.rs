@@ -6,6 +6,7 @@ use ramp::{Effect, HookKind};
 use serde_json::json;
 use traffic_split::{Arm, Percent, Role};
 
+use super::ramping::question;
 use super::steps::{Ask, refuse};
 use super::{Controller, Outlets};
 use crate::event::{Actor, Event, Reply};
@@ -207,49 +208,56 @@ impl Controller {
     /// Calls a hook beside the loop. What it says comes back as an event.
     pub(super) fn call_hook(&mut self, name: &str, kind: HookKind, step: usize) {
         let Some(migration) = self.checked.migration(name) else { return };
-        let Some(wanted) = migration.policy.steps.get(step) else { return };
-        let url = match kind {
-            HookKind::Announce => wanted.announce.clone(),
-            HookKind::Confirm => wanted.confirm.clone(),
-        };
-        let (Some(url), Some(events)) = (url, self.own_events.clone()) else { return };
+        let asked = question(&migration.policy, kind, step);
+        let (Some(asked), Some(events)) = (asked, self.own_events.clone()) else { return };
         let from = self.book.intents.get(name).map_or(Percent::ZERO, |intent| intent.standing().in_force());
-        let question = json!({
+        let body = json!({
             "type": format!("ramp.{}", kind.as_str()),
             "migration": name,
             "from": from.as_f64(),
-            "to": wanted.percent.as_f64(),
+            "to": asked.percent.as_f64(),
             "step": step + 1,
             "steps": migration.policy.steps.len(),
         });
+        self.calls += 1;
+        let number = self.calls;
         if let Some(climb) = self.climbs.get_mut(name) {
-            climb.hooks.called(kind, step);
+            climb.hooks.called(kind, number, asked.clone());
         }
         let (line, migration) = (self.line.clone(), name.to_owned());
         tokio::spawn(async move {
-            let answer = line.call(kind, &url, &question).await;
+            let answer = line.call(kind, &asked.url, &body).await;
             if let Some(events) = events.upgrade() {
                 // Fails only when the controller has ended.
-                let _ = events.send(Event::HookAnswered { migration, kind, step, answer }).await;
+                let _ = events.send(Event::HookAnswered { migration, kind, number, answer }).await;
             }
         });
     }
 
+    /// Takes an answer, if anybody still waits for it.
     pub(super) fn hook_answered(
         &mut self,
         name: &str,
         kind: HookKind,
-        step: usize,
+        number: u64,
         answer: Result<(), String>,
     ) {
-        match &answer {
-            Ok(()) => tracing::info!(migration = name, "{name}: the {} hook says yes", kind.as_str()),
-            Err(why) => {
-                tracing::warn!(migration = name, "{name}: the {} hook says no: {why}", kind.as_str());
-            }
-        }
-        if let Some(climb) = self.climbs.get_mut(name) {
-            climb.hooks.answered(kind, step, answer);
+        let said = match &answer {
+            Ok(()) => "yes".to_owned(),
+            Err(why) => format!("no: {why}"),
+        };
+        let climb = self.climbs.get_mut(name);
+        let is_waited_for = climb.is_some_and(|climb| climb.hooks.answered(kind, number, answer));
+        let kind = kind.as_str();
+        if !is_waited_for {
+            tracing::info!(
+                migration = name,
+                "{name}: the {kind} hook says {said}, which nobody waits for any more"
+            );
+        } else if said == "yes" {
+            tracing::info!(migration = name, "{name}: the {kind} hook says yes");
+        } else {
+            tracing::warn!(migration = name, "{name}: the {kind} hook says {said}");
         }
     }
 }

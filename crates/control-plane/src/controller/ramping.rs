@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use config_file::MigrationConfig;
 use jiff::Timestamp;
-use ramp::{Evidence, Facts, Hook, HookKind, Intent, Next, Progress, Wait, decide, is_within_a_step};
+use ramp::{Evidence, Facts, HookKind, Intent, Next, Policy, Progress, Wait, decide, is_within_a_step};
 use route_plan::Phase;
 use serde_json::{Map, Value};
 use traffic_split::{Arm, Percent};
@@ -18,7 +18,7 @@ use super::{Controller, Outlets};
 use crate::change::THE_RAMP;
 use crate::event::Actor;
 use crate::guarding::Watchman;
-use crate::hooks::Hooks;
+use crate::hooks::{Hooks, Question};
 
 /// The time served is written down this often.
 const NOTED_EVERY_S: u64 = 60;
@@ -48,6 +48,7 @@ impl Climb {
         if self.next.is_none() || is_other {
             if self.entered != progress.entered || self.next.is_none() {
                 self.first_requests = requests;
+                self.hooks.forget();
             }
             (self.entered, self.noted, self.held) = (progress.entered, progress.held, progress.held);
         }
@@ -79,6 +80,9 @@ impl Controller {
                 within.insert(name.clone());
             }
             if let Some(climb) = self.climbs.get_mut(name) {
+                if !is_at_a_step(&next) {
+                    climb.hooks.forget();
+                }
                 climb.next = Some(next.clone());
             }
             self.act(outlets, name, next);
@@ -153,7 +157,11 @@ impl Controller {
         let (name, policy) = (&migration.name, &migration.policy);
         let entered = intent.progress.as_ref().map_or(0, |progress| progress.entered);
         let climb = self.climbs.get(name);
-        let hook = |kind| climb.map_or(Hook::NotCalled, |climb| climb.hooks.state(kind, entered));
+        let hook = |kind| {
+            let question = question(policy, kind, entered);
+            let state = climb.zip(question).map(|(climb, question)| climb.hooks.state(kind, &question));
+            state.unwrap_or_default()
+        };
         let by_traffic = || {
             let first = climb.map_or(0, |climb| climb.first_requests);
             self.requests_of_new(name).saturating_sub(first)
@@ -237,6 +245,28 @@ impl Controller {
         let others = self.climbs.iter().filter(|(other, _)| *other != name && self.is_exclusive(other));
         let mut busy = others.filter(|(_, climb)| climb.next.as_ref().is_some_and(is_within_a_step));
         busy.next().map(|(other, _)| other.clone())
+    }
+}
+
+/// What a hook of this step, counted from 0, is asked; `None` where there is no such hook.
+pub(super) fn question(policy: &Policy, kind: HookKind, step: usize) -> Option<Question> {
+    let next = policy.steps.get(step)?;
+    let url = match kind {
+        HookKind::Announce => next.announce.clone(),
+        HookKind::Confirm => next.confirm.clone(),
+    };
+    Some(Question { step, percent: next.percent, url: url? })
+}
+
+/// Whether the ramp may be about to enter a step, or is kept from it by what passes by itself: then what its hooks have
+/// said counts. After a rollback, or what a person or the calendar has stopped, they are asked again.
+fn is_at_a_step(next: &Next) -> bool {
+    match next {
+        Next::Do(event) => matches!(event, ramp::Event::StepEntered(_)),
+        Next::Call(..) => true,
+        Next::Wait(wait) => {
+            matches!(wait, Wait::Hook(..) | Wait::Evidence(_) | Wait::Against(_) | Wait::Busy(_))
+        }
     }
 }
 
