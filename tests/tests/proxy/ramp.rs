@@ -199,6 +199,21 @@ fn a_drill_takes_everybody_back_for_a_moment() {
 }
 
 #[test]
+fn a_drill_is_judged_also_when_whoever_asked_is_gone() {
+    let stage = Stage::new();
+    let proxy = Proxy::start(&stage.config(0, "", &steps(&[("50", "hold = \"1h\"")])));
+    let _users = Users::of(&proxy);
+    eventually("the step is entered", || in_force(&proxy) == 50.0);
+    let mut client = Wire::connect(proxy.admin());
+    let head = "POST /api/v1/migrations/shop/drill HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
+    client.send(head);
+    eventually("it is under way", || kinds(&proxy).contains(&"drill_begun".to_owned()));
+    drop(client);
+    eventually("it is over", || kinds(&proxy).contains(&"drill_ended".to_owned()));
+    assert_eq!(shop(&proxy)["ramp"]["paused"], Value::Null);
+}
+
+#[test]
 fn a_person_s_word_pauses_it_and_a_resume_goes_on_from_there() {
     let stage = Stage::new();
     let ramp = steps(&[("10", "hold = \"1h\""), ("40", "hold = \"1h\""), ("80", "hold = \"1h\"")]);

@@ -156,6 +156,8 @@ impl Controller {
             ),
         };
         let Drill { actor, reply, .. } = drill;
+        // It ends also where nobody waits for the answer any more.
+        let reply = reply.filter(|reply| !reply.is_closed());
         let event = ramp::Event::DrillEnded { passed };
         let ask = Ask { note: Some(note), data: data(seen), reply, ..Ask::new(name, event, actor) };
         self.ask(outlets, ask);
