@@ -167,15 +167,19 @@ fn a_rollback_may_lead_to_the_step_before_and_a_second_one_to_old() {
 fn users_return_in_parts_where_old_was_scaled_down() {
     let stage = Stage::new();
     let proxy = Proxy::start(&stage.config(50, "rollback = { over = \"2s\" }", ""));
-    let _users = Users::of(&proxy);
+    let users = Users::of(&proxy);
     done(&proxy.command(&["rollback", "shop", "--reason", "slow"]));
     assert_eq!(in_force(&proxy), 45.0);
     eventually("everybody is on old", || in_force(&proxy) == 0.0);
     assert_eq!(kinds(&proxy).iter().filter(|kind| *kind == "part_taken_back").count(), 9);
     eventually("it is verified", || kinds(&proxy).contains(&"verified".to_owned()));
+    assert_eq!(shop(&proxy)["rollbacks"]["person"], 1, "ten parts are one rollback");
+    assert!(shop(&proxy)["verified"].is_string());
+    drop(users);
     done(&proxy.command(&["resume", "shop"]));
     done(&proxy.command(&["rollback", "shop", "--now"]));
     assert_eq!(in_force(&proxy), 0.0);
+    assert_eq!(shop(&proxy)["verified"], Value::Null, "what was seen of the one before");
 }
 
 #[test]

@@ -81,13 +81,17 @@ impl Controller {
         self.watched.insert(name.to_owned(), watched);
     }
 
-    /// Begins to watch what a rollback comes to.
+    /// Begins to watch what a rollback comes to. What an earlier one came to is not to be told of it.
     pub(super) fn begin_verification(&mut self, name: &str, effects: &[Effect]) {
-        let target = effects.iter().find_map(|effect| match effect {
-            Effect::Latched { cap, target, .. } if cap == target => Some(*target),
+        let latched = effects.iter().find_map(|effect| match effect {
+            Effect::Latched { cap, target, .. } => Some((*cap, *target)),
             _ => None,
         });
-        let Some(target) = target else { return };
+        let Some((cap, target)) = latched else { return };
+        self.verified.remove(name);
+        if cap != target {
+            return;
+        }
         let verification = Verification::new(target, self.count_of(name));
         let watched = Watched { begun: Instant::now(), verification, seen: None, drill: None };
         if let Some(Watched { drill: Some(mut drill), .. }) = self.watched.insert(name.to_owned(), watched) {
@@ -110,6 +114,10 @@ impl Controller {
 
     /// Looks at what is being watched.
     pub(super) fn look_at_watched(&mut self, outlets: &Outlets) {
+        let intents = &self.book.intents;
+        let is_latched = |name: &String| intents.get(name).is_some_and(|intent| intent.latch.is_some());
+        // Whoever has resumed meanwhile sent users to new, which is no rollback that failed.
+        self.watched.retain(|name, watched| watched.drill.is_some() || is_latched(name));
         let mut is_over = Vec::new();
         for name in self.watched.keys().cloned().collect::<Vec<_>>() {
             let count = self.count_of(&name);

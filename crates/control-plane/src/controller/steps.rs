@@ -89,7 +89,7 @@ enum Handed {
 impl Controller {
     /// What somebody wants of a migration, as far as it can be done at once.
     pub(crate) fn ask(&mut self, outlets: &Outlets, mut ask: Ask) {
-        let is_rollback = matches!(ask.event, ramp::Event::RolledBack { .. });
+        let is_rollback = is_rollback(&ask.event);
         // Whoever asked was told that it took too long, and may have asked for something else since. Going back is
         // never wrong.
         if !is_rollback && ask.reply.as_ref().is_some_and(Reply::is_closed) {
@@ -168,7 +168,9 @@ impl Controller {
             self.publish();
         }
         let took = begun.elapsed();
-        self.count(name, &effects);
+        if is_rollback(&ask.event) {
+            self.count(name, &effects);
+        }
         self.begin_verification(name, &effects);
         let mut pending = std::mem::take(&mut self.pending);
         let ahead = pending.iter_mut().find_map(|pending| pending.step.forward.as_mut());
@@ -309,6 +311,8 @@ impl Controller {
         if let Some(Loaded { checked, warnings, content, .. }) = file {
             (self.checked, self.warnings, self.content) = (checked, warnings, content);
             self.recorded.retain(|name, _| self.book.knows(name));
+            self.rollbacks.retain(|name, _| self.book.knows(name));
+            self.verified.retain(|name, _| self.book.knows(name));
         }
         self.publish();
     }
@@ -393,6 +397,10 @@ pub(super) fn refuse(reply: &mut Option<Reply<Changed>>, error: ControlError) {
     }
 }
 
+fn is_rollback(event: &ramp::Event) -> bool {
+    matches!(event, ramp::Event::RolledBack { .. })
+}
+
 fn change_of(ask: &Ask) -> LastChange {
     let what = match &ask.event {
         ramp::Event::PercentSet(percent) => format!("{percent} % asked for"),
@@ -427,7 +435,7 @@ fn asked(ask: Ask, effects: &[Effect], what: String, forward: Option<Forward>) -
     if matches!(event, ramp::Event::Held(_)) {
         return Step { names, tidings: Tidings::None, forward };
     }
-    let is_rollback = matches!(event, ramp::Event::RolledBack { .. });
+    let is_rollback = is_rollback(&event);
     let mut sentences = if is_rollback {
         change::rollback_sentences(&name, effects, &actor)
     } else {
