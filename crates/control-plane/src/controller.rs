@@ -380,11 +380,11 @@ impl Controller {
         }
     }
 
-    /// Makes the snapshot of what is configured and asked for, and hands it to the workers.
+    /// Makes the snapshot of what is configured and asked for, and hands it to the workers. What the guards know is
+    /// kept after that: however many there are, no rollback waits for it.
     fn publish(&mut self) {
         self.generation += 1;
         self.follow_traffic();
-        self.follow_guards();
         let standing = |name: &str| {
             let standing = self.book.intents.get(name).map(ramp::Intent::standing);
             standing.map_or(
@@ -393,6 +393,7 @@ impl Controller {
             )
         };
         self.snapshots.store(Arc::new(self.checked.snapshot(self.generation, &standing)));
+        self.follow_guards();
     }
 
     /// Holds on to the counters of exactly the migrations in force, and makes those of routes known to the scrape.

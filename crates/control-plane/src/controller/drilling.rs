@@ -194,7 +194,7 @@ impl Controller {
         }
         self.verified.insert(name.to_owned(), sentence);
         let entry = Entry { data: data(seen), ..Entry::of(name, Kind::Verified, state) };
-        self.write_aside(outlets, name, entry);
+        self.write_aside(outlets, vec![name.to_owned()], vec![entry]);
     }
 
     /// A drill that nobody watches any more: the process that began it has ended.

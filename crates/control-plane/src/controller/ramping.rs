@@ -13,19 +13,23 @@ use route_plan::Phase;
 use serde_json::{Map, Value};
 use traffic_split::{Arm, Percent};
 
-use super::steps::Ask;
+use super::steps::{Ask, change_of, entry};
 use super::{Controller, Outlets};
 use crate::change::THE_RAMP;
 use crate::event::Actor;
 use crate::guarding::Watchman;
 use crate::hooks::{Hooks, Question};
 
+/// More than this between two looks was not served: the process was stopped.
+const MOST_AT_ONCE: Duration = Duration::from_secs(5);
 /// The time served is written down this often.
 const NOTED_EVERY_S: u64 = 60;
 
 /// What is known of a ramp beside what is kept.
 #[derive(Debug, Default)]
 pub(super) struct Climb {
+    /// Its migration is one of those of which one is within a step.
+    is_exclusive: bool,
     /// How far it was when this was looked at last.
     entered: usize,
     /// As kept.
@@ -65,14 +69,21 @@ impl Controller {
     pub(super) fn move_ramps(&mut self, outlets: &Outlets, since_last: Duration) {
         let names: Vec<String> =
             self.checked.migrations.iter().map(|migration| migration.name.clone()).collect();
-        self.climbs.retain(|name, _| names.contains(name));
+        let known: BTreeSet<&String> = names.iter().collect();
+        self.climbs.retain(|name, _| known.contains(name));
+        let since_last = since_last.min(MOST_AT_ONCE);
+        let owed = names.iter().filter_map(|name| Some((name.clone(), self.count_time(name, since_last)?)));
+        let owed: Vec<_> = owed.collect();
+        if !self.is_going_forward() {
+            self.note_held(outlets, owed);
+        }
         for name in &names {
-            self.count_time(outlets, name, since_last);
             self.go_on_returning(outlets, name);
         }
-        let within =
-            names.iter().filter(|name| self.decide(name, None).is_some_and(|next| is_within_a_step(&next)));
-        let mut within: BTreeSet<String> = within.filter(|name| self.is_exclusive(name)).cloned().collect();
+        let within = names.iter().filter(|name| {
+            self.is_exclusive(name) && self.decide(name, None).is_some_and(|next| is_within_a_step(&next))
+        });
+        let mut within: BTreeSet<String> = within.cloned().collect();
         for name in &names {
             let busy = within.iter().find(|other| *other != name).cloned();
             let Some(next) = self.decide(name, busy) else { continue };
@@ -93,21 +104,42 @@ impl Controller {
         self.checked.migration(name).is_some_and(|migration| migration.policy.exclusive)
     }
 
-    /// Time counts while the step is served: not in a drill, not while latched.
-    fn count_time(&mut self, outlets: &Outlets, name: &str, since_last: Duration) {
+    /// Time counts while the step is served: not in a drill, not while latched. Returns it when it is to be noted.
+    fn count_time(&mut self, name: &str, since_last: Duration) -> Option<Duration> {
         let requests = self.requests_of_new(name);
-        let Some(intent) = self.book.intents.get(name) else { return };
+        let is_exclusive = self.is_exclusive(name);
+        let intent = self.book.intents.get(name)?;
         let climb = self.climbs.entry(name.to_owned()).or_default();
-        let Some(progress) = &intent.progress else { return };
+        climb.is_exclusive = is_exclusive;
+        let Some(progress) = &intent.progress else {
+            // A ramp that comes later has been served by nobody.
+            *climb = Climb { part_due: climb.part_due, ..Climb::default() };
+            return None;
+        };
         climb.follow(progress, requests);
         let is_served = intent.standing().in_force() > Percent::ZERO && intent.latch.is_none();
         if !is_served || self.draining {
-            return;
+            return None;
         }
         climb.held += since_last;
-        let owed = climb.owes_a_note().then_some(climb.held);
-        if let Some(held) = owed.filter(|_| !self.is_going_forward()) {
-            self.ask(outlets, Ask::new(name, ramp::Event::Held(held), the_ramp()));
+        climb.owes_a_note().then_some(climb.held)
+    }
+
+    /// How long steps were served by now. One batch for all of them: each line for itself would be more than the
+    /// journal takes at once.
+    pub(super) fn note_held(&mut self, outlets: &Outlets, notes: Vec<(String, Duration)>) {
+        let mut entries = Vec::new();
+        let mut book = std::mem::take(&mut self.book);
+        for (name, held) in notes {
+            let ask = Ask::new(&name, ramp::Event::Held(held), the_ramp());
+            let change = change_of(&ask);
+            let applied = book.apply(&name, &ask.event, &self.terms(&name, false), &change);
+            let state = book.state(&name).filter(|_| applied.is_ok());
+            entries.extend(state.map(|state| entry(&ask, &change, &[], state)));
+        }
+        self.book = book;
+        if !entries.is_empty() {
+            self.write_aside(outlets, Vec::new(), entries);
         }
     }
 
@@ -242,9 +274,9 @@ impl Controller {
     }
 
     fn busy(&self, name: &str) -> Option<String> {
-        let others = self.climbs.iter().filter(|(other, _)| *other != name && self.is_exclusive(other));
-        let mut busy = others.filter(|(_, climb)| climb.next.as_ref().is_some_and(is_within_a_step));
-        busy.next().map(|(other, _)| other.clone())
+        let is_busy = |climb: &Climb| climb.is_exclusive && climb.next.as_ref().is_some_and(is_within_a_step);
+        let busy = self.climbs.iter().find(|(other, climb)| *other != name && is_busy(climb));
+        busy.map(|(other, _)| other.clone())
     }
 }
 

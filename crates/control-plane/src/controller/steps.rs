@@ -226,14 +226,11 @@ impl Controller {
         self.go_on(outlets, handed, Step { names, tidings, forward });
     }
 
-    /// A line that changes nothing: it is written when it can be, and nobody waits for it.
-    pub(super) fn write_aside(&mut self, outlets: &Outlets, name: &str, entry: Entry) {
-        let handed = self.hand_in(vec![entry], Keep::UntilWritten);
-        self.go_on(
-            outlets,
-            handed,
-            Step { names: vec![name.to_owned()], tidings: Tidings::None, forward: None },
-        );
+    /// Lines that change nothing: they are written when they can be, and nobody waits for them. What `names` are about
+    /// is not told of before.
+    pub(super) fn write_aside(&mut self, outlets: &Outlets, names: Vec<String>, entries: Vec<Entry>) {
+        let handed = self.hand_in(entries, Keep::UntilWritten);
+        self.go_on(outlets, handed, Step { names, tidings: Tidings::None, forward: None });
     }
 
     fn forward(&self, book: Book, file: Option<Loaded>, entries: &[Entry]) -> Forward {
@@ -401,7 +398,7 @@ fn is_rollback(event: &ramp::Event) -> bool {
     matches!(event, ramp::Event::RolledBack { .. })
 }
 
-fn change_of(ask: &Ask) -> LastChange {
+pub(super) fn change_of(ask: &Ask) -> LastChange {
     let what = match &ask.event {
         ramp::Event::PercentSet(percent) => format!("{percent} % asked for"),
         ramp::Event::PhaseSet(phase) => format!("phase {phase} asked for"),
@@ -432,9 +429,6 @@ fn now() -> SystemTime {
 fn asked(ask: Ask, effects: &[Effect], what: String, forward: Option<Forward>) -> Step {
     let Ask { migration: name, event, actor, note, reply, .. } = ask;
     let names = vec![name.clone()];
-    if matches!(event, ramp::Event::Held(_)) {
-        return Step { names, tidings: Tidings::None, forward };
-    }
     let is_rollback = is_rollback(&event);
     let mut sentences = if is_rollback {
         change::rollback_sentences(&name, effects, &actor)
@@ -446,7 +440,7 @@ fn asked(ask: Ask, effects: &[Effect], what: String, forward: Option<Forward>) -
 }
 
 /// The line about a step that was asked for.
-fn entry(ask: &Ask, change: &LastChange, effects: &[Effect], state: State) -> Entry {
+pub(super) fn entry(ask: &Ask, change: &LastChange, effects: &[Effect], state: State) -> Entry {
     let in_force = effects.iter().find_map(|effect| match effect {
         Effect::InForce { from, to } => Some((from.as_f64(), to.as_f64())),
         _ => None,
