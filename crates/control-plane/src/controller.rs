@@ -139,6 +139,8 @@ pub struct Controller {
     no_policy: Policy,
     /// For calls to hooks.
     line: Line,
+    /// So many hooks were called.
+    calls: u64,
     own_events: Option<mpsc::WeakSender<Event>>,
     generation: u64,
     draining: bool,
@@ -219,6 +221,7 @@ impl Controller {
             verified: BTreeMap::new(),
             no_policy: Policy::default(),
             line: Line::default(),
+            calls: 0,
             own_events: None,
             generation: 0,
             draining: false,
@@ -354,8 +357,8 @@ impl Controller {
                 let plan = self.plan(&migration).ok_or_else(|| self.no_plan(&migration));
                 let _ = reply.send(plan);
             }
-            Event::HookAnswered { migration, kind, step, answer } => {
-                self.hook_answered(&migration, kind, step, answer);
+            Event::HookAnswered { migration, kind, number, answer } => {
+                self.hook_answered(&migration, kind, number, answer);
             }
             Event::Tick => {
                 self.read_traffic();
@@ -377,11 +380,11 @@ impl Controller {
         }
     }
 
-    /// Makes the snapshot of what is configured and asked for, and hands it to the workers.
+    /// Makes the snapshot of what is configured and asked for, and hands it to the workers. What the guards know is
+    /// kept after that: however many there are, no rollback waits for it.
     fn publish(&mut self) {
         self.generation += 1;
         self.follow_traffic();
-        self.follow_guards();
         let standing = |name: &str| {
             let standing = self.book.intents.get(name).map(ramp::Intent::standing);
             standing.map_or(
@@ -390,6 +393,7 @@ impl Controller {
             )
         };
         self.snapshots.store(Arc::new(self.checked.snapshot(self.generation, &standing)));
+        self.follow_guards();
     }
 
     /// Holds on to the counters of exactly the migrations in force, and makes those of routes known to the scrape.

@@ -66,8 +66,8 @@ pub(crate) enum Event {
     Drill { migration: String, actor: Actor, reply: Reply<Changed> },
     /// Somebody wants to see what comes when.
     Plan { migration: String, reply: Reply<Plan> },
-    /// A hook of the ramp has answered: yes, or why not.
-    HookAnswered { migration: String, kind: HookKind, step: usize, answer: Result<(), String> },
+    /// A hook of the ramp has answered the call of this number: yes, or why not.
+    HookAnswered { migration: String, kind: HookKind, number: u64, answer: Result<(), String> },
     /// A second went by: measure the split, renew the status.
     Tick,
     /// The process is about to end: take no more changes, say so to probes.

@@ -1,7 +1,9 @@
 //! The hooks of a ramp: who is told before a step, and who is asked.
 //!
 //! A call runs beside the loop and comes back as one more event. One that says no, or nothing, is called again after a
-//! while, for as long as the step waits.
+//! while, for as long as the step waits. What it says holds for the question that it was asked: not for a step that a
+//! file has changed since, and not for the same step once more after somebody has paused the ramp or users were taken
+//! back.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,63 +14,77 @@ use ramp::{Hook, HookKind};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
+use traffic_split::Percent;
 
 /// How long a hook may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// After how long one that did not say yes is called again.
 const AGAIN: Duration = Duration::from_secs(10);
 
+/// What a hook is asked about. A yes to one question is no answer to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Question {
+    /// The step, counted from 0.
+    pub(crate) step: usize,
+    /// Its percentage.
+    pub(crate) percent: Percent,
+    /// Who is asked.
+    pub(crate) url: HookUrl,
+}
+
 /// How far the hooks of the next step are.
 #[derive(Debug, Default)]
 pub(crate) struct Hooks {
-    step: usize,
-    announce: One,
-    confirm: One,
+    announce: Option<Call>,
+    confirm: Option<Call>,
 }
 
-#[derive(Debug, Default)]
-struct One {
+#[derive(Debug)]
+struct Call {
+    number: u64,
+    question: Question,
     hook: Hook,
     again_at: Option<Instant>,
 }
 
 impl Hooks {
-    /// How far the hook is that is called before this step (counted from 0).
-    pub(crate) fn state(&self, kind: HookKind, step: usize) -> Hook {
-        if self.step != step {
-            return Hook::NotCalled;
-        }
-        let one = self.one(kind);
-        if one.again_at.is_some_and(|at| Instant::now() >= at) { Hook::NotCalled } else { one.hook.clone() }
+    /// How far the hook is that is asked this.
+    pub(crate) fn state(&self, kind: HookKind, question: &Question) -> Hook {
+        let call = self.call(kind).filter(|call| call.question == *question);
+        let call = call.filter(|call| call.again_at.is_none_or(|at| Instant::now() < at));
+        call.map_or(Hook::NotCalled, |call| call.hook.clone())
     }
 
-    /// It is being called.
-    pub(crate) fn called(&mut self, kind: HookKind, step: usize) {
-        if self.step != step {
-            *self = Hooks { step, ..Hooks::default() };
-        }
-        *self.one_mut(kind) = One { hook: Hook::Called, again_at: None };
+    /// It is being asked. `number` tells this call from all others.
+    pub(crate) fn called(&mut self, kind: HookKind, number: u64, question: Question) {
+        *self.call_mut(kind) = Some(Call { number, question, hook: Hook::Called, again_at: None });
     }
 
-    /// It has answered.
-    pub(crate) fn answered(&mut self, kind: HookKind, step: usize, answer: Result<(), String>) {
-        if self.step != step {
-            return;
-        }
-        *self.one_mut(kind) = match answer {
-            Ok(()) => One { hook: Hook::Yes, again_at: None },
-            Err(why) => One { hook: Hook::No(why), again_at: Some(Instant::now() + AGAIN) },
+    /// It has answered. `false`: nobody waits for this answer any more.
+    pub(crate) fn answered(&mut self, kind: HookKind, number: u64, answer: Result<(), String>) -> bool {
+        let Some(call) = self.call_mut(kind).as_mut().filter(|call| call.number == number) else {
+            return false;
         };
+        (call.hook, call.again_at) = match answer {
+            Ok(()) => (Hook::Yes, None),
+            Err(why) => (Hook::No(why), Some(Instant::now() + AGAIN)),
+        };
+        true
     }
 
-    fn one(&self, kind: HookKind) -> &One {
+    /// What was said is over: whoever goes on later asks again.
+    pub(crate) fn forget(&mut self) {
+        *self = Hooks::default();
+    }
+
+    fn call(&self, kind: HookKind) -> Option<&Call> {
         match kind {
-            HookKind::Announce => &self.announce,
-            HookKind::Confirm => &self.confirm,
+            HookKind::Announce => self.announce.as_ref(),
+            HookKind::Confirm => self.confirm.as_ref(),
         }
     }
 
-    fn one_mut(&mut self, kind: HookKind) -> &mut One {
+    fn call_mut(&mut self, kind: HookKind) -> &mut Option<Call> {
         match kind {
             HookKind::Announce => &mut self.announce,
             HookKind::Confirm => &mut self.confirm,
@@ -98,5 +114,35 @@ impl Line {
                 Verdict::No { why } => Err(why),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(percent: &str, url: &str) -> Question {
+        Question { step: 1, percent: percent.parse().unwrap(), url: url.parse().unwrap() }
+    }
+
+    #[test]
+    fn a_yes_holds_for_its_question_and_its_call() {
+        let (asked, mut hooks) = (question("10", "http://h/a"), Hooks::default());
+        hooks.called(HookKind::Confirm, 1, asked.clone());
+        assert_eq!(hooks.state(HookKind::Confirm, &asked), Hook::Called);
+        for other in [question("90", "http://h/a"), question("10", "http://h/b")] {
+            assert_eq!(hooks.state(HookKind::Confirm, &other), Hook::NotCalled, "{other:?}");
+        }
+        assert_eq!(hooks.state(HookKind::Announce, &asked), Hook::NotCalled);
+        hooks.called(HookKind::Confirm, 2, asked.clone());
+        assert!(!hooks.answered(HookKind::Confirm, 1, Ok(())), "another call took its place");
+        assert!(hooks.answered(HookKind::Confirm, 2, Err("not now".to_owned())));
+        assert_eq!(hooks.state(HookKind::Confirm, &asked), Hook::No("not now".to_owned()));
+        hooks.called(HookKind::Confirm, 3, asked.clone());
+        assert!(hooks.answered(HookKind::Confirm, 3, Ok(())));
+        assert_eq!(hooks.state(HookKind::Confirm, &asked), Hook::Yes);
+        hooks.forget();
+        assert_eq!(hooks.state(HookKind::Confirm, &asked), Hook::NotCalled);
+        assert!(!hooks.answered(HookKind::Confirm, 3, Ok(())), "late");
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -168,15 +169,19 @@ fn a_rollback_may_lead_to_the_step_before_and_a_second_one_to_old() {
 fn users_return_in_parts_where_old_was_scaled_down() {
     let stage = Stage::new();
     let proxy = Proxy::start(&stage.config(50, "rollback = { over = \"2s\" }", ""));
-    let _users = Users::of(&proxy);
+    let users = Users::of(&proxy);
     done(&proxy.command(&["rollback", "shop", "--reason", "slow"]));
     assert_eq!(in_force(&proxy), 45.0);
     eventually("everybody is on old", || in_force(&proxy) == 0.0);
     assert_eq!(kinds(&proxy).iter().filter(|kind| *kind == "part_taken_back").count(), 9);
     eventually("it is verified", || kinds(&proxy).contains(&"verified".to_owned()));
+    assert_eq!(shop(&proxy)["rollbacks"]["person"], 1, "ten parts are one rollback");
+    assert!(shop(&proxy)["verified"].is_string());
+    drop(users);
     done(&proxy.command(&["resume", "shop"]));
     done(&proxy.command(&["rollback", "shop", "--now"]));
     assert_eq!(in_force(&proxy), 0.0);
+    assert_eq!(shop(&proxy)["verified"], Value::Null, "what was seen of the one before");
 }
 
 #[test]
@@ -197,6 +202,21 @@ fn a_drill_takes_everybody_back_for_a_moment() {
     drop(users);
     done(&proxy.command(&["set", "shop", "0"]));
     refused(&proxy.command(&["drill", "shop"]), "latched or at 0 %, so there is nothing to try in a drill");
+}
+
+#[test]
+fn a_drill_is_judged_also_when_whoever_asked_is_gone() {
+    let stage = Stage::new();
+    let proxy = Proxy::start(&stage.config(0, "", &steps(&[("50", "hold = \"1h\"")])));
+    let _users = Users::of(&proxy);
+    eventually("the step is entered", || in_force(&proxy) == 50.0);
+    let mut client = Wire::connect(proxy.admin());
+    let head = "POST /api/v1/migrations/shop/drill HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
+    client.send(head);
+    eventually("it is under way", || kinds(&proxy).contains(&"drill_begun".to_owned()));
+    drop(client);
+    eventually("it is over", || kinds(&proxy).contains(&"drill_ended".to_owned()));
+    assert_eq!(shop(&proxy)["ramp"]["paused"], Value::Null);
 }
 
 #[test]
@@ -291,6 +311,36 @@ fn hooks_are_told_and_asked_and_hold_it() {
     eventually("the first step is entered", || in_force(&proxy) == 20.0);
     eventually("the second is refused", || waits_for(&proxy).starts_with("the confirm hook says no: "));
     assert_eq!((in_force(&proxy), asked.load(Ordering::Relaxed)), (20.0, 2));
+}
+
+#[test]
+fn a_yes_is_for_the_step_that_it_was_asked_about_and_for_once() {
+    let stage = Stage::new();
+    let (hook, asked) = (Scripted::bind(), Arc::new(AtomicUsize::new(0)));
+    let (url, seen) = (format!("http://{}/hook", hook.addr()), Arc::clone(&asked));
+    // The first answer comes when the file asks for another step already; only the second one after it is a yes.
+    let _serving = hook.serve(move |mut wire| {
+        wire.request();
+        let number = seen.fetch_add(1, Ordering::Relaxed);
+        if number == 0 {
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        wire.send(match number {
+            0 | 1 => "HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{\"confirm\": true}",
+            _ => "HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\n\r\n",
+        });
+    });
+    let config =
+        |percent| stage.config(0, "", &steps(&[(percent, &format!("hold = \"1h\"\nconfirm = \"{url}\""))]));
+    let proxy = Proxy::start(&config("20"));
+    eventually("it is asked about 20", || asked.load(Ordering::Relaxed) == 1);
+    done(&proxy.reload(config("60")));
+    eventually("it is entered", || in_force(&proxy) > 0.0);
+    assert_eq!((in_force(&proxy), asked.load(Ordering::Relaxed)), (60.0, 2), "a yes to 20 is none to 60");
+    done(&proxy.command(&["rollback", "shop"]));
+    done(&proxy.command(&["resume", "shop"]));
+    eventually("it is asked again", || asked.load(Ordering::Relaxed) == 3);
+    assert_eq!(in_force(&proxy), 0.0);
 }
 
 #[test]

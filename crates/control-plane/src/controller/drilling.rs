@@ -6,11 +6,12 @@ use ramp::{Effect, HookKind};
 use serde_json::json;
 use traffic_split::{Arm, Percent, Role};
 
+use super::ramping::question;
 use super::steps::{Ask, refuse};
 use super::{Controller, Outlets};
 use crate::event::{Actor, Event, Reply};
 use crate::handle::{Changed, ControlError};
-use crate::journal::Kind;
+use crate::journal::{Entry, Kind};
 use crate::verifying::{Count, Seen, Verification};
 
 /// Old serves everybody for so long at least.
@@ -80,13 +81,17 @@ impl Controller {
         self.watched.insert(name.to_owned(), watched);
     }
 
-    /// Begins to watch what a rollback comes to.
+    /// Begins to watch what a rollback comes to. What an earlier one came to is not to be told of it.
     pub(super) fn begin_verification(&mut self, name: &str, effects: &[Effect]) {
-        let target = effects.iter().find_map(|effect| match effect {
-            Effect::Latched { cap, target, .. } if cap == target => Some(*target),
+        let latched = effects.iter().find_map(|effect| match effect {
+            Effect::Latched { cap, target, .. } => Some((*cap, *target)),
             _ => None,
         });
-        let Some(target) = target else { return };
+        let Some((cap, target)) = latched else { return };
+        self.verified.remove(name);
+        if cap != target {
+            return;
+        }
         let verification = Verification::new(target, self.count_of(name));
         let watched = Watched { begun: Instant::now(), verification, seen: None, drill: None };
         if let Some(Watched { drill: Some(mut drill), .. }) = self.watched.insert(name.to_owned(), watched) {
@@ -109,6 +114,10 @@ impl Controller {
 
     /// Looks at what is being watched.
     pub(super) fn look_at_watched(&mut self, outlets: &Outlets) {
+        let intents = &self.book.intents;
+        let is_latched = |name: &String| intents.get(name).is_some_and(|intent| intent.latch.is_some());
+        // Whoever has resumed meanwhile sent users to new, which is no rollback that failed.
+        self.watched.retain(|name, watched| watched.drill.is_some() || is_latched(name));
         let mut is_over = Vec::new();
         for name in self.watched.keys().cloned().collect::<Vec<_>>() {
             let count = self.count_of(&name);
@@ -155,6 +164,8 @@ impl Controller {
             ),
         };
         let Drill { actor, reply, .. } = drill;
+        // It ends also where nobody waits for the answer any more.
+        let reply = reply.filter(|reply| !reply.is_closed());
         let event = ramp::Event::DrillEnded { passed };
         let ask = Ask { note: Some(note), data: data(seen), reply, ..Ask::new(name, event, actor) };
         self.ask(outlets, ask);
@@ -182,7 +193,9 @@ impl Controller {
             tracing::warn!(migration = name, "{sentence}");
         }
         self.verified.insert(name.to_owned(), sentence);
-        self.write_aside(outlets, name, Kind::Verified, data(seen), None);
+        let Some(state) = self.state_ahead(name) else { return };
+        let entry = Entry { data: data(seen), ..Entry::of(name, Kind::Verified, state) };
+        self.write_aside(outlets, vec![entry]);
     }
 
     /// A drill that nobody watches any more: the process that began it has ended.
@@ -206,49 +219,56 @@ impl Controller {
     /// Calls a hook beside the loop. What it says comes back as an event.
     pub(super) fn call_hook(&mut self, name: &str, kind: HookKind, step: usize) {
         let Some(migration) = self.checked.migration(name) else { return };
-        let Some(wanted) = migration.policy.steps.get(step) else { return };
-        let url = match kind {
-            HookKind::Announce => wanted.announce.clone(),
-            HookKind::Confirm => wanted.confirm.clone(),
-        };
-        let (Some(url), Some(events)) = (url, self.own_events.clone()) else { return };
+        let asked = question(&migration.policy, kind, step);
+        let (Some(asked), Some(events)) = (asked, self.own_events.clone()) else { return };
         let from = self.book.intents.get(name).map_or(Percent::ZERO, |intent| intent.standing().in_force());
-        let question = json!({
+        let body = json!({
             "type": format!("ramp.{}", kind.as_str()),
             "migration": name,
             "from": from.as_f64(),
-            "to": wanted.percent.as_f64(),
+            "to": asked.percent.as_f64(),
             "step": step + 1,
             "steps": migration.policy.steps.len(),
         });
+        self.calls += 1;
+        let number = self.calls;
         if let Some(climb) = self.climbs.get_mut(name) {
-            climb.hooks.called(kind, step);
+            climb.hooks.called(kind, number, asked.clone());
         }
         let (line, migration) = (self.line.clone(), name.to_owned());
         tokio::spawn(async move {
-            let answer = line.call(kind, &url, &question).await;
+            let answer = line.call(kind, &asked.url, &body).await;
             if let Some(events) = events.upgrade() {
                 // Fails only when the controller has ended.
-                let _ = events.send(Event::HookAnswered { migration, kind, step, answer }).await;
+                let _ = events.send(Event::HookAnswered { migration, kind, number, answer }).await;
             }
         });
     }
 
+    /// Takes an answer, if anybody still waits for it.
     pub(super) fn hook_answered(
         &mut self,
         name: &str,
         kind: HookKind,
-        step: usize,
+        number: u64,
         answer: Result<(), String>,
     ) {
-        match &answer {
-            Ok(()) => tracing::info!(migration = name, "{name}: the {} hook says yes", kind.as_str()),
-            Err(why) => {
-                tracing::warn!(migration = name, "{name}: the {} hook says no: {why}", kind.as_str());
-            }
-        }
-        if let Some(climb) = self.climbs.get_mut(name) {
-            climb.hooks.answered(kind, step, answer);
+        let said = match &answer {
+            Ok(()) => "yes".to_owned(),
+            Err(why) => format!("no: {why}"),
+        };
+        let climb = self.climbs.get_mut(name);
+        let is_waited_for = climb.is_some_and(|climb| climb.hooks.answered(kind, number, answer));
+        let kind = kind.as_str();
+        if !is_waited_for {
+            tracing::info!(
+                migration = name,
+                "{name}: the {kind} hook says {said}, which nobody waits for any more"
+            );
+        } else if said == "yes" {
+            tracing::info!(migration = name, "{name}: the {kind} hook says yes");
+        } else {
+            tracing::warn!(migration = name, "{name}: the {kind} hook says {said}");
         }
     }
 }

@@ -11,7 +11,7 @@ use super::steps::Ask;
 use super::{Controller, Outlets};
 use crate::event::Actor;
 use crate::guarding::{Ground, Watchman};
-use crate::journal::Kind;
+use crate::journal::{Entry, Kind};
 
 /// Who asks for a rollback by evidence.
 const THE_GUARD: &str = "the guard";
@@ -76,7 +76,9 @@ impl Controller {
         }
         let mut data = watchman.data();
         data.insert("before".to_owned(), before.as_str().into());
-        self.write_aside(outlets, name, Kind::Verdict, data, Some(sentence));
+        let Some(state) = self.state_ahead(name) else { return };
+        let entry = Entry { data, reason: Some(sentence), ..Entry::of(name, Kind::Verdict, state) };
+        self.write_aside(outlets, vec![entry]);
     }
 
     fn act_upon(&mut self, outlets: &Outlets, name: &str, breach: &Breach) {

@@ -8,24 +8,28 @@ use std::time::{Duration, Instant};
 
 use config_file::MigrationConfig;
 use jiff::Timestamp;
-use ramp::{Evidence, Facts, Hook, HookKind, Intent, Next, Progress, Wait, decide, is_within_a_step};
+use ramp::{Evidence, Facts, HookKind, Intent, Next, Policy, Progress, Wait, decide, is_within_a_step};
 use route_plan::Phase;
 use serde_json::{Map, Value};
 use traffic_split::{Arm, Percent};
 
-use super::steps::Ask;
+use super::steps::{Ask, change_of, entry};
 use super::{Controller, Outlets};
 use crate::change::THE_RAMP;
 use crate::event::Actor;
 use crate::guarding::Watchman;
-use crate::hooks::Hooks;
+use crate::hooks::{Hooks, Question};
 
+/// More than this between two looks was not served: the process was stopped.
+const MOST_AT_ONCE: Duration = Duration::from_secs(5);
 /// The time served is written down this often.
 const NOTED_EVERY_S: u64 = 60;
 
 /// What is known of a ramp beside what is kept.
 #[derive(Debug, Default)]
 pub(super) struct Climb {
+    /// Its migration is one of those of which one is within a step.
+    is_exclusive: bool,
     /// How far it was when this was looked at last.
     entered: usize,
     /// As kept.
@@ -48,6 +52,7 @@ impl Climb {
         if self.next.is_none() || is_other {
             if self.entered != progress.entered || self.next.is_none() {
                 self.first_requests = requests;
+                self.hooks.forget();
             }
             (self.entered, self.noted, self.held) = (progress.entered, progress.held, progress.held);
         }
@@ -64,14 +69,21 @@ impl Controller {
     pub(super) fn move_ramps(&mut self, outlets: &Outlets, since_last: Duration) {
         let names: Vec<String> =
             self.checked.migrations.iter().map(|migration| migration.name.clone()).collect();
-        self.climbs.retain(|name, _| names.contains(name));
+        let known: BTreeSet<&String> = names.iter().collect();
+        self.climbs.retain(|name, _| known.contains(name));
+        let since_last = since_last.min(MOST_AT_ONCE);
+        let owed = names.iter().filter_map(|name| Some((name.clone(), self.count_time(name, since_last)?)));
+        let owed: Vec<_> = owed.collect();
+        if !self.is_going_forward() {
+            self.note_held(outlets, owed);
+        }
         for name in &names {
-            self.count_time(outlets, name, since_last);
             self.go_on_returning(outlets, name);
         }
-        let within =
-            names.iter().filter(|name| self.decide(name, None).is_some_and(|next| is_within_a_step(&next)));
-        let mut within: BTreeSet<String> = within.filter(|name| self.is_exclusive(name)).cloned().collect();
+        let within = names.iter().filter(|name| {
+            self.is_exclusive(name) && self.decide(name, None).is_some_and(|next| is_within_a_step(&next))
+        });
+        let mut within: BTreeSet<String> = within.cloned().collect();
         for name in &names {
             let busy = within.iter().find(|other| *other != name).cloned();
             let Some(next) = self.decide(name, busy) else { continue };
@@ -79,6 +91,9 @@ impl Controller {
                 within.insert(name.clone());
             }
             if let Some(climb) = self.climbs.get_mut(name) {
+                if !is_at_a_step(&next) {
+                    climb.hooks.forget();
+                }
                 climb.next = Some(next.clone());
             }
             self.act(outlets, name, next);
@@ -89,21 +104,42 @@ impl Controller {
         self.checked.migration(name).is_some_and(|migration| migration.policy.exclusive)
     }
 
-    /// Time counts while the step is served: not in a drill, not while latched.
-    fn count_time(&mut self, outlets: &Outlets, name: &str, since_last: Duration) {
+    /// Time counts while the step is served: not in a drill, not while latched. Returns it when it is to be noted.
+    fn count_time(&mut self, name: &str, since_last: Duration) -> Option<Duration> {
         let requests = self.requests_of_new(name);
-        let Some(intent) = self.book.intents.get(name) else { return };
+        let is_exclusive = self.is_exclusive(name);
+        let intent = self.book.intents.get(name)?;
         let climb = self.climbs.entry(name.to_owned()).or_default();
-        let Some(progress) = &intent.progress else { return };
+        climb.is_exclusive = is_exclusive;
+        let Some(progress) = &intent.progress else {
+            // A ramp that comes later has been served by nobody.
+            *climb = Climb { part_due: climb.part_due, ..Climb::default() };
+            return None;
+        };
         climb.follow(progress, requests);
         let is_served = intent.standing().in_force() > Percent::ZERO && intent.latch.is_none();
         if !is_served || self.draining {
-            return;
+            return None;
         }
         climb.held += since_last;
-        let owed = climb.owes_a_note().then_some(climb.held);
-        if let Some(held) = owed.filter(|_| !self.is_going_forward()) {
-            self.ask(outlets, Ask::new(name, ramp::Event::Held(held), the_ramp()));
+        climb.owes_a_note().then_some(climb.held)
+    }
+
+    /// How long steps were served by now. One batch for all of them: each line for itself would be more than the
+    /// journal takes at once.
+    pub(super) fn note_held(&mut self, outlets: &Outlets, notes: Vec<(String, Duration)>) {
+        let mut entries = Vec::new();
+        let mut book = std::mem::take(&mut self.book);
+        for (name, held) in notes {
+            let ask = Ask::new(&name, ramp::Event::Held(held), the_ramp());
+            let change = change_of(&ask);
+            let applied = book.apply(&name, &ask.event, &self.terms(&name, false), &change);
+            let state = book.state(&name).filter(|_| applied.is_ok());
+            entries.extend(state.map(|state| entry(&ask, &change, &[], state)));
+        }
+        self.book = book;
+        if !entries.is_empty() {
+            self.write_aside(outlets, entries);
         }
     }
 
@@ -153,7 +189,11 @@ impl Controller {
         let (name, policy) = (&migration.name, &migration.policy);
         let entered = intent.progress.as_ref().map_or(0, |progress| progress.entered);
         let climb = self.climbs.get(name);
-        let hook = |kind| climb.map_or(Hook::NotCalled, |climb| climb.hooks.state(kind, entered));
+        let hook = |kind| {
+            let question = question(policy, kind, entered);
+            let state = climb.zip(question).map(|(climb, question)| climb.hooks.state(kind, &question));
+            state.unwrap_or_default()
+        };
         let by_traffic = || {
             let first = climb.map_or(0, |climb| climb.first_requests);
             self.requests_of_new(name).saturating_sub(first)
@@ -234,9 +274,31 @@ impl Controller {
     }
 
     fn busy(&self, name: &str) -> Option<String> {
-        let others = self.climbs.iter().filter(|(other, _)| *other != name && self.is_exclusive(other));
-        let mut busy = others.filter(|(_, climb)| climb.next.as_ref().is_some_and(is_within_a_step));
-        busy.next().map(|(other, _)| other.clone())
+        let is_busy = |climb: &Climb| climb.is_exclusive && climb.next.as_ref().is_some_and(is_within_a_step);
+        let busy = self.climbs.iter().find(|(other, climb)| *other != name && is_busy(climb));
+        busy.map(|(other, _)| other.clone())
+    }
+}
+
+/// What a hook of this step, counted from 0, is asked; `None` where there is no such hook.
+pub(super) fn question(policy: &Policy, kind: HookKind, step: usize) -> Option<Question> {
+    let next = policy.steps.get(step)?;
+    let url = match kind {
+        HookKind::Announce => next.announce.clone(),
+        HookKind::Confirm => next.confirm.clone(),
+    };
+    Some(Question { step, percent: next.percent, url: url? })
+}
+
+/// Whether the ramp may be about to enter a step, or is kept from it by what passes by itself: then what its hooks have
+/// said counts. After a rollback, or what a person or the calendar has stopped, they are asked again.
+fn is_at_a_step(next: &Next) -> bool {
+    match next {
+        Next::Do(event) => matches!(event, ramp::Event::StepEntered(_)),
+        Next::Call(..) => true,
+        Next::Wait(wait) => {
+            matches!(wait, Wait::Hook(..) | Wait::Evidence(_) | Wait::Against(_) | Wait::Busy(_))
+        }
     }
 }
 

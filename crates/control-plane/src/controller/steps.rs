@@ -89,7 +89,7 @@ enum Handed {
 impl Controller {
     /// What somebody wants of a migration, as far as it can be done at once.
     pub(crate) fn ask(&mut self, outlets: &Outlets, mut ask: Ask) {
-        let is_rollback = matches!(ask.event, ramp::Event::RolledBack { .. });
+        let is_rollback = is_rollback(&ask.event);
         // Whoever asked was told that it took too long, and may have asked for something else since. Going back is
         // never wrong.
         if !is_rollback && ask.reply.as_ref().is_some_and(Reply::is_closed) {
@@ -168,7 +168,9 @@ impl Controller {
             self.publish();
         }
         let took = begun.elapsed();
-        self.count(name, &effects);
+        if is_rollback(&ask.event) {
+            self.count(name, &effects);
+        }
         self.begin_verification(name, &effects);
         let mut pending = std::mem::take(&mut self.pending);
         let ahead = pending.iter_mut().find_map(|pending| pending.step.forward.as_mut());
@@ -224,21 +226,16 @@ impl Controller {
         self.go_on(outlets, handed, Step { names, tidings, forward });
     }
 
-    /// A line that changes nothing: it is written when it can be, and nobody waits for it. How things stand in it is how
-    /// they will once the step forward under way is written, since it is written after that one.
-    pub(super) fn write_aside(
-        &mut self,
-        outlets: &Outlets,
-        name: &str,
-        kind: Kind,
-        data: Map<String, Value>,
-        reason: Option<String>,
-    ) {
-        let ahead = self.pending.iter().find_map(|pending| pending.step.forward.as_ref());
-        let Some(state) = ahead.map_or(&self.book, |forward| &forward.book).state(name) else { return };
-        let entry = Entry { data, reason, ..Entry::of(name, kind, state) };
-        let handed = self.hand_in(vec![entry], Keep::UntilWritten);
+    /// Lines that change nothing: they are written when they can be, and nobody waits for them.
+    pub(super) fn write_aside(&mut self, outlets: &Outlets, entries: Vec<Entry>) {
+        let handed = self.hand_in(entries, Keep::UntilWritten);
         self.go_on(outlets, handed, Step { names: Vec::new(), tidings: Tidings::None, forward: None });
+    }
+
+    /// How a migration stands once the step forward under way is written: what is written aside comes after that one.
+    pub(super) fn state_ahead(&self, name: &str) -> Option<State> {
+        let ahead = self.pending.iter().find_map(|pending| pending.step.forward.as_ref());
+        ahead.map_or(&self.book, |forward| &forward.book).state(name)
     }
 
     fn forward(&self, book: Book, file: Option<Loaded>, entries: &[Entry]) -> Forward {
@@ -316,6 +313,8 @@ impl Controller {
         if let Some(Loaded { checked, warnings, content, .. }) = file {
             (self.checked, self.warnings, self.content) = (checked, warnings, content);
             self.recorded.retain(|name, _| self.book.knows(name));
+            self.rollbacks.retain(|name, _| self.book.knows(name));
+            self.verified.retain(|name, _| self.book.knows(name));
         }
         self.publish();
     }
@@ -400,7 +399,11 @@ pub(super) fn refuse(reply: &mut Option<Reply<Changed>>, error: ControlError) {
     }
 }
 
-fn change_of(ask: &Ask) -> LastChange {
+fn is_rollback(event: &ramp::Event) -> bool {
+    matches!(event, ramp::Event::RolledBack { .. })
+}
+
+pub(super) fn change_of(ask: &Ask) -> LastChange {
     let what = match &ask.event {
         ramp::Event::PercentSet(percent) => format!("{percent} % asked for"),
         ramp::Event::PhaseSet(phase) => format!("phase {phase} asked for"),
@@ -431,10 +434,7 @@ fn now() -> SystemTime {
 fn asked(ask: Ask, effects: &[Effect], what: String, forward: Option<Forward>) -> Step {
     let Ask { migration: name, event, actor, note, reply, .. } = ask;
     let names = vec![name.clone()];
-    if matches!(event, ramp::Event::Held(_)) {
-        return Step { names, tidings: Tidings::None, forward };
-    }
-    let is_rollback = matches!(event, ramp::Event::RolledBack { .. });
+    let is_rollback = is_rollback(&event);
     let mut sentences = if is_rollback {
         change::rollback_sentences(&name, effects, &actor)
     } else {
@@ -445,7 +445,7 @@ fn asked(ask: Ask, effects: &[Effect], what: String, forward: Option<Forward>) -
 }
 
 /// The line about a step that was asked for.
-fn entry(ask: &Ask, change: &LastChange, effects: &[Effect], state: State) -> Entry {
+pub(super) fn entry(ask: &Ask, change: &LastChange, effects: &[Effect], state: State) -> Entry {
     let in_force = effects.iter().find_map(|effect| match effect {
         Effect::InForce { from, to } => Some((from.as_f64(), to.as_f64())),
         _ => None,
