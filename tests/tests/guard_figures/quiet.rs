@@ -1,0 +1,148 @@
+//! Nothing is wrong with new, for half an hour in which things happen all the same: nobody may be taken back.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use test_kit::{Asked, Manner, request};
+
+use crate::{Rig, SERVICE, count, quantile, rate, tell, wanted};
+
+/// How often the guard's verdict is asked for.
+const LOOK: Duration = Duration::from_millis(250);
+/// So many requests of one user fail.
+const OF_ONE_USER: u32 = 500;
+
+/// What happens on the way, at these twelfths of the time.
+const EVENTS: [(u32, Event); 8] = [
+    (1, Event::Burst(5)),
+    (2, Event::BothFail),
+    (4, Event::Slot),
+    (5, Event::Burst(50)),
+    (6, Event::OneUser),
+    (8, Event::BothSlow),
+    (10, Event::Slot),
+    (11, Event::Burst(50)),
+];
+
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    /// So many requests on new fail, the next ones.
+    Burst(u64),
+    /// Whatever reaches new within 70 ms fails, so that its answers fall into 100 ms or little more.
+    Slot,
+    /// 5 % of the users of both are failed, for a thirtieth of the time.
+    BothFail,
+    /// Both take three times as long, for a thirtieth of the time.
+    BothSlow,
+    /// One user of new is failed again and again, ten milliseconds apart.
+    OneUser,
+}
+
+/// What was seen of the guard.
+struct Watch {
+    began: Instant,
+    verdicts: BTreeMap<String, u32>,
+    last: String,
+}
+
+/// `MINUTES`, 30 by default, with `PERCENT` on new, 50 by default.
+#[test]
+#[ignore = "figures: half an hour with both arms alike, in which nobody may be taken back"]
+fn quiet() {
+    let (minutes, percent) = (wanted("MINUTES", 30), wanted("PERCENT", 50));
+    let whole = Duration::from_secs(60) * minutes;
+    let rig = Rig::start("user", percent, &[], &[]);
+    let mut watch = Watch { began: Instant::now(), verdicts: BTreeMap::new(), last: String::new() };
+    tell(format_args!("{} requests/s for {minutes} min, {percent} % on new, both alike", rate()));
+    for (twelfth, event) in EVENTS {
+        watch.until(&rig, percent, whole * twelfth / 12);
+        tell(format_args!("{:>7.1?}  {event:?}", watch.began.elapsed()));
+        befall(&rig, &mut watch, percent, event, whole / 30);
+    }
+    watch.until(&rig, percent, whole);
+    let verdict = rig.status()["guard"].clone();
+    let metrics = rig.proxy.metrics();
+    let rollbacks = metrics.count("crossfade_rollbacks_total", &[]);
+    let memory = rig.proxy.peak_memory_bytes();
+    let asked = rig.load.stop();
+    let ran = watch.began.elapsed();
+    tell(format_args!(
+        "{} requests in {ran:.1?} ({:.0}/s), {} of them to new; {} users failed; p50 {:.1?}, p99 {:.1?}; VmHWM {} MiB",
+        asked.len(),
+        asked.len() as f64 / ran.as_secs_f64(),
+        count(&asked, |one| one.on_new),
+        count(&asked, Asked::failed),
+        quantile(&asked, 0.5),
+        quantile(&asked, 0.99),
+        memory >> 20,
+    ));
+    tell(format_args!("rollbacks {rollbacks}; looks by verdict {:?}; at the end {verdict}", watch.verdicts));
+    assert_eq!(rollbacks, 0.0);
+}
+
+impl Watch {
+    /// Looks on until so long after the beginning.
+    fn until(&mut self, rig: &Rig, percent: u32, at: Duration) {
+        while self.began.elapsed() < at {
+            self.look(rig, percent);
+            std::thread::park_timeout(LOOK.min(at.saturating_sub(self.began.elapsed())));
+        }
+    }
+
+    fn look(&mut self, rig: &Rig, percent: u32) {
+        let status = rig.status();
+        assert_eq!(
+            status["percent"]["in_force"],
+            f64::from(percent),
+            "after {:?} users were taken back: {status}",
+            self.began.elapsed()
+        );
+        let verdict = status["guard"]["verdict"].as_str().unwrap().to_owned();
+        if verdict != self.last {
+            let sentence = &status["guard"]["sentence"];
+            tell(format_args!("{:>7.1?}  {sentence}", self.began.elapsed()));
+            verdict.clone_into(&mut self.last);
+        }
+        *self.verdicts.entry(verdict).or_default() += 1;
+    }
+}
+
+fn befall(rig: &Rig, watch: &mut Watch, percent: u32, event: Event, a_while: Duration) {
+    let (old, new) = (&rig.twins.old, &rig.twins.new);
+    let failed = new.failed();
+    match event {
+        Event::Burst(requests) => new.fail_next(requests),
+        Event::Slot => {
+            new.set(Manner::healthy(SERVICE).failing(1.0));
+            rig.go_on_for(Duration::from_millis(70));
+            new.set(Manner::healthy(SERVICE));
+        }
+        Event::BothFail | Event::BothSlow => {
+            let manner = match event {
+                Event::BothFail => Manner::healthy(SERVICE).failing(0.05),
+                _ => Manner::healthy(3 * SERVICE),
+            };
+            [old, new].into_iter().for_each(|twin| twin.set(manner.clone()));
+            watch.until(rig, percent, watch.began.elapsed() + a_while);
+            [old, new].into_iter().for_each(|twin| twin.set(Manner::healthy(SERVICE)));
+        }
+        Event::OneUser => {
+            let user = (0..).map(|n| format!("bot-{n}")).find(|user| is_on_new(rig, user)).unwrap();
+            new.set(Manner::healthy(SERVICE).failing_user(&user));
+            let mut wire = rig.proxy.connect();
+            for _ in 0..OF_ONE_USER {
+                assert_eq!(wire.exchange(request::get_as("/", &user)).status, 500);
+                rig.go_on_for(Duration::from_millis(10));
+            }
+            new.set(Manner::healthy(SERVICE));
+        }
+    }
+    // Answers that were under way are there before they are counted.
+    rig.go_on_for(Duration::from_millis(200));
+    watch.look(rig, percent);
+    tell(format_args!("{:>7.1?}  new failed {} requests", watch.began.elapsed(), new.failed() - failed));
+}
+
+fn is_on_new(rig: &Rig, user: &str) -> bool {
+    rig.proxy.admin_get(&format!("/api/v1/migrations/shop/where?key={user}")).json()["arm"] == "new"
+}
