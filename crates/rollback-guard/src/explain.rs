@@ -118,7 +118,7 @@ fn about(signal: &SignalEvidence) -> String {
 fn tolerated(signal: &SignalEvidence) -> String {
     match signal.margin {
         Margin::RateOverOld(margin) => format!("old and {} pp", short(margin * 100.0)),
-        Margin::TimesOld(factor) => format!("{} times old's", short(factor)),
+        Margin::TimesOld(factor) => format!("{} times old's, at least 1 ms more", short(factor)),
         Margin::Rate(rate) => format!("{}%", short(rate * 100.0)),
         Margin::Latency(limit) => format!("{} ms", short(limit.as_secs_f64() * 1e3)),
     }

@@ -6,7 +6,7 @@ use traffic_split::Arm;
 
 use crate::evidence::Block;
 use crate::gate::Gate;
-use crate::latency::{bucket_start, shift_factor};
+use crate::latency::{bucket_start, shift_factor, too_slow_from};
 use crate::limits::{Against, Pick, Spec};
 use crate::machine::Machine;
 use crate::old_latency::OldLatency;
@@ -372,7 +372,7 @@ impl<'a> View<'a> {
             Pick::Slower { .. } | Pick::From(_) if self.warming_up => return None,
             Pick::Slower { quantile, shift } => {
                 let edge = self.old_latency.edge(quantile)?;
-                [new_answered, new.slower(edge + shift), old_answered, old.slower(edge)]
+                [new_answered, new.slower(too_slow_from(edge, shift)), old_answered, old.slower(edge)]
             }
             Pick::From(bucket) => [new_answered, new.slower(bucket), old_answered, old.slower(bucket)],
             Pick::ClientErrors => {

@@ -48,6 +48,10 @@ const CELL_BITS: u32 = CELLS.ilog2();
 const GUESSES: [usize; CELLS] = guesses();
 const REFERENCE_OCTAVE: u32 = 20;
 
+/// So much longer nobody is blamed for, whatever the factor is. Where answers come in a fraction of a millisecond, the arm that
+/// gets fewer requests is the slower one for that alone: its connections, caches and processes are the colder ones.
+pub(crate) const UNNOTICED: Duration = Duration::from_millis(1);
+
 /// Which bucket a duration falls into: 0 for less than a microsecond, the last one for all that is longer than it
 /// reaches.
 #[inline]
@@ -74,6 +78,13 @@ pub fn bucket_start(bucket: usize) -> Duration {
 pub(crate) fn first_bucket_from(limit: Duration) -> usize {
     let ns = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
     EDGES_NS.partition_point(|edge| *edge < ns).min(BUCKETS)
+}
+
+/// From which bucket on new is too slow, where old's quantile lies at the start of `edge`: `shift` buckets further, and by at
+/// least [`UNNOTICED`]. Both grow with `edge`, so the comparison of rates that [`crate::old_latency`] tells of holds: it
+/// tolerates that new takes longer by the factor or by [`UNNOTICED`], whichever is more.
+pub(crate) fn too_slow_from(edge: usize, shift: usize) -> usize {
+    (edge + shift).max(first_bucket_from(bucket_start(edge) + UNNOTICED))
 }
 
 /// How many buckets further a quantile may lie without being blamed, when a factor of `caught` has to be caught.
@@ -160,6 +171,22 @@ mod tests {
         assert_eq!(bucket_start(first_bucket_from(Duration::from_millis(512))), Duration::from_millis(512));
         assert!(bucket_start(first_bucket_from(Duration::from_millis(800))) >= Duration::from_millis(800));
         assert_eq!(first_bucket_from(Duration::from_secs(3600)), BUCKETS);
+    }
+
+    #[test]
+    fn nobody_is_blamed_for_less_than_a_millisecond() {
+        let from = |ms: f64| {
+            let edge = first_bucket_from(Duration::from_secs_f64(ms / 1e3));
+            bucket_start(too_slow_from(edge, 9)).as_secs_f64() * 1e3
+        };
+        assert!((1.1..1.2).contains(&from(0.1)), "{}", from(0.1));
+        assert!((2.0..2.1).contains(&from(1.0)), "{}", from(1.0));
+        assert!((14.7..15.5).contains(&from(10.0)), "{}: the factor alone", from(10.0));
+        for edge in 0..=BUCKETS {
+            assert!(
+                too_slow_from(edge, 9) >= edge + 9 && too_slow_from(edge + 1, 9) >= too_slow_from(edge, 9)
+            );
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@
 //! with an expected value of at most 1 under everything that is tolerated; e-values multiply over blocks, and are mixed
 //! over alternatives and signals. Stakes drip in, so that a fault after hours of health meets fresh ones; a cap keeps a
 //! burst of failures inside 100 ms from deciding alone. Latency is compared by counting requests past old's own
-//! quantiles, on buckets of which sixteen make a doubling. The same e-values turned round are the *advance gate*,
+//! quantiles, on buckets of which sixteen make a doubling; a millisecond more is always tolerated. The same e-values turned round are the *advance gate*,
 //! evidence that new is not worse, and with a tighter line and a larger stake they *hold* the ramp. Against a fixed
 //! limit the closest tolerated rate is the limit, and new is blamed only in so far as it is also worse than old.
 //!

@@ -28,7 +28,8 @@ pub struct RateLimit {
 pub struct LatencyLimit {
     /// Which quantile.
     pub quantile: Quantile,
-    /// The factor over old's that has to be caught, above 1; what is tolerated is less, see [`tolerated_shift`].
+    /// The factor over old's that has to be caught, above 1; what is tolerated is less, see [`tolerated_shift`], but
+    /// at least a millisecond.
     /// `None`: not compared.
     pub over_old: Option<f64>,
     /// The longest it may be at all. `None`: no limit.

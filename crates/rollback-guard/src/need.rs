@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::evidence::{Block, above, below, better_than_old, worse_than_old};
 use crate::gate::{PASS_LN, Proof};
+use crate::latency::too_slow_from;
 use crate::limits::{Against, Pick};
 use crate::{Cause, Guard, Need, Signal};
 
@@ -62,7 +63,8 @@ impl Guard {
                 let (new, old) = match pick {
                     Pick::Slower { quantile, shift } => {
                         let edge = self.old_latency.edge(quantile)?;
-                        (self.old_latency.share_from(edge + shift), self.old_latency.share_from(edge))
+                        let too_slow = too_slow_from(edge, shift);
+                        (self.old_latency.share_from(too_slow), self.old_latency.share_from(edge))
                     }
                     _ => (guess, guess),
                 };

@@ -89,6 +89,33 @@ fn with_max(max: f64) -> Limits {
     Limits { error_rate: RateLimit { over_old: Some(0.005), max: Some(max) }, ..limits() }
 }
 
+/// New is slower by this factor than an old that answers in 0.1 ms at the least, with a long tail: 1 ms at p99.
+fn quick(new_slower: f64) -> Judgement {
+    let (mut guard, mut played) = (Guard::new(Limits::default()), 0_u32);
+    for _ in 0..60 * SECOND {
+        let mut block = Counts::ZERO;
+        for n in 0..100 {
+            played += 1;
+            let slower_than = f64::from(played * 377 % 1000) / 1000.0;
+            let old = Duration::from_secs_f64(1e-4 / (1.0005 - slower_than).sqrt());
+            block.success(Arm::Old, old);
+            if n % 20 == played / 1000 % 20 {
+                block.success(Arm::New, old.mul_f64(new_slower));
+            }
+        }
+        guard.tick(TICK, &block);
+    }
+    guard.judgement()
+}
+
+#[test]
+fn less_than_a_millisecond_is_no_reason_to_go_back() {
+    assert_eq!(quick(1.3).verdict, Verdict::Healthy);
+    let on_the_way = quick(1.9);
+    assert_eq!((on_the_way.verdict, on_the_way.ln_w < 0.0), (Verdict::Insufficient, true));
+    assert_eq!(quick(12.0).verdict, Verdict::Breached);
+}
+
 #[test]
 fn too_little_is_insufficient_and_enough_is_healthy() {
     let mut stage = Stage::new(limits());
@@ -146,7 +173,10 @@ fn quiet_traffic_lets_a_hold_go_after_ten_minutes() {
     let held = stage.play(20 * SECOND, Scene { new_slower: 1.4, ..HEALTHY });
     assert_eq!(held.verdict, Verdict::Degraded);
     let text = stage.guard.explain();
-    assert!(text.starts_with("degraded; p") && text.ends_with("1.091 times old's"), "{text}");
+    assert!(
+        text.starts_with("degraded; p") && text.ends_with("1.091 times old's, at least 1 ms more"),
+        "{text}"
+    );
     let none = Scene { old: 0, new: 0, ..HEALTHY };
     assert_eq!(stage.play(590 * SECOND, none).verdict, Verdict::Degraded);
     assert_ne!(stage.play(20 * SECOND, none).verdict, Verdict::Degraded);
@@ -164,7 +194,8 @@ fn slowness_is_not_judged_while_new_warms_up() {
     assert_eq!(after.verdict, Verdict::Breached);
     let text = cold.guard.explain();
     assert!(
-        text.contains(" were slow on new, ") && text.ends_with("on old; tolerated: 1.477 times old's"),
+        text.contains(" were slow on new, ")
+            && text.ends_with("on old; tolerated: 1.477 times old's, at least 1 ms more"),
         "{text}"
     );
     let mut failing = Stage::new(Limits::default());
