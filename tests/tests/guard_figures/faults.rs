@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
-use test_kit::eventually;
+use test_kit::{Asked, eventually};
 
 use crate::{Harm, Rig, count, quantile, rate, spread, tell, wanted, within};
 
@@ -15,8 +15,11 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// The load goes on for so long afterwards.
 const AFTER: Duration = Duration::from_millis(500);
 
+/// A load that was later than this was held up by the machine, and its run says nothing.
+const LATE: Duration = Duration::from_millis(250);
+
 /// What became of one run. Times are from the fault, in seconds.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Run {
     /// By the journal: from the fault until the rollback was in force.
     in_force: f64,
@@ -57,9 +60,9 @@ fn faults() {
             for harm in Harm::ALL {
                 let name = format!("{percent} % fallback={fallback} {}", harm.name());
                 if name.contains(&named) {
-                    let all = (0..runs)
-                        .map(|number| run(&format!("user-{number}"), percent, fallback, harm))
-                        .collect::<Vec<_>>();
+                    let tried =
+                        (0..3 * runs).map(|number| run(&format!("user-{number}"), percent, fallback, harm));
+                    let all: Vec<Run> = tried.flatten().take(runs as usize).collect();
                     tell(row(percent, fallback, harm, &all));
                 }
             }
@@ -93,41 +96,55 @@ fn row(percent: u32, fallback: bool, harm: Harm, runs: &[Run]) -> String {
     )
 }
 
-fn run(users: &str, percent: u32, fallback: bool, harm: Harm) -> Run {
+/// One run; `None` when the machine held up the load, which is told.
+fn run(users: &str, percent: u32, fallback: bool, harm: Harm) -> Option<Run> {
     let rig = Rig::start(users, percent, &[&format!("fallback = {fallback}")], &[]);
     rig.go_on_for(WELL);
-    assert_eq!(rig.in_force(), f64::from(percent), "nothing was wrong: {}", rig.status());
     let (fault, fault_by_the_clock) = (Instant::now(), SystemTime::now());
     harm.befall(&rig.twins);
     let is_back = within(LIMIT, || rig.in_force() == 0.0);
     let told = Instant::now();
-    assert!(is_back, "{percent} %, {harm:?}: everybody is where they were after {LIMIT:?}: {}", rig.status());
     rig.go_on_for(AFTER);
-    let line = rollback(&rig);
+    let (line, status) = (is_back.then(|| rollback(&rig)), rig.status());
     let asked = rig.load.stop();
-
-    let decided = at(&line).duration_since(fault_by_the_clock).unwrap();
-    let publishing = Duration::from_micros(line["data"]["in_force_after_us"].as_u64().unwrap());
-    let (before, since): (Vec<_>, Vec<_>) = asked.iter().partition(|one| one.sent < fault);
-    assert_eq!(count(&before, |one| one.failed() && one.done < fault), 0, "nothing was wrong");
-    assert_eq!(count(&since, |one| one.on_new && one.sent > told), 0, "nobody is on new once status says so");
-    let last_on_new = since.iter().filter(|one| one.on_new).map(|one| one.sent).max().unwrap_or(fault);
-    let failures = count(&asked, test_kit::Asked::failed);
-    if fallback {
-        assert_eq!(failures, 0, "{percent} %, {harm:?}: users were failed in spite of the fallback");
+    let latest = asked.iter().filter(|one| one.due <= told).map(Asked::late).max().unwrap_or_default();
+    if latest > LATE {
+        tell(format_args!("once more: the machine held up the load for {latest:.1?}"));
+        return None;
     }
-    let until_then: Vec<_> =
-        since.iter().filter(|one| one.sent <= fault + decided + publishing).copied().collect();
-    Run {
-        in_force: (decided + publishing).as_secs_f64(),
-        publishing_us: publishing.as_secs_f64() * 1e6,
-        told: (told - fault).as_secs_f64(),
-        last_on_new: (last_on_new - fault).as_secs_f64(),
-        on_new: count(&since, |one| one.on_new) as f64,
-        failures: failures as f64,
-        covered: count(&asked, |one| one.covered) as f64,
-        p99: quantile(&until_then, 0.99).as_secs_f64(),
-        cause: line["data"]["signal"].as_str().unwrap().to_owned(),
+    let line = line.unwrap_or_else(|| panic!("{percent} %, {harm:?}: not back after {LIMIT:?}: {status}"));
+    let decided = at(&line).duration_since(fault_by_the_clock).expect("nothing was wrong before");
+    let in_force_after = Duration::from_micros(line["data"]["in_force_after_us"].as_u64().unwrap());
+    let run = Run::of(&asked, fault, decided + in_force_after, told);
+    if fallback {
+        assert_eq!(run.failures, 0.0, "{percent} %, {harm:?}: users were failed in spite of the fallback");
+    }
+    let cause = line["data"]["signal"].as_str().unwrap().to_owned();
+    Some(Run { publishing_us: in_force_after.as_secs_f64() * 1e6, cause, ..run })
+}
+
+impl Run {
+    /// What the users saw of it.
+    fn of(asked: &[Asked], fault: Instant, in_force: Duration, told: Instant) -> Run {
+        let (before, since): (Vec<_>, Vec<_>) = asked.iter().partition(|one| one.sent < fault);
+        assert_eq!(count(&before, |one| one.failed() && one.done < fault), 0, "nothing was wrong");
+        assert_eq!(
+            count(&since, |one| one.on_new && one.sent > told),
+            0,
+            "nobody is on new once status says so"
+        );
+        let last_on_new = since.iter().filter(|one| one.on_new).map(|one| one.sent).max().unwrap_or(fault);
+        let until_then: Vec<_> = since.iter().filter(|one| one.sent <= fault + in_force).copied().collect();
+        Run {
+            in_force: in_force.as_secs_f64(),
+            told: (told - fault).as_secs_f64(),
+            last_on_new: (last_on_new - fault).as_secs_f64(),
+            on_new: count(&since, |one| one.on_new) as f64,
+            failures: count(asked, Asked::failed) as f64,
+            covered: count(asked, |one| one.covered) as f64,
+            p99: quantile(&until_then, 0.99).as_secs_f64(),
+            ..Run::default()
+        }
     }
 }
 
