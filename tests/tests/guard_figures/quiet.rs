@@ -67,11 +67,14 @@ fn quiet() {
     let asked = rig.load.stop();
     let ran = watch.began.elapsed();
     tell(format_args!(
-        "{} requests in {ran:.1?} ({:.0}/s), {} of them to new; {} users failed; p50 {:.1?}, p99 {:.1?}; VmHWM {} MiB",
+        "{} requests in {ran:.1?} ({:.0}/s), {} of them to new; {} users failed, {} of them without an answer, of {} that the \
+         origins failed; p50 {:.1?}, p99 {:.1?}; VmHWM {} MiB",
         asked.len(),
         asked.len() as f64 / ran.as_secs_f64(),
         count(&asked, |one| one.on_new),
         count(&asked, Asked::failed),
+        count(&asked, |one| one.status.is_none()),
+        rig.twins.old.failed() + rig.twins.new.failed() - u64::from(OF_ONE_USER),
         quantile(&asked, 0.5),
         quantile(&asked, 0.99),
         memory >> 20,
@@ -82,6 +85,9 @@ fn quiet() {
 
 /// Two nginx that answer in a fraction of a millisecond: `RUNS`, 10 by default, of `SECONDS`, 20 by default, at 1, 5 and 50 %
 /// on new. Where answers are that quick, the arm that gets fewer requests is the slower one for that alone.
+///
+/// On a machine that has more to do than it can, this fails at present: a process that gets no time for half a second is slow
+/// in enough slots of the burst cap to be taken for a bad one.
 #[test]
 #[ignore = "figures: ten minutes with two upstreams that are alike and quick, in which nobody may be taken back"]
 fn quick() {
