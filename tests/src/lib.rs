@@ -4,5 +4,6 @@
 //!   kernel picks.
 //! * `tests/budgets.rs`: the sizes, habits and arrows of the source itself.
 //! * `tests/figures.rs`: the promises in large numbers, in minutes; run by hand.
+//! * `tests/guard_figures`: what the guard is worth under load, beside Prometheus; run by hand.
 //!
-//! Run all but the last with `tests/run`.
+//! Run all but the last two with `tests/run`.

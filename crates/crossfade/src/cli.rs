@@ -316,7 +316,7 @@ pub(crate) struct ReplayArgs {
     /// number that tells users apart.
     #[arg(value_name = "TRACE")]
     pub(crate) trace: PathBuf,
-    /// The configuration that has the limits; without it they are the defaults.
+    /// The configuration that has the limits; without it they are the defaults, and slowness need not persist.
     #[arg(short, long, value_name = "FILE", requires = "migration")]
     pub(crate) config: Option<PathBuf>,
     /// The migration of that configuration.

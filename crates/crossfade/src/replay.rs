@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use rollback_guard::replay::{HEADER, Replay, Row, TICK};
 use rollback_guard::{Limits, Verdict};
@@ -31,7 +32,10 @@ pub(crate) fn replay(args: &ReplayArgs) -> Exit {
 }
 
 fn limits(args: &ReplayArgs) -> Result<Limits, CallError> {
-    let (Some(config), Some(name)) = (&args.config, &args.migration) else { return Ok(Limits::default()) };
+    let (Some(config), Some(name)) = (&args.config, &args.migration) else {
+        // Of traffic that nothing else is known of, the evidence itself is what is asked for.
+        return Ok(Limits { latency_persists: Duration::ZERO, ..Limits::default() });
+    };
     let loaded = place::load(config)?;
     let migration = loaded.checked.migration(name).ok_or_else(|| place::no_such_migration(name, config))?;
     let guard = migration.guard.as_ref().ok_or_else(|| {

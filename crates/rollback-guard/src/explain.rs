@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::evidence::Block;
 use crate::latency::{bucket_start, shift_factor, tolerated_shift};
-use crate::machine::Run;
+use crate::run::Run;
 use crate::{Guard, Line, Margin, Need, Quantile, Signal, SignalEvidence, Verdict};
 
 /// The failure rate that a healthy verdict tells about: one that anybody would want to be told of.
@@ -112,7 +112,7 @@ impl Guard {
     fn whole_step(&self) -> Run {
         let [old, new] = self.step.arms.map(|tally| (tally.requests as f64, tally.failures as f64));
         let counts = Block { new: new.0, new_bad: new.1, old: old.0, old_bad: old.1 };
-        Run { counts, time_s: self.step.elapsed_s, ..Run::default() }
+        Run::of(counts, self.step.elapsed_s)
     }
 
     /// `new takes longer than 12.3 ms for 31% of requests, allowed 5%: old's p95 is 8.3 ms, allowed 1.48x`

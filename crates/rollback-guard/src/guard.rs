@@ -8,8 +8,9 @@ use crate::evidence::Block;
 use crate::gate::Gate;
 use crate::latency::{bucket_start, shift_factor};
 use crate::limits::{Against, Pick, Spec};
-use crate::machine::{Machine, Run};
+use crate::machine::Machine;
 use crate::old_latency::OldLatency;
+use crate::run::Run;
 use crate::{
     Breach, Cause, Counts, Judgement, Limits, Margin, Quantile, Signal, SignalEvidence, Tally, Verdict,
 };
@@ -174,6 +175,7 @@ impl Guard {
             return;
         }
         let by_evidence = (self.rollback.w >= 1.0).then(|| self.rollback.leading()).flatten();
+        let by_evidence = by_evidence.filter(|cause| self.has_persisted(*cause));
         let by_rule = (block.zero_tolerance > 0).then_some(Cause::max(Signal::ZeroTolerance));
         if let Some(cause) = by_evidence.or(by_rule) {
             let [old, new] = self.step.arms;
@@ -181,6 +183,12 @@ impl Guard {
             self.onset = self.rollback.run_of(cause);
             self.breach = Some(Breach { cause, at, ln_w: ln(self.rollback.w), new, old });
         }
+    }
+
+    /// Slowness has to last before users go back for it.
+    fn has_persisted(&self, cause: Cause) -> bool {
+        let for_s = self.limits.latency_persists.as_secs_f64();
+        !matches!(cause.signal, Signal::Latency(_)) || for_s <= 0.0 || self.rollback.persists(cause, for_s)
     }
 
     fn note_hold(&mut self, dt_s: f64) {

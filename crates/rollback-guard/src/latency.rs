@@ -76,6 +76,13 @@ pub(crate) fn first_bucket_from(limit: Duration) -> usize {
     EDGES_NS.partition_point(|edge| *edge < ns).min(BUCKETS)
 }
 
+/// From which bucket on new is too slow, where old's quantile lies at the start of `edge`: `shift` buckets further, and by at
+/// least `floor`. Both grow with `edge`, so the comparison of rates that [`crate::old_latency`] tells of holds: it
+/// tolerates that new takes longer by the factor or by `floor`, whichever is more.
+pub(crate) fn too_slow_from(edge: usize, shift: usize, floor: Duration) -> usize {
+    (edge + shift).max(first_bucket_from(bucket_start(edge) + floor))
+}
+
 /// How many buckets further a quantile may lie without being blamed, when a factor of `caught` has to be caught.
 ///
 /// What must be caught lies clearly beyond what is tolerated, since right on the line the evidence never grows:
@@ -160,6 +167,25 @@ mod tests {
         assert_eq!(bucket_start(first_bucket_from(Duration::from_millis(512))), Duration::from_millis(512));
         assert!(bucket_start(first_bucket_from(Duration::from_millis(800))) >= Duration::from_millis(800));
         assert_eq!(first_bucket_from(Duration::from_secs(3600)), BUCKETS);
+    }
+
+    const FLOOR: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn nobody_is_blamed_for_less_than_a_millisecond() {
+        let from = |ms: f64| {
+            let edge = first_bucket_from(Duration::from_secs_f64(ms / 1e3));
+            bucket_start(too_slow_from(edge, 9, FLOOR)).as_secs_f64() * 1e3
+        };
+        assert!((1.1..1.2).contains(&from(0.1)), "{}", from(0.1));
+        assert!((2.0..2.1).contains(&from(1.0)), "{}", from(1.0));
+        assert!((14.7..15.5).contains(&from(10.0)), "{}: the factor alone", from(10.0));
+        for edge in 0..=BUCKETS {
+            assert!(
+                too_slow_from(edge, 9, FLOOR) >= edge + 9
+                    && too_slow_from(edge + 1, 9, FLOOR) >= too_slow_from(edge, 9, FLOOR)
+            );
+        }
     }
 
     #[test]

@@ -18,7 +18,8 @@
 //! with an expected value of at most 1 under everything that is tolerated; e-values multiply over blocks, and are mixed
 //! over alternatives and signals. Stakes drip in, so that a fault after hours of health meets fresh ones; a cap keeps a
 //! burst of failures inside 100 ms from deciding alone. Latency is compared by counting requests past old's own
-//! quantiles, on buckets of which sixteen make a doubling. The same e-values turned round are the *advance gate*,
+//! quantiles, on buckets of which sixteen make a doubling; less than a floor of a millisecond is never blamed, and nobody goes
+//! back for slowness that is over in a second. The same e-values turned round are the *advance gate*,
 //! evidence that new is not worse, and with a tighter line and a larger stake they *hold* the ramp. Against a fixed
 //! limit the closest tolerated rate is the limit, and new is blamed only in so far as it is also worse than old.
 //!
@@ -71,6 +72,7 @@ mod need;
 mod old_latency;
 mod repeats;
 pub mod replay;
+mod run;
 mod signal;
 mod state;
 mod verdict;

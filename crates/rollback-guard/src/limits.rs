@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::latency::{bucket_start, first_bucket_from, tolerated_shift};
+use crate::latency::{first_bucket_from, tolerated_shift, too_slow_from};
 use crate::{Cause, Quantile, Signal};
 
 /// Chance of acting wrongly that is paid in as stakes.
@@ -28,7 +28,8 @@ pub struct RateLimit {
 pub struct LatencyLimit {
     /// Which quantile.
     pub quantile: Quantile,
-    /// The factor over old's that has to be caught, above 1; what is tolerated is less, see [`tolerated_shift`].
+    /// The factor over old's that has to be caught, above 1; what is tolerated is less, see [`tolerated_shift`], but
+    /// at least [`Limits::latency_floor`].
     /// `None`: not compared.
     pub over_old: Option<f64>,
     /// The longest it may be at all. `None`: no limit.
@@ -92,6 +93,10 @@ pub struct Limits {
     /// connection that is used seldom, as those of a small canary are, is colder than one that is always used, and
     /// where answers take a fraction of a millisecond that alone can be a factor of 2.
     pub latency_floor: Duration,
+    /// How long new must have been slower before users go back for it; 1.5 s by default. A system that pauses, to
+    /// collect its garbage say, is slow for all requests of that moment at once: one event, not hundreds. What the burst
+    /// cap is to failures, this is to latency. Evidence is gathered as ever, so it only ever holds back.
+    pub latency_persists: Duration,
     /// When latency begins to count; after 30 s or 200 requests by default.
     pub warm_up: WarmUp,
 }
@@ -108,6 +113,7 @@ impl Default for Limits {
             soft_over_old: 0.01,
             mismatches: MismatchLimit::default(),
             latency_floor: Duration::from_millis(1),
+            latency_persists: Duration::from_millis(1500),
             warm_up: WarmUp { time: Duration::from_secs(30), requests: 200 },
         }
     }
@@ -210,7 +216,7 @@ impl Limits {
 
     /// The first bucket in which a request of new is slow, where old's own quantile ends before bucket `edge`.
     pub(crate) fn slow_from(&self, edge: usize, shift: usize) -> usize {
-        (edge + shift).max(first_bucket_from(bucket_start(edge) + self.latency_floor))
+        too_slow_from(edge, shift, self.latency_floor)
     }
 
     /// Whether new can be judged without old.

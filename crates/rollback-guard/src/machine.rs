@@ -15,6 +15,7 @@
 
 use crate::evidence::{Block, WORSE, above, above_and_worse_than_old, worse_than_old};
 use crate::limits::{Against, Spec};
+use crate::run::{Latest, Run};
 use crate::{Budget, Cause};
 
 const SLOT_S: f64 = 0.1;
@@ -56,28 +57,6 @@ impl OldRate {
     }
 }
 
-/// What was counted since the evidence for an alternative began to gather: since the last time that it spoke no more
-/// for it than against it (Page's CUSUM). Judges nothing; it is what is told of a breach, since a fault is not to be
-/// told diluted by the good hours before it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Run {
-    pub(crate) ln: f64,
-    pub(crate) counts: Block,
-    pub(crate) time_s: f64,
-}
-
-impl Run {
-    fn add(&mut self, ln_s: f64, counts: &Block, dt_s: f64) {
-        self.ln += ln_s;
-        if self.ln > 0.0 {
-            self.counts.add(counts);
-            self.time_s += dt_s;
-        } else {
-            *self = Run::default();
-        }
-    }
-}
-
 /// One test and the capital on each of its alternatives.
 #[derive(Clone, Debug)]
 pub(crate) struct Test {
@@ -89,6 +68,7 @@ pub(crate) struct Test {
     pending: Block,
     pending_s: f64,
     runs: [Run; WORSE],
+    latest: Latest,
     pub(crate) old: OldRate,
     silent_s: f64,
     /// All blocks since the last step.
@@ -113,6 +93,7 @@ impl Test {
             for (run, ln_s) in self.runs.iter_mut().zip(ln_s) {
                 run.add(ln_s, &self.pending, self.pending_s);
             }
+            self.latest.add(&ln_s, &self.pending, self.pending_s);
             (self.pending, self.pending_s) = (Block::default(), 0.0);
         }
     }
@@ -193,6 +174,7 @@ impl Machine {
             pending: Block::default(),
             pending_s: 0.0,
             runs: [Run::default(); WORSE],
+            latest: Latest::default(),
             old: OldRate::default(),
             silent_s: 0.0,
             total: Block::default(),
@@ -266,7 +248,7 @@ impl Machine {
     fn forget_blocks(&mut self) {
         for test in &mut self.tests {
             (test.pending, test.pending_s) = (Block::default(), 0.0);
-            test.runs = [Run::default(); WORSE];
+            (test.runs, test.latest) = ([Run::default(); WORSE], Latest::default());
             test.total = Block::default();
         }
         self.w = self.capital();
@@ -306,10 +288,22 @@ impl Machine {
 
     /// What was counted since the evidence of this test began to gather, for the alternative that it speaks for most.
     pub(crate) fn run_of(&self, cause: Cause) -> Option<Run> {
+        let (test, k) = self.best_of(cause)?;
+        test.runs.get(k).copied()
+    }
+
+    /// Whether the evidence of this test has gathered for so long, and the latest requests still add to it.
+    pub(crate) fn persists(&self, cause: Cause, for_s: f64) -> bool {
+        let best = self.best_of(cause);
+        best.is_some_and(|(test, k)| test.runs[k].span_s() >= for_s && test.latest.ln(k) > 0.0)
+    }
+
+    /// A test, and the alternative that its evidence speaks for most.
+    fn best_of(&self, cause: Cause) -> Option<(&Test, usize)> {
         let test = self.tests.iter().find(|test| test.spec.cause == cause)?;
-        let each = self.capital_of(test).into_iter().zip(test.runs);
-        let best = each.reduce(|best, next| if next.0 > best.0 { next } else { best });
-        best.map(|(_, run)| run)
+        let each = self.capital_of(test).into_iter().enumerate();
+        let best = each.reduce(|best, next| if next.1 > best.1 { next } else { best });
+        best.map(|(k, _)| (test, k))
     }
 
     /// The test with the largest share of the evidence.

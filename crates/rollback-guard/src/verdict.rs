@@ -93,7 +93,7 @@ pub struct Breach {
 pub enum Margin {
     /// Old's rate and this share of all requests.
     RateOverOld(f64),
-    /// Old's latency times this.
+    /// Old's latency times this, or the latency floor more where that is more.
     TimesOld(f64),
     /// This share.
     Rate(f64),

@@ -89,6 +89,33 @@ fn with_max(max: f64) -> Limits {
     Limits { error_rate: RateLimit { over_old: Some(0.005), max: Some(max) }, ..limits() }
 }
 
+/// New is slower by this factor than an old that answers in 0.1 ms at the least, with a long tail: 1 ms at p99.
+fn quick(new_slower: f64) -> Judgement {
+    let (mut guard, mut played) = (Guard::new(Limits::default()), 0_u32);
+    for _ in 0..60 * SECOND {
+        let mut block = Counts::ZERO;
+        for n in 0..100 {
+            played += 1;
+            let slower_than = f64::from(played * 377 % 1000) / 1000.0;
+            let old = Duration::from_secs_f64(1e-4 / (1.0005 - slower_than).sqrt());
+            block.success(Arm::Old, old);
+            if n % 20 == played / 1000 % 20 {
+                block.success(Arm::New, old.mul_f64(new_slower));
+            }
+        }
+        guard.tick(TICK, &block);
+    }
+    guard.judgement()
+}
+
+#[test]
+fn less_than_a_millisecond_is_no_reason_to_go_back() {
+    assert_eq!(quick(1.3).verdict, Verdict::Healthy);
+    let on_the_way = quick(1.9);
+    assert_eq!((on_the_way.verdict, on_the_way.ln_w < 0.0), (Verdict::Insufficient, true));
+    assert_eq!(quick(12.0).verdict, Verdict::Breached);
+}
+
 #[test]
 fn too_little_is_insufficient_and_enough_is_healthy() {
     let mut stage = Stage::new(limits());
@@ -405,7 +432,7 @@ fn a_breach_is_told_with_its_numbers_from_when_it_began() {
     let expected = [
         "new fails 48.89% of requests, old 0%, allowed +0.5% (after 45 requests, 0.4 s)",
         "new takes longer than 21.7 ms for 100% of requests, allowed 50%: old's p50 is 14.7 ms, allowed 1.48x \
-         (after 45 requests, 0.4 s)",
+         (after 155 requests, 1.6 s)",
         "new takes longer than 60 ms for 24.38% of requests, allowed 5% (after 160 requests, 1.6 s)",
         "new answers 24.29% of requests with a 4xx, old 0%, allowed +1% (after 70 requests, 0.7 s)",
     ];

@@ -12,6 +12,8 @@
 //! * [`FaultyOrigin`] is an upstream that fails in the ways of a [`Fault`], from one request to the next, and knows what
 //!   it carried out.
 //! * [`Load`] is many clients at once that check every answer; [`SlowClients`] are many that hold connections.
+//! * [`Twins`] are two upstreams that are alike until one of them is made to fail, and [`OpenLoad`] sends so many requests
+//!   a second, whether they are answered or not.
 //! * [`Proxy`] is the real binary with a configuration of its own, on ports that the kernel picks.
 //! * [`Config`] writes the configuration; [`Metrics`] reads `/metrics`.
 //! * [`Peer`] starts other people's programs (nginx) as upstreams.
@@ -25,6 +27,7 @@ mod config;
 mod faulty;
 mod load;
 mod metrics;
+mod open_load;
 mod origin;
 pub mod pattern;
 mod peer;
@@ -33,6 +36,7 @@ mod reading;
 pub mod request;
 mod scripted;
 mod slow;
+mod twins;
 mod wire;
 
 use std::time::{Duration, Instant};
@@ -42,12 +46,14 @@ pub use config::Config;
 pub use faulty::{Fault, FaultyOrigin, Received};
 pub use load::{Failed, Kind, Load, LoadReport, Loading};
 pub use metrics::Metrics;
+pub use open_load::{Asked, OpenLoad};
 pub use origin::Origin;
 pub use peer::{Peer, free_port, installed, reserved_port};
 pub use proxy::{Outcome, Proxy};
 pub use reading::{Broken, Fields, Framing, Request, Response};
 pub use scripted::{Deaf, Scripted, Serving, refusing_address};
 pub use slow::{SlowClients, Slowness};
+pub use twins::{Manner, Twin, Twins};
 pub use wire::Wire;
 
 /// How long anything that must happen may take: long enough for a busy machine, short enough to be waited for.

@@ -24,6 +24,7 @@ pub(super) fn guard(table: &Table, sink: &mut Sink) -> Option<GuardConfig> {
         error_rate: error_rate?,
         latency,
         latency_floor: Duration::from_millis(table.millis("latency_floor")?.value),
+        latency_persists: Duration::from_millis(table.millis("latency_persists")?.value),
         client_errors: client_errors(table)?,
         warm_up: WarmUp {
             time: Duration::from_millis(table.millis("warm_up")?.value),

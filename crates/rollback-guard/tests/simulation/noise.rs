@@ -72,6 +72,55 @@ fn a_burst_inside_a_slot_does_not_decide() {
     }
 }
 
+/// Ten minutes of two arms that are alike, `rates` requests a second, each of which stands still once a minute for
+/// `pause_s`, half a minute apart, as a collection of garbage does: what came meanwhile is answered right after it, within
+/// `catching_up_s`. Whether users went back.
+fn pauses(limits: &Limits, rates: [u64; 2], pause_s: f64, catching_up_s: f64) -> bool {
+    const TICK_S: f64 = 0.05;
+    let mut guard = Guard::new(limits.clone());
+    let mut seed = seeded(7);
+    let mut waiting = [0_u64; 2];
+    let ticks = (600.0 / TICK_S) as u64;
+    for tick in 0..ticks {
+        let mut block = Counts::ZERO;
+        for arm in Arm::ALL {
+            let at = arm.index();
+            let in_minute = (tick as f64 * TICK_S + 30.0 * at as f64).rem_euclid(60.0);
+            let came = rates[at] / 20;
+            if in_minute < pause_s {
+                waiting[at] += came;
+                continue;
+            }
+            let left_s = (pause_s + catching_up_s - in_minute).max(TICK_S);
+            let late = (waiting[at] as f64 * TICK_S / left_s).ceil().min(waiting[at] as f64) as u64;
+            waiting[at] -= late;
+            for _ in 0..late {
+                let waited = seed.random_range(0.0..pause_s);
+                block.success(arm, Duration::from_secs_f64(0.01 + waited + in_minute - pause_s));
+            }
+            for _ in 0..came {
+                block.success(arm, Duration::from_secs_f64(seed.random_range(0.008..0.014)));
+            }
+        }
+        if guard.tick(TICK, &block).verdict == Verdict::Breached {
+            return true;
+        }
+    }
+    false
+}
+
+#[test]
+fn a_system_that_pauses_now_and_then_is_not_a_slower_one() {
+    let limits = without_warm_up();
+    for rates in [[1000, 1000], [1900, 100], [200, 200]] {
+        for (pause_s, catching_up_s) in [(0.2, 0.1), (0.5, 0.3), (1.0, 0.2), (1.0, 0.5)] {
+            assert!(!pauses(&limits, rates, pause_s, catching_up_s), "{rates:?} {pause_s} {catching_up_s}");
+        }
+    }
+    let at_once = Limits { latency_persists: Duration::ZERO, ..limits };
+    assert!(pauses(&at_once, [1000, 1000], 1.0, 0.5), "the test would notice");
+}
+
 #[test]
 fn one_key_that_fails_500_times_does_not_decide() {
     for workers in [1, 4] {

@@ -21,6 +21,12 @@ pub(super) static GUARD: Section = Section {
             "How far above that of `old` a latency may lie in any case, whatever `over_old` says.",
         ),
         defaulted(
+            "latency_persists",
+            Kind::Duration { min_ms: 0, max_ms: 60 * SECOND_MS },
+            "\"1500ms\"",
+            "How long `new` must have been slower before users go back for it: a pause is over before.",
+        ),
+        defaulted(
             "client_errors",
             Kind::Choice { names: &["pause", "rollback", "ignore"], later: &[] },
             "\"pause\"",
