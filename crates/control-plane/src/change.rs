@@ -69,6 +69,7 @@ fn sentence(migration: &str, effect: &Effect, author: &str) -> String {
             format!("{migration}: the ramp is before the first of its {of} steps")
         }
         Effect::StepEntered { step, of } => format!("{migration}: the ramp is in step {step} of {of}"),
+        Effect::StepApproved { step: 0 } => format!("{migration}: the ramp may begin, by {author}"),
         Effect::StepApproved { step } => {
             format!("{migration}: the ramp may go on after step {step}, by {author}")
         }

@@ -113,6 +113,28 @@ fn what_is_waited_for_in_order_of_precedence() {
 }
 
 #[test]
+fn users_who_are_on_new_before_the_first_step_have_to_do_well_first() {
+    let mut world = World::first("0", ramped()).then(Event::StepEntered(0)).then(Event::StepEntered(1));
+    // The step that it was in is taken out of the file.
+    world = world.on(steps(&["25", "100"]));
+    assert_eq!((world.step(), world.in_force().as_str()), (0, "5"));
+    let said = |world: &World, evidence: Evidence| {
+        said(&decide(&world.intent, &world.policy, &Facts { evidence, ..all_good("2026-12-01T12:00:00Z") }))
+    };
+    let missing = || Evidence::Missing("300 more requests".to_owned());
+    assert_eq!(said(&world, missing()), "waits: 300 more requests");
+    assert_eq!(said(&world, Evidence::Proven), "does StepEntered(0)");
+    assert_eq!(
+        said(&world, Evidence::Unguarded),
+        "waits: some users are on new before the first step, but nothing judges new; waits for `crossfade advance`"
+    );
+    world = world.then(Event::Advanced(Wait::Approval { step: 0, unguarded: true }));
+    assert_eq!(said(&world, Evidence::Unguarded), "does StepEntered(0)");
+    let nobody = World::first("0", ramped());
+    assert_eq!(said(&nobody, missing()), "does StepEntered(0)", "nothing is to be shown of nobody");
+}
+
+#[test]
 fn where_nothing_judges_new_a_person_does() {
     let mut policy = ramped();
     policy.steps = steps(&["5", "50"]);
