@@ -345,7 +345,7 @@ impl Controller {
                 self.ask(outlets, ask);
             }
             Event::RollBack { migration, to, now, actor, reply } => {
-                let to = to.unwrap_or_else(|| self.rollback_target(&migration));
+                let to = self.place(&migration, to);
                 let event = ramp::Event::RolledBack { cause: Cause::Person, to, in_parts: !now };
                 let ask = Ask { reply: Some(reply), ..Ask::new(&migration, event, actor) };
                 self.ask(outlets, ask);

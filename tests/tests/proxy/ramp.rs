@@ -164,6 +164,16 @@ fn a_rollback_may_lead_to_the_step_before_and_a_second_one_to_old() {
 }
 
 #[test]
+fn who_asks_for_the_step_before_gets_that_whatever_the_file_says() {
+    let stage = Stage::new();
+    let proxy = Proxy::start(&stage.config(0, "", &steps(&[("20", ""), ("50", "hold = \"1h\"")])));
+    let _users = Users::of(&proxy);
+    eventually("the second step is entered", || in_force(&proxy) == 50.0);
+    done(&proxy.command(&["rollback", "shop", "--to", "previous-step"]));
+    assert_eq!(in_force(&proxy), 20.0);
+}
+
+#[test]
 fn users_return_in_parts_where_old_was_scaled_down() {
     let stage = Stage::new();
     let proxy = Proxy::start(&stage.config(50, "rollback = { over = \"2s\" }", ""));

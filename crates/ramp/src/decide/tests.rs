@@ -1,8 +1,10 @@
 use std::fmt::Write;
 
 use super::*;
-use crate::tests::{BACK, FROZEN, HOUR, LATE, World, all_good, at, by_people, percent, ramped, set, steps};
-use crate::{Grace, Policy, Preset};
+use crate::tests::{
+    BACK, FROZEN, HOUR, LATE, World, all_good, at, back_to, by_people, percent, ramped, set, steps,
+};
+use crate::{Grace, Policy, Preset, Target};
 
 /// The ramp of [`ramped`] in this step, counted from 1.
 fn in_step(step: usize) -> World {
@@ -234,6 +236,21 @@ fn the_presets_are_the_schedules_that_they_are_named_for() {
         assert!(steps.is_sorted_by(|a, b| a.percent < b.percent), "{}", preset.as_str());
         assert_eq!(steps.last().map(|step| step.percent), Some(Percent::FULL), "{}", preset.as_str());
     }
+}
+
+#[test]
+fn a_rollback_leads_below_what_is_in_force() {
+    let mut policy = ramped();
+    policy.rollback.to = Target::PreviousStep;
+    let world = (0..3).fold(World::first("0", policy), |world, next| world.then(Event::StepEntered(next)));
+    let target = |world: &World| world.policy.target(&world.intent).to_string();
+    assert_eq!(target(&world), "5", "the step before that of 25");
+    for (by_hand, expected) in [("5", "1"), ("3", "1"), ("1", "0"), ("0", "0")] {
+        assert_eq!(target(&world.clone().then(set(by_hand))), expected, "{by_hand} is set by hand");
+    }
+    assert_eq!(world.policy.target_of(Target::Old, &world.intent), Percent::ZERO);
+    let capped = world.then(set("3")).then(back_to("80", false));
+    assert_eq!(capped.intent.latch.map(|latch| latch.cap), Some(percent("3")), "nothing more is let through");
 }
 
 #[test]
