@@ -100,6 +100,14 @@ fn refused(outcome: &Outcome, why: &str) {
 }
 
 #[test]
+fn the_last_step_counts_its_requests_though_nobody_is_compared() {
+    let stage = Stage::new();
+    let proxy = Proxy::start(&stage.config(0, "", &steps(&[("50", ""), ("100", "min_requests = 50")])));
+    let _users = Users::of(&proxy);
+    eventually("everybody gets new", || shop(&proxy)["phase"] == "full");
+}
+
+#[test]
 fn it_goes_from_step_to_step_on_evidence_and_on_a_person_s_word_and_arrives() {
     let stage = Stage::new();
     let ramp = steps(&[("20", ""), ("50", "approve = true\nmin_requests = 200"), ("100", "")]);

@@ -40,6 +40,8 @@ pub(crate) struct Ask {
     pub(crate) note: Option<String>,
     /// What the journal is to have beside it, such as the evidence of a verdict.
     pub(crate) data: Map<String, Value>,
+    /// How many steps the ramp had entered when this was asked for, where it is about the present one.
+    pub(crate) seen: Option<usize>,
     /// `None` where nobody waits for an answer.
     pub(crate) reply: Option<Reply<Changed>>,
 }
@@ -48,7 +50,7 @@ impl Ask {
     /// What somebody wants, with nothing beside it and nobody who waits for an answer.
     pub(crate) fn new(migration: &str, event: ramp::Event, actor: Actor) -> Self {
         let (migration, data) = (migration.to_owned(), Map::new());
-        Ask { migration, event, actor, note: None, data, reply: None }
+        Ask { migration, event, actor, note: None, data, seen: None, reply: None }
     }
 }
 
@@ -142,6 +144,10 @@ impl Controller {
 
     /// The state after it, and its effects.
     fn judge(&self, before: &Intent, ask: &Ask) -> Result<(Intent, Vec<Effect>), ramp::Refusal> {
+        // It may have waited for a step under way, perhaps for the very one that another asked for in the same words.
+        if ask.seen.is_some_and(|seen| seen != entered(before)) {
+            return Err(ramp::Refusal::Stale);
+        }
         apply(before, &ask.event, &self.terms(&ask.migration, ask.actor.force))
     }
 
@@ -392,6 +398,11 @@ pub(super) fn refuse(reply: &mut Option<Reply<Changed>>, error: ControlError) {
         // A caller that has gone away needs no answer.
         let _ = reply.send(Err(error));
     }
+}
+
+/// How many steps its ramp has entered.
+pub(super) fn entered(intent: &Intent) -> usize {
+    intent.progress.as_ref().map_or(0, |progress| progress.entered)
 }
 
 fn is_rollback(event: &ramp::Event) -> bool {
