@@ -34,7 +34,7 @@ use crate::controller::keeping::Kept;
 use crate::controller::ramping::Climbs;
 use crate::controller::reading::{Reader, Wish};
 pub(crate) use crate::controller::steps::Ask;
-use crate::controller::steps::{Pending, entered, next_ack};
+use crate::controller::steps::{Pending, next_ack};
 use crate::controller::tidings::Tidings;
 use crate::event::Event;
 use crate::fallbacks::{Counts, Teller};
@@ -341,7 +341,7 @@ impl Controller {
             Event::Advance { migration, actor, reply } => {
                 let event = ramp::Event::Advanced(self.waits_now(&migration));
                 let data = self.evidence_data(&migration);
-                let seen = self.book.intents.get(&migration).map(entered);
+                let seen = self.book.intents.get(&migration).map(ramp::Intent::steps_entered);
                 let ask = Ask { data, seen, reply: Some(reply), ..Ask::new(&migration, event, actor) };
                 self.ask(outlets, ask);
             }

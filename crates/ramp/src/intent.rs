@@ -177,6 +177,12 @@ impl Intent {
             || self.let_through() > before.let_through()
     }
 
+    /// How many steps the ramp has entered; 0 where there is none.
+    #[must_use]
+    pub fn steps_entered(&self) -> usize {
+        self.progress.as_ref().map_or(0, |progress| progress.entered)
+    }
+
     /// Whether nobody asked for a phase, so that it follows the percent.
     #[must_use]
     pub fn phase_is_implied(&self) -> bool {

@@ -162,7 +162,7 @@ impl Policy {
     /// Where this leads to: always below what is in force, which somebody may have set below the steps that were entered.
     #[must_use]
     pub fn target_of(&self, to: Target, intent: &Intent) -> Percent {
-        let entered = intent.progress.as_ref().map_or(0, |progress| progress.entered);
+        let entered = intent.steps_entered();
         let in_force = intent.standing().in_force();
         let mut before = self.steps.iter().take(entered.saturating_sub(1)).rev();
         match (to, before.find(|step| step.percent < in_force)) {

@@ -13,7 +13,7 @@ use route_plan::Phase;
 use serde_json::{Map, Value};
 use traffic_split::{Arm, Percent};
 
-use super::steps::{Ask, change_of, entered, entry};
+use super::steps::{Ask, change_of, entry};
 use super::{Controller, Outlets};
 use crate::change::THE_RAMP;
 use crate::event::Actor;
@@ -56,6 +56,11 @@ impl Climb {
             }
             (self.entered, self.noted, self.held) = (progress.entered, progress.held, progress.held);
         }
+    }
+
+    /// After a rollback nothing counts that was counted or answered before, however soon somebody resumes.
+    pub(super) fn begin_anew(&mut self) {
+        *self = Climb { is_exclusive: self.is_exclusive, part_due: self.part_due, ..Climb::default() };
     }
 
     /// Whether a minute more than is kept has been served.
@@ -113,7 +118,7 @@ impl Controller {
         climb.is_exclusive = is_exclusive;
         let Some(progress) = &intent.progress else {
             // A ramp that comes later has been served by nobody.
-            *climb = Climb { part_due: climb.part_due, ..Climb::default() };
+            climb.begin_anew();
             return None;
         };
         climb.follow(progress, requests);
@@ -187,7 +192,7 @@ impl Controller {
 
     fn facts(&self, intent: &Intent, migration: &MigrationConfig, busy: Option<String>) -> Facts {
         let (name, policy) = (&migration.name, &migration.policy);
-        let entered = entered(intent);
+        let entered = intent.steps_entered();
         let climb = self.climbs.get(name);
         // What was counted in another step is not looked at, also before the ramps are moved again.
         let in_step = climb.filter(|climb| climb.entered == entered);
@@ -248,6 +253,10 @@ impl Controller {
                 self.ask(outlets, Ask::new(name, event, actor));
             }
             Next::Do(event) => {
+                if let Some(climb) = self.climbs.get_mut(name) {
+                    // What its hooks have said is used up by it.
+                    climb.hooks.forget();
+                }
                 let data = self.evidence_data(name);
                 self.ask(outlets, Ask { data, ..Ask::new(name, event, the_ramp()) });
             }

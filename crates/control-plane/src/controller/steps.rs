@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use ramp::{Effect, Intent, Terms, apply};
 use serde_json::{Map, Value};
 
+use super::ramping::Climb;
 use super::reading::Wish;
 use super::tidings::Tidings;
 use super::{Controller, Outlets};
@@ -145,7 +146,7 @@ impl Controller {
     /// The state after it, and its effects.
     fn judge(&self, before: &Intent, ask: &Ask) -> Result<(Intent, Vec<Effect>), ramp::Refusal> {
         // It may have waited for a step under way, perhaps for the very one that another asked for in the same words.
-        if ask.seen.is_some_and(|seen| seen != entered(before)) {
+        if ask.seen.is_some_and(|seen| seen != before.steps_entered()) {
             return Err(ramp::Refusal::Stale);
         }
         apply(before, &ask.event, &self.terms(&ask.migration, ask.actor.force))
@@ -176,6 +177,7 @@ impl Controller {
         let took = begun.elapsed();
         if is_rollback(&ask.event) {
             self.count(name, &effects);
+            self.climbs.get_mut(name).map(Climb::begin_anew);
         }
         self.begin_verification(name, &effects);
         let mut pending = std::mem::take(&mut self.pending);
@@ -398,11 +400,6 @@ pub(super) fn refuse(reply: &mut Option<Reply<Changed>>, error: ControlError) {
         // A caller that has gone away needs no answer.
         let _ = reply.send(Err(error));
     }
-}
-
-/// How many steps its ramp has entered.
-pub(super) fn entered(intent: &Intent) -> usize {
-    intent.progress.as_ref().map_or(0, |progress| progress.entered)
 }
 
 fn is_rollback(event: &ramp::Event) -> bool {
