@@ -3,6 +3,7 @@
 mod drilling;
 mod judging;
 mod keeping;
+mod lines;
 mod planning;
 mod ramping;
 mod reading;

@@ -13,7 +13,8 @@ use route_plan::Phase;
 use serde_json::{Map, Value};
 use traffic_split::{Arm, Percent};
 
-use super::steps::{Ask, change_of, entry};
+use super::lines::{change_of, entry};
+use super::steps::Ask;
 use super::{Controller, Outlets};
 use crate::change::THE_RAMP;
 use crate::event::Actor;
