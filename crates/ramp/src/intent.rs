@@ -139,13 +139,15 @@ impl Intent {
     }
 
     /// The phase asked for; where nobody asked for one, it follows the percent.
-    fn asked_phase(&self) -> Phase {
+    #[must_use]
+    pub fn asked_phase(&self) -> Phase {
         let implied = if self.percent > Percent::ZERO { Phase::Canary } else { Phase::Preparation };
         self.phase.unwrap_or(implied)
     }
 
     /// The percent asked for by share and phase, whatever a rollback has made of the phase.
-    pub(crate) fn wanted(&self) -> Percent {
+    #[must_use]
+    pub fn wanted(&self) -> Percent {
         self.asked_phase().in_force(self.percent)
     }
 
