@@ -8,7 +8,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValu
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use control_plane::Actor;
+use control_plane::{Actor, Place};
 use route_plan::Phase;
 use serde::de::DeserializeOwned;
 use telemetry::Telemetry;
@@ -111,23 +111,23 @@ pub(crate) async fn roll_back(
 ) -> Answer {
     let name = path_name(name)?;
     let wanted: RollBack = json_or_nothing(&headers, body)?;
-    let to = wanted.to.as_ref().map(target).transpose()?.flatten();
+    let to = wanted.to.as_ref().map(target).transpose()?;
     let actor = actor(wanted.who, wanted.reason, wanted.force)?;
     let changed = parts.control.go_back(&name, to, wanted.now, actor).await?;
     Ok(Json(ChangedAnswer::from(&changed)).into_response())
 }
 
-/// Where to go back to; `None`: where the file says.
-fn target(to: &serde_json::Value) -> Result<Option<Percent>, Problem> {
+/// Where to go back to.
+fn target(to: &serde_json::Value) -> Result<Place, Problem> {
     let percent = match to {
-        serde_json::Value::String(word) if word == "old" => Some(Percent::ZERO),
-        serde_json::Value::String(word) if word == "previous-step" => return Ok(None),
+        serde_json::Value::String(word) if word == "old" => return Ok(Place::Old),
+        serde_json::Value::String(word) if word == "previous-step" => return Ok(Place::PreviousStep),
         serde_json::Value::String(text) => text.parse().ok(),
         to => to.as_f64().and_then(|number| Percent::from_f64(number).ok()),
     };
     let expected = "to: expected `old`, `previous-step` or a number of per cent, 0 to 100";
     percent
-        .map(Some)
+        .map(Place::At)
         .ok_or_else(|| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-request").detail(expected))
 }
 

@@ -64,7 +64,8 @@ impl Book {
         self.intents.contains_key(name) || self.departed.get(name).is_some()
     }
 
-    /// One event of one migration, and who said it.
+    /// One event of one migration, and who said it; also of one that has left the file, which a rollback may meet on
+    /// its way out.
     pub(crate) fn apply(
         &mut self,
         name: &str,
@@ -72,10 +73,15 @@ impl Book {
         terms: &Terms<'_>,
         change: &LastChange,
     ) -> Result<Vec<Effect>, Refusal> {
-        let Some(intent) = self.intents.get_mut(name) else { return Ok(Vec::new()) };
+        let (intent, last) = match self.intents.get_mut(name) {
+            Some(intent) => (intent, self.last_changes.entry(name.to_owned()).or_default()),
+            None => match self.departed.get_mut(name) {
+                Some(one) => (&mut one.intent, &mut one.last_changes),
+                None => return Ok(Vec::new()),
+            },
+        };
         let (after, effects) = apply(intent, event, terms)?;
         *intent = after;
-        let last = self.last_changes.entry(name.to_owned()).or_default();
         match event {
             Event::PercentSet(_) | Event::StepEntered(_) => last.percent = Some(change.clone()),
             Event::PhaseSet(_) | Event::Arrived => last.phase = Some(change.clone()),

@@ -69,6 +69,7 @@ fn sentence(migration: &str, effect: &Effect, author: &str) -> String {
             format!("{migration}: the ramp is before the first of its {of} steps")
         }
         Effect::StepEntered { step, of } => format!("{migration}: the ramp is in step {step} of {of}"),
+        Effect::StepApproved { step: 0 } => format!("{migration}: the ramp may begin, by {author}"),
         Effect::StepApproved { step } => {
             format!("{migration}: the ramp may go on after step {step}, by {author}")
         }
@@ -126,8 +127,9 @@ pub(crate) fn why(intent: &Intent, last: &LastChanges) -> String {
     let asked = format!("{} % was asked for by {asked_from}", standing.asked);
     match latched(intent, last) {
         Some(latched) => {
-            let phase = phase.split(':').next().unwrap_or_default();
-            format!("{latched}; {phase}{phase_from} and {} % wait for a resume; {asked}", standing.wanted())
+            // The rollback may have made another phase of it, which is not what waits.
+            let (phase, wanted) = (intent.asked_phase(), intent.wanted());
+            format!("{latched}; phase {phase}{phase_from} and {wanted} % wait for a resume; {asked}")
         }
         None if intent.is_drilling => {
             format!("a rollback drill: all users are on old for a moment; {asked}")
@@ -158,7 +160,7 @@ fn timestamp(time: SystemTime) -> String {
     jiff::Timestamp::try_from(time).map(|time| format!("{time:.0}")).unwrap_or_default()
 }
 
-/// ` because ...`, if a reason was given.
+/// ` (...)`, if a reason was given.
 pub(crate) fn reason(reason: Option<&str>) -> String {
     reason.map(|reason| format!(" ({reason})")).unwrap_or_default()
 }
@@ -173,5 +175,29 @@ fn author(origin: Origin) -> &'static str {
         Origin::File => THE_FILE,
         Origin::Person => "a person",
         Origin::Ramp => THE_RAMP,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ramp::{Event, Policy, RollbackPolicy, Terms, Written, apply};
+    use traffic_split::Percent;
+
+    use super::*;
+
+    #[test]
+    fn what_waits_for_a_resume_is_what_was_asked_for() {
+        let rollback = RollbackPolicy { then: Some(Phase::Preparation), ..RollbackPolicy::default() };
+        let policy = Policy { rollback, ..Policy::default() };
+        let written = Written { percent: "50".parse().unwrap(), attempt: 1, ..Written::default() };
+        let event = Event::RolledBack { cause: Cause::Person, to: Percent::ZERO, in_parts: false };
+        let terms = Terms { policy: &policy, now: jiff::Timestamp::UNIX_EPOCH, force: false };
+        let (intent, _) = apply(&Intent::first(written, &policy), &event, &terms).unwrap();
+        assert_eq!(intent.standing().phase, Phase::Preparation);
+        assert_eq!(
+            why(&intent, &LastChanges::default()),
+            "latched at 0 %: rolled back by a person; phase canary, following the percent and 50 % wait for a resume; \
+             50 % was asked for by the file"
+        );
     }
 }

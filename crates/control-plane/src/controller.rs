@@ -3,6 +3,7 @@
 mod drilling;
 mod judging;
 mod keeping;
+mod lines;
 mod planning;
 mod ramping;
 mod reading;
@@ -341,11 +342,12 @@ impl Controller {
             Event::Advance { migration, actor, reply } => {
                 let event = ramp::Event::Advanced(self.waits_now(&migration));
                 let data = self.evidence_data(&migration);
-                let ask = Ask { data, reply: Some(reply), ..Ask::new(&migration, event, actor) };
+                let seen = self.book.intents.get(&migration).map(ramp::Intent::steps_entered);
+                let ask = Ask { data, seen, reply: Some(reply), ..Ask::new(&migration, event, actor) };
                 self.ask(outlets, ask);
             }
             Event::RollBack { migration, to, now, actor, reply } => {
-                let to = to.unwrap_or_else(|| self.rollback_target(&migration));
+                let to = self.place(&migration, to);
                 let event = ramp::Event::RolledBack { cause: Cause::Person, to, in_parts: !now };
                 let ask = Ask { reply: Some(reply), ..Ask::new(&migration, event, actor) };
                 self.ask(outlets, ask);

@@ -36,6 +36,11 @@ impl Departed {
         self.all.iter().find(|one| one.dealing.name == name)
     }
 
+    /// The same, to be changed.
+    pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut One> {
+        self.all.iter_mut().find(|one| one.dealing.name == name)
+    }
+
     /// Their names.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.all.iter().map(|one| one.dealing.name.as_str())

@@ -46,6 +46,17 @@ impl fmt::Display for Cause {
     }
 }
 
+/// Where somebody wants users to go back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// All get old.
+    Old,
+    /// The percentage of the ramp's step before; old, where there is none below what is in force.
+    PreviousStep,
+    /// This percentage.
+    At(Percent),
+}
+
 /// Where an answer goes. A caller that no longer waits loses nothing but the answer.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, ControlError>>;
 
@@ -61,7 +72,7 @@ pub(crate) enum Event {
     /// Somebody says that a ramp may go on.
     Advance { migration: String, actor: Actor, reply: Reply<Changed> },
     /// Somebody takes users back: to where the file says, if they name no other place; at once with `now`.
-    RollBack { migration: String, to: Option<Percent>, now: bool, actor: Actor, reply: Reply<Changed> },
+    RollBack { migration: String, to: Option<Place>, now: bool, actor: Actor, reply: Reply<Changed> },
     /// Somebody wants to see that going back works.
     Drill { migration: String, actor: Actor, reply: Reply<Changed> },
     /// Somebody wants to see what comes when.

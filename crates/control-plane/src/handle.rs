@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 use traffic_split::{Arm, Percent, Reason};
 
 use crate::controller::Ask;
-use crate::event::{Actor, Cause, Event, Reply};
+use crate::event::{Actor, Cause, Event, Place, Reply};
 use crate::journal::{self, Health, Wanted};
 use crate::source::LoadError;
 use crate::status::{MigrationStatus, Plan, Status};
@@ -204,7 +204,7 @@ impl ControlHandle {
     pub async fn go_back(
         &self,
         migration: &str,
-        to: Option<Percent>,
+        to: Option<Place>,
         now: bool,
         actor: Actor,
     ) -> Result<Changed, ControlError> {

@@ -34,7 +34,7 @@ mod watch;
 
 pub use config_file::{Diagnostic, Severity};
 pub use controller::{Control, Controller, Settings, StartError};
-pub use event::{Actor, Cause};
+pub use event::{Actor, Cause, Place};
 pub use handle::{Changed, ControlError, ControlHandle, Reloaded, Where};
 pub use journal::{JournalError, Verified, verify as verify_journal};
 pub use listeners::{Bound, ListenError, Listeners};

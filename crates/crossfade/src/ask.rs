@@ -94,7 +94,7 @@ fn answer(admin: &AdminArgs, path: &str, body: &Value, show: impl Fn(&Value) -> 
     }
 }
 
-/// What changed, after the word that it is not in force if the phase overrules it: then the command has not done what
+/// What changed, after the word that it is not in force if something overrules it: then the command has not done what
 /// was asked.
 fn percent_set(answer: &Value) -> (String, Exit) {
     let migration = &answer["migration"];
@@ -103,13 +103,14 @@ fn percent_set(answer: &Value) -> (String, Exit) {
         return (changed(answer), Exit::Done);
     }
     let name = plain(&migration["name"]);
-    let (since, way) = match migration["latched"] {
-        Value::Null => ("in ", format!("phase {name} canary")),
-        _ => ("", format!("resume {name}")),
+    let way = match (migration["latched"].is_null(), plain(&migration["phase"])) {
+        (false, _) => format!("; `crossfade resume {name}` brings it into force"),
+        // A drill ends and a calendar opens by themselves.
+        (true, "canary") => String::new(),
+        (true, _) => format!("; `crossfade phase {name} canary` brings it into force"),
     };
     let text = format!(
-        "NOT in force: {name}: {} % is asked for, {} % is in force, since it is {since}{}; `crossfade {way}` brings it \
-         into force\n{}",
+        "NOT in force: {name}: {} % is asked for, {} % is in force: {}{way}\n{}",
         number(&percent["asked"]),
         number(&percent["in_force"]),
         plain(&migration["why"]),
@@ -158,7 +159,7 @@ mod tests {
         let answer = json!({
             "effects": ["shop: 25 % is asked for instead of 5 %, by a person"],
             "migration": {
-                "name": "shop",
+                "name": "shop", "phase": "shadow",
                 "why": "phase shadow: all users get old",
                 "percent": { "asked": 25.0, "in_force": 0.0 }
             }
@@ -166,11 +167,25 @@ mod tests {
         let (text, exit) = percent_set(&answer);
         assert_eq!(
             text,
-            "NOT in force: shop: 25 % is asked for, 0 % is in force, since it is in phase shadow: all users get old; \
+            "NOT in force: shop: 25 % is asked for, 0 % is in force: phase shadow: all users get old; \
              `crossfade phase shop canary` brings it into force\n\
              shop: 25 % is asked for instead of 5 %, by a person\n"
         );
         assert_eq!(exit, Exit::Failed);
+    }
+
+    #[test]
+    fn a_change_that_waits_for_the_calendar_has_no_way_round_it() {
+        let why = "the calendar is closed, and 15 % wait until it opens";
+        let answer = json!({
+            "effects": [],
+            "migration": {
+                "name": "shop", "phase": "canary", "why": why, "percent": { "asked": 15.0, "in_force": 5.0 }
+            }
+        });
+        let expected =
+            format!("NOT in force: shop: 15 % is asked for, 5 % is in force: {why}\nnothing changes\n");
+        assert_eq!(percent_set(&answer).0, expected);
     }
 
     #[test]

@@ -150,8 +150,8 @@ fn pause_by_intent(intent: &mut Intent, was: &Intent) {
 
 fn roll_back(intent: &mut Intent, cause: Cause, to: Percent, in_parts: bool, policy: &Policy) {
     let from = intent.standing().in_force();
-    // What a drill has taken back stays where it is.
-    let to = if std::mem::take(&mut intent.is_drilling) { Percent::ZERO } else { to };
+    // What a drill has taken back stays where it is, and nothing that is called a rollback lets more through than is.
+    let to = if std::mem::take(&mut intent.is_drilling) { Percent::ZERO } else { to.min(from) };
     let mut latch = Latch { cap: to, target: to, from, then: policy.rollback.then, cause };
     if in_parts && !policy.rollback.over.is_zero() && from > to {
         latch.cap = from;

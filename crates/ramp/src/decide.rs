@@ -123,7 +123,7 @@ pub enum Wait {
     Against(String),
     /// A person must say so.
     Approval {
-        /// Which step is over, from 1.
+        /// Which step is over, from 1; 0: the first is yet to come, and some users are on new already.
         step: usize,
         /// Nothing judges new, so nothing was shown, whether or not the step wants a person's word.
         unguarded: bool,
@@ -197,7 +197,12 @@ pub fn decide(intent: &Intent, policy: &Policy, facts: &Facts) -> Next {
         return Next::Wait(Wait::Phase(phase));
     }
     let present = progress.entered.checked_sub(1).and_then(|index| policy.steps.get(index));
-    let within = present.and_then(|step| within(step, progress, policy, facts));
+    let within = match present {
+        Some(step) => within(step, progress, policy, facts),
+        // A file or a person may have some users on new before the first step: more follow when those do well.
+        None if intent.wanted() > Percent::ZERO => not_shown(progress, false, true, facts),
+        None => None,
+    };
     within.unwrap_or_else(|| entering(intent, progress.entered, policy, facts))
 }
 
@@ -220,15 +225,9 @@ fn within(step: &Step, progress: &Progress, policy: &Policy, facts: &Facts) -> O
     if let Some(left) = step.min_requests.checked_sub(facts.requests).filter(|left| *left > 0) {
         return Some(Next::Wait(Wait::Requests { left }));
     }
-    let unguarded = match &facts.evidence {
-        Evidence::Proven => false,
-        Evidence::Missing(what) => return Some(Next::Wait(Wait::Evidence(what.clone()))),
-        Evidence::Against(what) => return Some(Next::Wait(Wait::Against(what.clone()))),
-        // With everybody on new nothing rises any more: what was to be shown was shown before.
-        Evidence::Unguarded => !is_full,
-    };
-    if (step.approve || unguarded) && !progress.approved {
-        return Some(Next::Wait(Wait::Approval { step: progress.entered, unguarded }));
+    // With everybody on new nothing rises any more: what was to be shown was shown before.
+    if let Some(wait) = not_shown(progress, step.approve, !is_full, facts) {
+        return Some(wait);
     }
     if step.drill && !progress.drilled {
         return Some(Next::Do(Event::DrillBegun));
@@ -238,6 +237,18 @@ fn within(step: &Step, progress: &Progress, policy: &Policy, facts: &Facts) -> O
         true => Some(Next::Wait(Wait::Done)),
         false => None,
     }
+}
+
+/// What is missing for new to count as shown to be good. Where nothing judges it and that is `needed`, a person's word.
+fn not_shown(progress: &Progress, approve: bool, needed: bool, facts: &Facts) -> Option<Next> {
+    let unguarded = match &facts.evidence {
+        Evidence::Proven => false,
+        Evidence::Missing(what) => return Some(Next::Wait(Wait::Evidence(what.clone()))),
+        Evidence::Against(what) => return Some(Next::Wait(Wait::Against(what.clone()))),
+        Evidence::Unguarded => needed,
+    };
+    let waits = (approve || unguarded) && !progress.approved;
+    waits.then_some(Next::Wait(Wait::Approval { step: progress.entered, unguarded }))
 }
 
 /// What stands before a step.
@@ -312,6 +323,9 @@ impl fmt::Display for Wait {
             Wait::Approval { step, unguarded: false } => {
                 write!(f, "step {step} is shown to be good; waits for `crossfade advance`")
             }
+            Wait::Approval { step: 0, .. } => f.write_str(
+                "some users are on new before the first step, but nothing judges new; waits for `crossfade advance`",
+            ),
             Wait::Approval { step, unguarded: true } => {
                 write!(f, "step {step} is over, but nothing judges new; waits for `crossfade advance`")
             }

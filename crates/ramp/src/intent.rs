@@ -143,13 +143,15 @@ impl Intent {
     }
 
     /// The phase asked for; where nobody asked for one, it follows the percent.
-    fn asked_phase(&self) -> Phase {
+    #[must_use]
+    pub fn asked_phase(&self) -> Phase {
         let implied = if self.percent > Percent::ZERO { Phase::Canary } else { Phase::Preparation };
         self.phase.unwrap_or(implied)
     }
 
     /// The percent asked for by share and phase, whatever a rollback has made of the phase.
-    pub(crate) fn wanted(&self) -> Percent {
+    #[must_use]
+    pub fn wanted(&self) -> Percent {
         self.asked_phase().in_force(self.percent)
     }
 
@@ -179,6 +181,12 @@ impl Intent {
             || is.cap > was.cap
             || self.due() > before.due()
             || self.let_through() > before.let_through()
+    }
+
+    /// How many steps the ramp has entered; 0 where there is none.
+    #[must_use]
+    pub fn steps_entered(&self) -> usize {
+        self.progress.as_ref().map_or(0, |progress| progress.entered)
     }
 
     /// Whether nobody asked for a phase, so that it follows the percent.

@@ -156,9 +156,16 @@ impl Policy {
     /// Where a rollback leads to that names no other place. Of a rollback to a step, the next one leads to old.
     #[must_use]
     pub fn target(&self, intent: &Intent) -> Percent {
-        let entered = intent.progress.as_ref().map_or(0, |progress| progress.entered);
-        let before = entered.checked_sub(2).and_then(|index| self.steps.get(index));
-        match (self.rollback.to, before) {
+        self.target_of(self.rollback.to, intent)
+    }
+
+    /// Where this leads to: always below what is in force, which somebody may have set below the steps that were entered.
+    #[must_use]
+    pub fn target_of(&self, to: Target, intent: &Intent) -> Percent {
+        let entered = intent.steps_entered();
+        let in_force = intent.standing().in_force();
+        let mut before = self.steps.iter().take(entered.saturating_sub(1)).rev();
+        match (to, before.find(|step| step.percent < in_force)) {
             (Target::PreviousStep, Some(step)) if intent.latch.is_none() => step.percent,
             _ => Percent::ZERO,
         }

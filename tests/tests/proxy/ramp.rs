@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -102,6 +101,14 @@ fn refused(outcome: &Outcome, why: &str) {
 }
 
 #[test]
+fn the_last_step_counts_its_requests_though_nobody_is_compared() {
+    let stage = Stage::new();
+    let proxy = Proxy::start(&stage.config(0, "", &steps(&[("50", ""), ("100", "min_requests = 50")])));
+    let _users = Users::of(&proxy);
+    eventually("everybody gets new", || shop(&proxy)["phase"] == "full");
+}
+
+#[test]
 fn it_goes_from_step_to_step_on_evidence_and_on_a_person_s_word_and_arrives() {
     let stage = Stage::new();
     let ramp = steps(&[("20", ""), ("50", "approve = true\nmin_requests = 200"), ("100", "")]);
@@ -163,6 +170,16 @@ fn a_rollback_may_lead_to_the_step_before_and_a_second_one_to_old() {
     eventually("the share is verified", || kinds(&proxy).contains(&"verified".to_owned()));
     stage.new.set(Fault::Status(500));
     eventually("everybody is on old", || in_force(&proxy) == 0.0);
+}
+
+#[test]
+fn who_asks_for_the_step_before_gets_that_whatever_the_file_says() {
+    let stage = Stage::new();
+    let proxy = Proxy::start(&stage.config(0, "", &steps(&[("20", ""), ("50", "hold = \"1h\"")])));
+    let _users = Users::of(&proxy);
+    eventually("the second step is entered", || in_force(&proxy) == 50.0);
+    done(&proxy.command(&["rollback", "shop", "--to", "previous-step"]));
+    assert_eq!(in_force(&proxy), 20.0);
 }
 
 #[test]
@@ -318,12 +335,14 @@ fn a_yes_is_for_the_step_that_it_was_asked_about_and_for_once() {
     let stage = Stage::new();
     let (hook, asked) = (Scripted::bind(), Arc::new(AtomicUsize::new(0)));
     let (url, seen) = (format!("http://{}/hook", hook.addr()), Arc::clone(&asked));
+    let is_reloaded = Arc::new(AtomicBool::new(false));
+    let may_answer = Arc::clone(&is_reloaded);
     // The first answer comes when the file asks for another step already; only the second one after it is a yes.
     let _serving = hook.serve(move |mut wire| {
         wire.request();
         let number = seen.fetch_add(1, Ordering::Relaxed);
         if number == 0 {
-            std::thread::sleep(Duration::from_secs(1));
+            eventually("the file asks for another step", || may_answer.load(Ordering::Relaxed));
         }
         wire.send(match number {
             0 | 1 => "HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{\"confirm\": true}",
@@ -335,6 +354,7 @@ fn a_yes_is_for_the_step_that_it_was_asked_about_and_for_once() {
     let proxy = Proxy::start(&config("20"));
     eventually("it is asked about 20", || asked.load(Ordering::Relaxed) == 1);
     done(&proxy.reload(config("60")));
+    is_reloaded.store(true, Ordering::Relaxed);
     eventually("it is entered", || in_force(&proxy) > 0.0);
     assert_eq!((in_force(&proxy), asked.load(Ordering::Relaxed)), (60.0, 2), "a yes to 20 is none to 60");
     done(&proxy.command(&["rollback", "shop"]));

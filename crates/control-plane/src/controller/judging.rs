@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use ramp::{Cause, Metric};
+use ramp::{Cause, Metric, Target};
 use rollback_guard::{Breach, Signal, Verdict};
 use serde_json::{Map, Value};
 use traffic_split::Percent;
 
 use super::steps::Ask;
 use super::{Controller, Outlets};
-use crate::event::Actor;
+use crate::event::{Actor, Place};
 use crate::guarding::{Ground, Watchman};
 use crate::journal::{Entry, Kind};
 
@@ -118,12 +118,22 @@ impl Controller {
         self.ask(outlets, Ask { data, ..Ask::new(name, event, actor) });
     }
 
-    /// Where the guard, or whoever names no other place, takes users back to.
+    /// Where the guard takes users back to: where the file says.
     pub(super) fn rollback_target(&self, name: &str) -> Percent {
+        self.place(name, None)
+    }
+
+    /// Where somebody takes users back to; where the file says, if they name no place.
+    pub(super) fn place(&self, name: &str, to: Option<Place>) -> Percent {
         let config = self.checked.migration(name);
         let intent = self.book.intents.get(name);
         let (Some(config), Some(intent)) = (config, intent) else { return Percent::ZERO };
-        config.policy.target(intent)
+        match to {
+            None => config.policy.target(intent),
+            Some(Place::Old) => Percent::ZERO,
+            Some(Place::PreviousStep) => config.policy.target_of(Target::PreviousStep, intent),
+            Some(Place::At(percent)) => percent,
+        }
     }
 
     /// Whether its users are on their way back in parts already, as far as the guard would take them.

@@ -17,7 +17,7 @@ impl Controller {
         let progress = intent.progress.as_ref()?;
         let policy = &migration.policy;
         let now = Timestamp::now();
-        let held = self.climbs.get(name).map_or(progress.held, |climb| climb.held.max(progress.held));
+        let held = self.held(name, progress);
         let mut steps = Vec::new();
         let mut at = Some(now);
         let mut before = Percent::ZERO;

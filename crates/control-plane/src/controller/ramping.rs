@@ -13,7 +13,8 @@ use route_plan::Phase;
 use serde_json::{Map, Value};
 use traffic_split::{Arm, Percent};
 
-use super::steps::{Ask, change_of, entry};
+use super::lines::{change_of, entry};
+use super::steps::Ask;
 use super::{Controller, Outlets};
 use crate::change::THE_RAMP;
 use crate::event::Actor;
@@ -56,6 +57,11 @@ impl Climb {
             }
             (self.entered, self.noted, self.held) = (progress.entered, progress.held, progress.held);
         }
+    }
+
+    /// After a rollback nothing counts that was counted or answered before, however soon somebody resumes.
+    pub(super) fn begin_anew(&mut self) {
+        *self = Climb { is_exclusive: self.is_exclusive, part_due: self.part_due, ..Climb::default() };
     }
 
     /// Whether a minute more than is kept has been served.
@@ -113,7 +119,7 @@ impl Controller {
         climb.is_exclusive = is_exclusive;
         let Some(progress) = &intent.progress else {
             // A ramp that comes later has been served by nobody.
-            *climb = Climb { part_due: climb.part_due, ..Climb::default() };
+            climb.begin_anew();
             return None;
         };
         climb.follow(progress, requests);
@@ -187,24 +193,30 @@ impl Controller {
 
     fn facts(&self, intent: &Intent, migration: &MigrationConfig, busy: Option<String>) -> Facts {
         let (name, policy) = (&migration.name, &migration.policy);
-        let entered = intent.progress.as_ref().map_or(0, |progress| progress.entered);
+        let entered = intent.steps_entered();
         let climb = self.climbs.get(name);
+        // What was counted in another step is not looked at, also before the ramps are moved again.
+        let in_step = climb.filter(|climb| climb.entered == entered);
         let hook = |kind| {
             let question = question(policy, kind, entered);
             let state = climb.zip(question).map(|(climb, question)| climb.hooks.state(kind, &question));
             state.unwrap_or_default()
         };
         let by_traffic = || {
-            let first = climb.map_or(0, |climb| climb.first_requests);
-            self.requests_of_new(name).saturating_sub(first)
+            let first = in_step.map(|climb| climb.first_requests);
+            first.map_or(0, |first| self.requests_of_new(name).saturating_sub(first))
         };
         let (evidence, requests) = match self.guards.get(name) {
-            Some(watchman) => (watchman.evidence(), watchman.requests()),
+            // With everybody on new it counts nothing, unless there are fixed limits.
+            Some(watchman) => match watchman.evidence() {
+                Evidence::Unguarded => (Evidence::Unguarded, by_traffic()),
+                evidence => (evidence, watchman.requests()),
+            },
             None => (Evidence::Unguarded, by_traffic()),
         };
         Facts {
             now: Timestamp::now(),
-            held: climb.map_or(Duration::ZERO, |climb| climb.held),
+            held: intent.progress.as_ref().map_or(Duration::ZERO, |progress| self.held(name, progress)),
             requests,
             evidence,
             busy,
@@ -212,6 +224,12 @@ impl Controller {
             announced: hook(HookKind::Announce),
             confirmed: hook(HookKind::Confirm),
         }
+    }
+
+    /// How long the present step was served by now.
+    pub(super) fn held(&self, name: &str, progress: &Progress) -> Duration {
+        let climb = self.climbs.get(name).filter(|climb| climb.entered == progress.entered);
+        climb.map_or(progress.held, |climb| climb.held.max(progress.held))
     }
 
     /// Whether everybody gets new in this migration, or its ramp has nothing more to do.
@@ -222,7 +240,7 @@ impl Controller {
             Some(Next::Wait(Wait::Done))
         );
         let is_full = matches!(intent.standing().phase, Phase::Full | Phase::Cleanup);
-        intent.latch.is_none() && (is_full || is_done)
+        intent.latch.is_none() && intent.frozen_at.is_none() && (is_full || is_done)
     }
 
     fn act(&mut self, outlets: &Outlets, name: &str, next: Next) {
@@ -236,6 +254,10 @@ impl Controller {
                 self.ask(outlets, Ask::new(name, event, actor));
             }
             Next::Do(event) => {
+                if let Some(climb) = self.climbs.get_mut(name) {
+                    // What its hooks have said is used up by it.
+                    climb.hooks.forget();
+                }
                 let data = self.evidence_data(name);
                 self.ask(outlets, Ask { data, ..Ask::new(name, event, the_ramp()) });
             }

@@ -168,11 +168,10 @@ impl Controller {
         let progress = intent.progress.as_ref()?;
         let steps = &migration.policy.steps;
         let present = progress.entered.checked_sub(1).and_then(|index| steps.get(index));
-        let climb = self.climbs.get(&migration.name);
         Some(RampStatus {
             step: progress.entered,
             steps: steps.iter().map(|step| step.percent).collect(),
-            held: climb.map_or(progress.held, |climb| climb.held.max(progress.held)),
+            held: self.held(&migration.name, progress),
             hold: present.map_or(Duration::ZERO, |step| step.hold),
             paused: progress.paused,
             waits_for: self.waits_for(&migration.name).unwrap_or_else(|| "begins".to_owned()),

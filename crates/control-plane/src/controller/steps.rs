@@ -9,12 +9,14 @@
 //! and to the copy, so it holds whatever becomes of the other. Further steps forward wait.
 
 use std::future::pending;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use ramp::{Effect, Intent, Terms, apply};
 use serde_json::{Map, Value};
 
+use super::lines::{change_of, entry};
+use super::ramping::Climb;
 use super::reading::Wish;
 use super::tidings::Tidings;
 use super::{Controller, Outlets};
@@ -24,7 +26,6 @@ use crate::event::{Actor, Reply};
 use crate::handle::{Changed, ControlError};
 use crate::journal::{Ack, Entry, Keep, Kind, State};
 use crate::source::Loaded;
-use crate::status::LastChange;
 
 /// How many steps forward may wait for the one under way.
 const MAX_WAITING: usize = 64;
@@ -40,6 +41,8 @@ pub(crate) struct Ask {
     pub(crate) note: Option<String>,
     /// What the journal is to have beside it, such as the evidence of a verdict.
     pub(crate) data: Map<String, Value>,
+    /// How many steps the ramp had entered when this was asked for, where it is about the present one.
+    pub(crate) seen: Option<usize>,
     /// `None` where nobody waits for an answer.
     pub(crate) reply: Option<Reply<Changed>>,
 }
@@ -48,7 +51,7 @@ impl Ask {
     /// What somebody wants, with nothing beside it and nobody who waits for an answer.
     pub(crate) fn new(migration: &str, event: ramp::Event, actor: Actor) -> Self {
         let (migration, data) = (migration.to_owned(), Map::new());
-        Ask { migration, event, actor, note: None, data, reply: None }
+        Ask { migration, event, actor, note: None, data, seen: None, reply: None }
     }
 }
 
@@ -73,8 +76,17 @@ struct Forward {
     book: Book,
     /// The file that it came with.
     file: Option<Loaded>,
+    /// Migrations that it gives another name: that and the one before.
+    renamed: Vec<(String, String)>,
     /// What was recorded of its migrations before.
     recorded: Vec<(String, Option<State>)>,
+}
+
+impl Forward {
+    /// What a migration is called after it.
+    fn name_of<'a>(&'a self, name: &'a str) -> &'a str {
+        self.renamed.iter().find(|(_, was)| was == name).map_or(name, |(now, _)| now)
+    }
 }
 
 /// What became of lines for the journal.
@@ -142,6 +154,10 @@ impl Controller {
 
     /// The state after it, and its effects.
     fn judge(&self, before: &Intent, ask: &Ask) -> Result<(Intent, Vec<Effect>), ramp::Refusal> {
+        // It may have waited for a step under way, perhaps for the very one that another asked for in the same words.
+        if ask.seen.is_some_and(|seen| seen != before.steps_entered()) {
+            return Err(ramp::Refusal::Stale);
+        }
         apply(before, &ask.event, &self.terms(&ask.migration, ask.actor.force))
     }
 
@@ -170,22 +186,26 @@ impl Controller {
         let took = begun.elapsed();
         if is_rollback(&ask.event) {
             self.count(name, &effects);
+            self.climbs.get_mut(name).map(Climb::begin_anew);
         }
         self.begin_verification(name, &effects);
         let mut pending = std::mem::take(&mut self.pending);
         let ahead = pending.iter_mut().find_map(|pending| pending.step.forward.as_mut());
-        let state = match ahead {
+        let (named, state) = match ahead {
             Some(forward) => {
                 // What is under way goes forward, so it has no latch that this one has not: not refused either.
-                let _ = forward.book.apply(name, &ask.event, &self.terms(name, ask.actor.force), &change);
-                forward.book.state(name)
+                let named = forward.name_of(name).to_owned();
+                let _ = forward.book.apply(&named, &ask.event, &self.terms(name, ask.actor.force), &change);
+                let state = forward.book.state(&named);
+                (named, state)
             }
-            None => self.book.state(name),
+            None => (name.to_owned(), self.book.state(name)),
         };
         self.pending = pending;
         let entries = Vec::from_iter(state.map(|state| {
             let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-            entry(&ask, &change, &effects, state).with("in_force_after_us", micros)
+            let entry = entry(&ask, &change, &effects, state).with("in_force_after_us", micros);
+            Entry { migration: Some(named), ..entry }
         }));
         let handed = self.hand_in(entries, Keep::UntilWritten);
         self.go_on(outlets, handed, asked(ask, &effects, change.what, None));
@@ -216,7 +236,8 @@ impl Controller {
         book.take_over(outlook, &loaded.checked);
         let entries = book.unrecorded(&self.recorded, &outlook.renamed);
         let names = entries.iter().filter_map(|entry| entry.migration.clone()).collect();
-        let mut forward = Some(self.forward(book, Some(loaded), &entries));
+        let renamed = outlook.renamed.clone();
+        let mut forward = Some(Forward { renamed, ..self.forward(book, Some(loaded), &entries) });
         if !is_forward && let Some(forward) = forward.take() {
             self.enter(forward);
         }
@@ -241,7 +262,7 @@ impl Controller {
     fn forward(&self, book: Book, file: Option<Loaded>, entries: &[Entry]) -> Forward {
         let names = entries.iter().filter_map(|entry| entry.migration.clone());
         let recorded = names.map(|name| (name.clone(), self.recorded.get(&name).cloned())).collect();
-        Forward { book, file, recorded }
+        Forward { book, file, renamed: Vec::new(), recorded }
     }
 
     /// Hands lines to the journal. Lines that it takes count as recorded.
@@ -322,7 +343,7 @@ impl Controller {
     /// Gives up a step that could not be written. What came back meanwhile was written as if the step were made, so
     /// how things stand is written once more.
     fn leave(&mut self, forward: Forward) {
-        let Forward { book, file, recorded } = forward;
+        let Forward { book, file, recorded, .. } = forward;
         for (name, before) in recorded {
             if self.recorded.get(&name) == book.state(&name).as_ref() {
                 match before {
@@ -403,34 +424,6 @@ fn is_rollback(event: &ramp::Event) -> bool {
     matches!(event, ramp::Event::RolledBack { .. })
 }
 
-pub(super) fn change_of(ask: &Ask) -> LastChange {
-    let what = match &ask.event {
-        ramp::Event::PercentSet(percent) => format!("{percent} % asked for"),
-        ramp::Event::PhaseSet(phase) => format!("phase {phase} asked for"),
-        ramp::Event::Undone { percent, .. } => format!("{percent} % asked for again"),
-        ramp::Event::RolledBack { to, .. } => format!("rolled back to {to} %"),
-        ramp::Event::Returned => "the next part of the users taken back".to_owned(),
-        ramp::Event::Resumed => "resumed".to_owned(),
-        ramp::Event::FileRead(_) => "file read".to_owned(),
-        ramp::Event::Paused => "ramp paused".to_owned(),
-        ramp::Event::Advanced(_) => "ramp advanced".to_owned(),
-        ramp::Event::StepEntered(step) => format!("step {} entered", step + 1),
-        ramp::Event::Held(_) => "time served noted".to_owned(),
-        ramp::Event::Opened => "calendar open".to_owned(),
-        ramp::Event::DrillBegun => "rollback drill begun".to_owned(),
-        ramp::Event::DrillEnded { .. } => "rollback drill ended".to_owned(),
-        ramp::Event::Arrived => "ramp arrived".to_owned(),
-    };
-    let who = change::name(&ask.actor).to_owned();
-    LastChange { who, reason: ask.actor.reason.clone(), at: now(), what }
-}
-
-/// The time as the journal has it, so that it is the same after a restart: to the microsecond.
-fn now() -> SystemTime {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UNIX_EPOCH + Duration::from_micros(u64::try_from(since.as_micros()).unwrap_or_default())
-}
-
 fn asked(ask: Ask, effects: &[Effect], what: String, forward: Option<Forward>) -> Step {
     let Ask { migration: name, event, actor, note, reply, .. } = ask;
     let names = vec![name.clone()];
@@ -442,53 +435,4 @@ fn asked(ask: Ask, effects: &[Effect], what: String, forward: Option<Forward>) -
     };
     sentences.extend(note);
     Step { names, tidings: Tidings::Asked { name, what, sentences, is_rollback, actor, reply }, forward }
-}
-
-/// The line about a step that was asked for.
-pub(super) fn entry(ask: &Ask, change: &LastChange, effects: &[Effect], state: State) -> Entry {
-    let in_force = effects.iter().find_map(|effect| match effect {
-        Effect::InForce { from, to } => Some((from.as_f64(), to.as_f64())),
-        _ => None,
-    });
-    let kind = match ask.event {
-        ramp::Event::PercentSet(_) => Kind::Percent,
-        ramp::Event::PhaseSet(_) => Kind::Phase,
-        ramp::Event::Undone { .. } => Kind::Undone,
-        ramp::Event::RolledBack { .. } => Kind::RolledBack,
-        ramp::Event::Returned => Kind::PartTakenBack,
-        ramp::Event::Resumed => Kind::Resumed,
-        ramp::Event::FileRead(_) => Kind::File,
-        ramp::Event::Paused => Kind::Paused,
-        ramp::Event::Advanced(_) => Kind::Advanced,
-        ramp::Event::StepEntered(_) => Kind::Step,
-        ramp::Event::Held(_) => Kind::Held,
-        ramp::Event::Opened => Kind::Opened,
-        ramp::Event::DrillBegun => Kind::DrillBegun,
-        ramp::Event::DrillEnded { .. } => Kind::DrillEnded,
-        ramp::Event::Arrived => Kind::Arrived,
-    };
-    let stays = state.intent.standing().in_force().as_f64();
-    let (from, to) = in_force.unwrap_or((stays, stays));
-    let entry = Entry {
-        at: change.at,
-        who: Some(change.who.clone()),
-        reason: change.reason.clone(),
-        data: ask.data.clone(),
-        ..Entry::of(&ask.migration, kind, state)
-    };
-    let entry = entry.with("in_force_before", from).with("in_force", to);
-    let entry = if ask.actor.force { entry.with("force", true) } else { entry };
-    match &ask.event {
-        ramp::Event::PercentSet(percent) => {
-            entry.with("percent", percent.as_f64()).with("without_evidence", true)
-        }
-        ramp::Event::PhaseSet(phase) => entry.with("phase", phase.as_str()).with("without_evidence", true),
-        ramp::Event::RolledBack { cause, to, .. } => {
-            entry.with("cause", cause.as_str()).with("to", to.as_f64())
-        }
-        ramp::Event::StepEntered(step) => entry.with("step", step + 1),
-        ramp::Event::DrillEnded { passed } => entry.with("passed", *passed),
-        ramp::Event::Advanced(waited) => entry.with("waited_for", waited.to_string()),
-        _ => entry,
-    }
 }

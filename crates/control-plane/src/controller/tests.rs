@@ -36,3 +36,50 @@ async fn what_nobody_waits_for_any_more_is_not_done() {
     assert_eq!(set("50", false), "5", "the caller was told that it took too long");
     assert_eq!(set("50", true), "50");
 }
+
+/// A file whose one migration has this name and percentage.
+fn file(dir: &std::path::Path, name: &str, percent: u32) -> Loaded {
+    let path = dir.join("crossfade.toml");
+    let text = format!(
+        "[[listener]]\nlisten = \"127.0.0.1:8080\"\n[state]\ndir = \"state\"\n\
+         [upstream.a]\nendpoints = [\"http://127.0.0.1:1\"]\n[upstream.b]\nendpoints = [\"http://127.0.0.1:2\"]\n\
+         [upstream.c]\nendpoints = [\"http://127.0.0.1:3\"]\n\
+         [migration.other]\nmatch = [{{ path = \"/other/*\" }}]\nold = \"a\"\nnew = \"c\"\npercent = {percent}\n\
+         {name}"
+    );
+    std::fs::write(&path, text).unwrap();
+    load(&path).unwrap()
+}
+
+#[tokio::test]
+async fn a_rollback_meets_a_migration_on_its_way_to_another_name_or_out_of_the_file() {
+    let shop = |name: &str| {
+        format!(
+            "[migration.{name}]\nmatch = [{{ path = \"/*\" }}]\nold = \"a\"\nnew = \"b\"\nsalt = \"s\"\npercent = 5\n"
+        )
+    };
+    for (after, now) in [(shop("cart"), Some("cart")), (String::new(), None)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut controller = Controller::open(file(dir.path(), &shop("shop"), 5), Telemetry::new(1)).unwrap();
+        let (status, _) = watch::channel(Arc::new(controller.status()));
+        let (paths, _) = watch::channel(controller.paths());
+        let outlets = Outlets { listeners: Arc::new(NoListeners), status, paths };
+        // The file also raises a percentage, so it waits for the disk.
+        let loaded = file(dir.path(), &after, 50);
+        let outlook = crate::reload::read_file(&controller.book, &loaded.checked, jiff::Timestamp::now());
+        controller.go_on_with_file(&outlets, loaded, &outlook, Vec::new());
+        assert!(controller.is_going_forward());
+        let (reply, mut answer) = oneshot::channel();
+        let migration = "shop".to_owned();
+        let actor = Actor::default();
+        controller.apply(&outlets, Event::RollBack { migration, to: None, now: true, actor, reply });
+        while !controller.pending.is_empty() {
+            let result = next_ack(&mut controller.pending).await;
+            controller.acknowledged(&outlets, result);
+        }
+        assert!(answer.try_recv().is_ok());
+        let state = controller.book.state(now.unwrap_or("shop")).unwrap();
+        assert_eq!(state.is_present, now.is_some());
+        assert!(state.intent.latch.is_some(), "{now:?}: the rollback is lost");
+    }
+}

@@ -1,8 +1,10 @@
 use std::fmt::Write;
 
 use super::*;
-use crate::tests::{BACK, FROZEN, HOUR, LATE, World, all_good, at, by_people, percent, ramped, set, steps};
-use crate::{Grace, Policy, Preset};
+use crate::tests::{
+    BACK, FROZEN, HOUR, LATE, World, all_good, at, back_to, by_people, percent, ramped, set, steps,
+};
+use crate::{Grace, Policy, Preset, Target};
 
 /// The ramp of [`ramped`] in this step, counted from 1.
 fn in_step(step: usize) -> World {
@@ -113,6 +115,28 @@ fn what_is_waited_for_in_order_of_precedence() {
 }
 
 #[test]
+fn users_who_are_on_new_before_the_first_step_have_to_do_well_first() {
+    let mut world = World::first("0", ramped()).then(Event::StepEntered(0)).then(Event::StepEntered(1));
+    // The step that it was in is taken out of the file.
+    world = world.on(steps(&["25", "100"]));
+    assert_eq!((world.step(), world.in_force().as_str()), (0, "5"));
+    let said = |world: &World, evidence: Evidence| {
+        said(&decide(&world.intent, &world.policy, &Facts { evidence, ..all_good("2026-12-01T12:00:00Z") }))
+    };
+    let missing = || Evidence::Missing("300 more requests".to_owned());
+    assert_eq!(said(&world, missing()), "waits: 300 more requests");
+    assert_eq!(said(&world, Evidence::Proven), "does StepEntered(0)");
+    assert_eq!(
+        said(&world, Evidence::Unguarded),
+        "waits: some users are on new before the first step, but nothing judges new; waits for `crossfade advance`"
+    );
+    world = world.then(Event::Advanced(Wait::Approval { step: 0, unguarded: true }));
+    assert_eq!(said(&world, Evidence::Unguarded), "does StepEntered(0)");
+    let nobody = World::first("0", ramped());
+    assert_eq!(said(&nobody, missing()), "does StepEntered(0)", "nothing is to be shown of nobody");
+}
+
+#[test]
 fn where_nothing_judges_new_a_person_does() {
     let mut policy = ramped();
     policy.steps = steps(&["5", "50"]);
@@ -212,6 +236,21 @@ fn the_presets_are_the_schedules_that_they_are_named_for() {
         assert!(steps.is_sorted_by(|a, b| a.percent < b.percent), "{}", preset.as_str());
         assert_eq!(steps.last().map(|step| step.percent), Some(Percent::FULL), "{}", preset.as_str());
     }
+}
+
+#[test]
+fn a_rollback_leads_below_what_is_in_force() {
+    let mut policy = ramped();
+    policy.rollback.to = Target::PreviousStep;
+    let world = (0..3).fold(World::first("0", policy), |world, next| world.then(Event::StepEntered(next)));
+    let target = |world: &World| world.policy.target(&world.intent).to_string();
+    assert_eq!(target(&world), "5", "the step before that of 25");
+    for (by_hand, expected) in [("5", "1"), ("3", "1"), ("1", "0"), ("0", "0")] {
+        assert_eq!(target(&world.clone().then(set(by_hand))), expected, "{by_hand} is set by hand");
+    }
+    assert_eq!(world.policy.target_of(Target::Old, &world.intent), Percent::ZERO);
+    let capped = world.then(set("3")).then(back_to("80", false));
+    assert_eq!(capped.intent.latch.map(|latch| latch.cap), Some(percent("3")), "nothing more is let through");
 }
 
 #[test]
