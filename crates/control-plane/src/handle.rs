@@ -253,9 +253,8 @@ impl ControlHandle {
     /// # Errors
     /// As [`ControlHandle::history`] and [`ControlHandle::set_percent`], and when that line is not about the migration.
     pub async fn undo(&self, migration: &str, seq: u64, actor: Actor) -> Result<Changed, ControlError> {
-        let lines = self.history(migration, usize::MAX).await?;
-        let line = lines.iter().find(|line| line["seq"] == seq);
-        let asked = line.and_then(|line| {
+        let lines = self.lines(Wanted { migration: migration.to_owned(), limit: 1, seq: Some(seq) }).await?;
+        let asked = lines.first().and_then(|line| {
             let state = line.get("state")?;
             let percent = Percent::from_f64(state.get("percent")?.as_f64()?).ok()?;
             let phase = state.get("phase")?.as_str().map(str::parse).transpose().ok()?;
@@ -263,7 +262,8 @@ impl ControlHandle {
         });
         let Some(event) = asked else {
             let sentence = format!(
-                "there is no line {seq} about {migration} in the journal; `crossfade history {migration}` shows those                  that there are"
+                "there is no line {seq} about {migration} in the journal; `crossfade history {migration}` shows those \
+                 that there are"
             );
             return Err(ControlError::Refused(sentence));
         };
@@ -278,7 +278,8 @@ impl ControlHandle {
         self.ask_of(migration, ramp::Event::Resumed, actor).await
     }
 
-    /// The latest lines of the journal about a migration, also about one that left the file; oldest first.
+    /// The latest lines of the journal about a migration, also about one that left the file; oldest first. Those that
+    /// only note how long a step was served by then are left out.
     ///
     /// # Errors
     /// When there is no journal, it cannot be read, or neither it nor the file knows the migration.
@@ -287,19 +288,23 @@ impl ControlHandle {
         migration: &str,
         limit: usize,
     ) -> Result<Vec<serde_json::Value>, ControlError> {
+        self.lines(Wanted { migration: migration.to_owned(), limit, seq: None }).await
+    }
+
+    async fn lines(&self, wanted: Wanted) -> Result<Vec<serde_json::Value>, ControlError> {
+        let migration = wanted.migration.clone();
         let Some((dir, health)) = &self.journal else {
             let sentence = "there is no journal: the configuration names no `[state] dir`";
             return Err(ControlError::NoJournal(sentence.to_owned()));
         };
         let (dir, synced) = (dir.clone(), health.borrow().seq);
-        let wanted = Wanted { migration: migration.to_owned(), limit };
         let read = spawn_blocking(move || journal::history(&dir, &wanted, synced)).await;
         let lines = read.map_err(|_| ControlError::Gone)?;
         let lines = lines.map_err(|error| ControlError::NoJournal(error.to_string()))?;
         let status = self.status();
-        if lines.is_empty() && status.migration(migration).is_none() {
+        if lines.is_empty() && status.migration(&migration).is_none() {
             let known = status.migrations.iter().map(|known| &known.name);
-            return Err(ControlError::unknown_migration(migration, known));
+            return Err(ControlError::unknown_migration(&migration, known));
         }
         Ok(lines)
     }

@@ -21,11 +21,11 @@ pub(crate) fn history(args: &HistoryArgs) -> Exit {
 }
 
 fn table(lines: &[Value]) -> String {
-    let head = ["TIME", "WHAT", "IN FORCE", "BY", "REASON"];
+    let head = ["LINE", "TIME", "WHAT", "IN FORCE", "BY", "REASON"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     rows.extend(lines.iter().map(|line| {
         let text = |member: &str| line[member].as_str().unwrap_or_default().to_owned();
-        vec![text("time"), what(line), in_force(line), text("who"), text("reason")]
+        vec![line["seq"].to_string(), text("time"), what(line), in_force(line), text("who"), text("reason")]
     }));
     output::table(&rows)
 }
@@ -43,6 +43,8 @@ fn what(line: &Value) -> String {
             let cause = data["cause"].as_str().unwrap_or_default();
             format!("rolled back to {} % ({cause})", percent(&data["to"]))
         }
+        "step" => format!("step {} entered", data["step"]),
+        "undone" => format!("{} % asked for again", percent(&state["percent"])),
         "renamed" => format!("renamed from {}", data["from"].as_str().unwrap_or_default()),
         "left" => "gone from the file".to_owned(),
         "returned" => "back in the file".to_owned(),
@@ -69,23 +71,23 @@ mod tests {
     fn a_line_each() {
         let lines = [
             json!({
-                "time": "2026-01-01T00:00:00.000000Z", "kind": "percent", "who": "alice",
+                "seq": 2, "time": "2026-01-01T00:00:00.000000Z", "kind": "percent", "who": "alice",
                 "data": { "percent": 25.0, "in_force_before": 5.0, "in_force": 25.0 }, "state": { "in_force": 25.0 }
             }),
             json!({
-                "time": "2026-01-01T01:00:00.000000Z", "kind": "rolled_back", "who": "bob", "reason": "errors",
+                "seq": 3, "time": "2026-01-01T01:00:00.000000Z", "kind": "rolled_back", "who": "bob", "reason": "errors",
                 "data": { "to": 0.0, "cause": "person", "in_force_before": 25.0, "in_force": 0.0 },
                 "state": { "in_force": 0.0 }
             }),
-            json!({ "time": "2026-01-01T02:00:00.000000Z", "kind": "left", "state": { "in_force": 0.0 } }),
+            json!({ "seq": 10, "time": "2026-01-01T02:00:00.000000Z", "kind": "left", "state": { "in_force": 0.0 } }),
         ];
         assert_eq!(
             table(&lines),
             "\
-TIME                         WHAT                         IN FORCE     BY     REASON
-2026-01-01T00:00:00.000000Z  25 % asked for               5 % -> 25 %  alice
-2026-01-01T01:00:00.000000Z  rolled back to 0 % (person)  25 % -> 0 %  bob    errors
-2026-01-01T02:00:00.000000Z  gone from the file           0 %
+LINE  TIME                         WHAT                         IN FORCE     BY     REASON
+2     2026-01-01T00:00:00.000000Z  25 % asked for               5 % -> 25 %  alice
+3     2026-01-01T01:00:00.000000Z  rolled back to 0 % (person)  25 % -> 0 %  bob    errors
+10    2026-01-01T02:00:00.000000Z  gone from the file           0 %
 "
         );
     }

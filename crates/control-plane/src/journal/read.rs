@@ -289,6 +289,16 @@ pub(crate) struct Wanted {
     pub(crate) migration: String,
     /// How many at most: the latest.
     pub(crate) limit: usize,
+    /// The one of this number alone.
+    pub(crate) seq: Option<u64>,
+}
+
+impl Wanted {
+    /// Without how long a step was served, which is noted each minute and would leave room for nothing else.
+    fn wants(&self, line: &Line) -> bool {
+        is_about(line, &self.migration)
+            && self.seq.map_or(line.kind != Kind::Held.as_str(), |seq| line.seq == seq)
+    }
 }
 
 /// The latest lines about a migration, oldest first, as JSON. `synced_seq` is the last line that counts: those after
@@ -345,7 +355,7 @@ impl Page {
         while let Next::Line = lines.next()? {
             let Ok(line) = line::decode(&lines.text) else { continue };
             page.first_seq = page.first_seq.or(Some(line.seq));
-            if line.seq > synced_seq || !is_about(&line, &wanted.migration) {
+            if line.seq > synced_seq || !wanted.wants(&line) {
                 continue;
             }
             let json = serde_json::from_slice(&lines.text).ok();

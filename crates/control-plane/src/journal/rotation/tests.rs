@@ -40,7 +40,7 @@ fn kinds(lines: &[Value]) -> Vec<&str> {
 }
 
 fn latest(dir: &Path, name: &str, limit: usize, synced: u64) -> Vec<Value> {
-    history(dir, &Wanted { migration: name.to_owned(), limit }, synced).unwrap()
+    history(dir, &Wanted { migration: name.to_owned(), limit, seq: None }, synced).unwrap()
 }
 
 /// The content of a directory.
