@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -334,12 +333,14 @@ fn a_yes_is_for_the_step_that_it_was_asked_about_and_for_once() {
     let stage = Stage::new();
     let (hook, asked) = (Scripted::bind(), Arc::new(AtomicUsize::new(0)));
     let (url, seen) = (format!("http://{}/hook", hook.addr()), Arc::clone(&asked));
+    let is_reloaded = Arc::new(AtomicBool::new(false));
+    let late = Arc::clone(&is_reloaded);
     // The first answer comes when the file asks for another step already; only the second one after it is a yes.
     let _serving = hook.serve(move |mut wire| {
         wire.request();
         let number = seen.fetch_add(1, Ordering::Relaxed);
         if number == 0 {
-            std::thread::sleep(Duration::from_secs(1));
+            eventually("the file asks for another step", || late.load(Ordering::Relaxed));
         }
         wire.send(match number {
             0 | 1 => "HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{\"confirm\": true}",
@@ -351,6 +352,7 @@ fn a_yes_is_for_the_step_that_it_was_asked_about_and_for_once() {
     let proxy = Proxy::start(&config("20"));
     eventually("it is asked about 20", || asked.load(Ordering::Relaxed) == 1);
     done(&proxy.reload(config("60")));
+    is_reloaded.store(true, Ordering::Relaxed);
     eventually("it is entered", || in_force(&proxy) > 0.0);
     assert_eq!((in_force(&proxy), asked.load(Ordering::Relaxed)), (60.0, 2), "a yes to 20 is none to 60");
     done(&proxy.command(&["rollback", "shop"]));
