@@ -180,6 +180,12 @@ impl Watchman {
         self.alerted = false;
     }
 
+    /// Whether what it finds while users return is to be told: the first time.
+    pub(crate) fn tell_once(&mut self) -> bool {
+        let verdict = std::mem::replace(&mut self.told, Verdict::Breached);
+        self.ground.is_returning && verdict != Verdict::Breached
+    }
+
     /// Takes note that there is nowhere to go back to. `true` when that has to be told.
     pub(crate) fn cannot_go_back(&mut self) -> bool {
         !std::mem::replace(&mut self.alerted, true)

@@ -65,6 +65,20 @@ impl Controller {
         }
     }
 
+    /// Once: what is found while users return in parts is for people to judge.
+    fn tell_still_bad(&mut self, name: &str) {
+        let Some(watchman) = self.guards.get_mut(name).filter(|watchman| !watchman.config().dry_run) else {
+            return;
+        };
+        if watchman.tell_once() {
+            let sentence = watchman.breach_sentence();
+            tracing::error!(
+                migration = name,
+                "{name}: {sentence}, while users return in parts; `crossfade rollback {name} --now` takes all of them at once"
+            );
+        }
+    }
+
     /// Another verdict that is no reason to go back, for people and the journal.
     fn tell_verdict(&mut self, outlets: &Outlets, name: &str, before: Verdict) {
         let Some(watchman) = self.guards.get(name) else { return };
@@ -83,7 +97,7 @@ impl Controller {
 
     fn act_upon(&mut self, outlets: &Outlets, name: &str, breach: &Breach) {
         if self.is_going_back(name) {
-            return;
+            return self.tell_still_bad(name);
         }
         let old_is_there = self.old_is_there(name);
         let Some(watchman) = self.guards.get_mut(name) else { return };

@@ -42,6 +42,8 @@ pub(super) struct Climb {
     pub(super) hooks: Hooks,
     /// When the next part of the users is taken back.
     part_due: Option<Instant>,
+    /// It does not return, since old is not there; that has been told.
+    waits_for_old: bool,
     /// What was decided last.
     pub(super) next: Option<Next>,
 }
@@ -163,15 +165,27 @@ impl Controller {
             .get(name)
             .and_then(|intent| intent.latch)
             .is_some_and(|latch| latch.is_returning());
+        let old_is_there = self.old_is_there(name);
         let Some(climb) = self.climbs.get_mut(name) else { return };
         if !is_returning {
-            climb.part_due = None;
+            (climb.part_due, climb.waits_for_old) = (None, false);
             return;
         }
         let now = Instant::now();
         match climb.part_due {
+            // Not onto an old that is not there; whoever insists takes all users back at once.
+            Some(due) if now >= due && !old_is_there => {
+                if !std::mem::replace(&mut climb.waits_for_old, true) {
+                    tracing::error!(
+                        migration = name,
+                        "{name}: cannot go back any further: no endpoint of old is healthy; the next part of the users \
+                         returns when one is, `crossfade rollback {name} --now --force` takes all of them at once"
+                    );
+                }
+            }
             Some(due) if now >= due => {
-                climb.part_due = Some(due + each);
+                let was_waiting = std::mem::take(&mut climb.waits_for_old);
+                climb.part_due = Some(if was_waiting { now } else { due } + each);
                 let actor = Actor { who: "the rollback".to_owned(), ..Actor::default() };
                 self.ask(outlets, Ask::new(name, ramp::Event::Returned, actor));
             }
