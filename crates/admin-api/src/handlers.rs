@@ -8,7 +8,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValu
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use control_plane::{Actor, Place};
+use control_plane::{Actor, Changed, ControlError, Place};
 use route_plan::Phase;
 use serde::de::DeserializeOwned;
 use telemetry::Telemetry;
@@ -69,7 +69,7 @@ pub(crate) async fn migration(State(parts): State<Parts>, name: Name) -> Answer 
         Some(migration) => Ok(Json(MigrationAnswer::from(migration)).into_response()),
         None => {
             let known = status.migrations.iter().map(|known| &known.name);
-            Err(control_plane::ControlError::unknown_migration(&name, known).into())
+            Err(ControlError::unknown_migration(&name, known).into())
         }
     }
 }
@@ -83,8 +83,7 @@ pub(crate) async fn set_percent(
     let name = path_name(name)?;
     let wanted: SetPercent = json(&headers, body)?;
     let actor = actor(wanted.who, wanted.reason, wanted.force)?;
-    let changed = parts.control.set_percent(&name, wanted.percent, actor).await?;
-    Ok(Json(ChangedAnswer::from(&changed)).into_response())
+    changed(parts.control.set_percent(&name, wanted.percent, actor).await)
 }
 
 pub(crate) async fn set_phase(
@@ -99,8 +98,7 @@ pub(crate) async fn set_phase(
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-request").detail(format!("phase: {error}"))
     })?;
     let actor = actor(wanted.who, wanted.reason, wanted.force)?;
-    let changed = parts.control.set_phase(&name, phase, actor).await?;
-    Ok(Json(ChangedAnswer::from(&changed)).into_response())
+    changed(parts.control.set_phase(&name, phase, actor).await)
 }
 
 pub(crate) async fn roll_back(
@@ -113,8 +111,7 @@ pub(crate) async fn roll_back(
     let wanted: RollBack = json_or_nothing(&headers, body)?;
     let to = wanted.to.as_ref().map(target).transpose()?;
     let actor = actor(wanted.who, wanted.reason, wanted.force)?;
-    let changed = parts.control.go_back(&name, to, wanted.now, actor).await?;
-    Ok(Json(ChangedAnswer::from(&changed)).into_response())
+    changed(parts.control.go_back(&name, to, wanted.now, actor).await)
 }
 
 /// Where to go back to.
@@ -132,9 +129,8 @@ fn target(to: &serde_json::Value) -> Result<Place, Problem> {
 }
 
 pub(crate) async fn resume(State(parts): State<Parts>, name: Name, headers: HeaderMap, body: Body) -> Answer {
-    let name = path_name(name)?;
-    let changed = parts.control.resume(&name, said_by(&headers, body)?).await?;
-    Ok(Json(ChangedAnswer::from(&changed)).into_response())
+    let (name, actor) = said_of(name, &headers, body)?;
+    changed(parts.control.resume(&name, actor).await)
 }
 
 pub(crate) async fn advance(
@@ -143,30 +139,26 @@ pub(crate) async fn advance(
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
-    let name = path_name(name)?;
-    let changed = parts.control.advance(&name, said_by(&headers, body)?).await?;
-    Ok(Json(ChangedAnswer::from(&changed)).into_response())
+    let (name, actor) = said_of(name, &headers, body)?;
+    changed(parts.control.advance(&name, actor).await)
 }
 
 pub(crate) async fn pause(State(parts): State<Parts>, name: Name, headers: HeaderMap, body: Body) -> Answer {
-    let name = path_name(name)?;
-    let changed = parts.control.pause(&name, said_by(&headers, body)?).await?;
-    Ok(Json(ChangedAnswer::from(&changed)).into_response())
+    let (name, actor) = said_of(name, &headers, body)?;
+    changed(parts.control.pause(&name, actor).await)
 }
 
 /// Answers when the drill is over.
 pub(crate) async fn drill(State(parts): State<Parts>, name: Name, headers: HeaderMap, body: Body) -> Answer {
-    let name = path_name(name)?;
-    let changed = parts.control.drill(&name, said_by(&headers, body)?).await?;
-    Ok(Json(ChangedAnswer::from(&changed)).into_response())
+    let (name, actor) = said_of(name, &headers, body)?;
+    changed(parts.control.drill(&name, actor).await)
 }
 
 pub(crate) async fn undo(State(parts): State<Parts>, name: Name, headers: HeaderMap, body: Body) -> Answer {
     let name = path_name(name)?;
     let wanted: Undo = json(&headers, body)?;
     let actor = actor(wanted.who, wanted.reason, wanted.force)?;
-    let changed = parts.control.undo(&name, wanted.to, actor).await?;
-    Ok(Json(ChangedAnswer::from(&changed)).into_response())
+    changed(parts.control.undo(&name, wanted.to, actor).await)
 }
 
 /// What comes when in the ramp.
@@ -270,6 +262,15 @@ fn json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Probl
         };
         Problem::new(status, code).detail(error.to_string())
     })
+}
+
+fn changed(changed: Result<Changed, ControlError>) -> Answer {
+    Ok(Json(ChangedAnswer::from(&changed?)).into_response())
+}
+
+/// Which migration it is about, who asks and why, where nothing else is to be said.
+fn said_of(name: Name, headers: &HeaderMap, body: Body) -> Result<(String, Actor), Problem> {
+    Ok((path_name(name)?, said_by(headers, body)?))
 }
 
 /// Who asks and why, where nothing else is to be said; the body may be left out.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::api::{Api, CallError, encode};
-use crate::cli::{AdminArgs, PhaseArgs, ReloadArgs, RollbackArgs, SaidArgs, SetArgs, UndoArgs};
+use crate::cli::{AdminArgs, PhaseArgs, ReloadArgs, RollbackArgs, SaidArgs, SetArgs, UndoArgs, WordArgs};
 use crate::output::{self, Exit};
 
 pub(crate) fn reload(args: &ReloadArgs) -> Exit {
@@ -22,26 +22,20 @@ pub(crate) fn reload(args: &ReloadArgs) -> Exit {
 }
 
 pub(crate) fn set(args: &SetArgs) -> Exit {
-    let path = format!("/api/v1/migrations/{}/percent", encode(args.name.as_bytes()));
-    let body =
-        json!({ "percent": args.percent.as_f64(), "who": who(), "reason": args.reason, "force": args.force });
-    answer(&args.admin, &path, &body, percent_set)
+    change(&args.name, "percent", &args.word, json!({ "percent": args.percent.as_f64() }), percent_set)
 }
 
 pub(crate) fn phase(args: &PhaseArgs) -> Exit {
-    let path = format!("/api/v1/migrations/{}/phase", encode(args.name.as_bytes()));
-    let body =
-        json!({ "phase": args.phase.as_str(), "who": who(), "reason": args.reason, "force": args.force });
-    answer(&args.admin, &path, &body, |answer| (changed(answer), Exit::Done))
+    let what = json!({ "phase": args.phase.as_str() });
+    change(&args.name, "phase", &args.word, what, |answer| (changed(answer), Exit::Done))
 }
 
 pub(crate) fn rollback(args: &RollbackArgs) -> Exit {
-    let path = format!("/api/v1/migrations/{}/rollback", encode(args.name.as_bytes()));
-    let mut body = json!({ "now": args.now, "who": who(), "reason": args.reason, "force": args.force });
+    let mut what = json!({ "now": args.now });
     if let Some(to) = &args.to {
-        body["to"] = to.as_str().into();
+        what["to"] = to.as_str().into();
     }
-    answer(&args.admin, &path, &body, |answer| {
+    change(&args.name, "rollback", &args.word, what, |answer| {
         let mut text = changed(answer);
         let migration = &answer["migration"];
         if let Some(latched) = migration["latched"]["sentence"].as_str() {
@@ -71,15 +65,26 @@ pub(crate) fn drill(args: &SaidArgs) -> Exit {
 }
 
 pub(crate) fn undo(args: &UndoArgs) -> Exit {
-    let path = format!("/api/v1/migrations/{}/undo", encode(args.name.as_bytes()));
-    let body = json!({ "to": args.to, "who": who(), "reason": args.reason, "force": args.force });
-    answer(&args.admin, &path, &body, percent_set)
+    change(&args.name, "undo", &args.word, json!({ "to": args.to }), percent_set)
 }
 
 fn said_and(args: &SaidArgs, what: &str, show: impl Fn(&Value) -> (String, Exit)) -> Exit {
-    let path = format!("/api/v1/migrations/{}/{what}", encode(args.name.as_bytes()));
-    let body = json!({ "who": who(), "reason": args.reason, "force": args.force });
-    answer(&args.admin, &path, &body, show)
+    change(&args.name, what, &args.word, json!({}), show)
+}
+
+/// Asks for a change of a migration, with who asks for it and why beside `what`.
+fn change(
+    name: &str,
+    path: &str,
+    word: &WordArgs,
+    mut what: Value,
+    show: impl Fn(&Value) -> (String, Exit),
+) -> Exit {
+    let path = format!("/api/v1/migrations/{}/{path}", encode(name.as_bytes()));
+    what["who"] = who().into();
+    what["reason"] = word.reason.as_deref().into();
+    what["force"] = word.force.into();
+    answer(&word.admin, &path, &what, show)
 }
 
 fn answer(admin: &AdminArgs, path: &str, body: &Value, show: impl Fn(&Value) -> (String, Exit)) -> Exit {

@@ -134,6 +134,19 @@ pub(crate) struct AdminArgs {
     pub(crate) config: Option<PathBuf>,
 }
 
+/// What every word that changes a migration comes with.
+#[derive(Debug, Args)]
+pub(crate) struct WordArgs {
+    /// Why; goes into journal, log and status.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// Insist: what it waits for, was given up for, or lacks to go back to does not stand in the way. Needs a reason.
+    #[arg(long, requires = "reason")]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+}
+
 /// `crossfade reload`
 #[derive(Debug, Args)]
 pub(crate) struct ReloadArgs {
@@ -166,14 +179,8 @@ pub(crate) struct SetArgs {
     pub(crate) name: String,
     /// The share that goes to new, in per cent: 0 to 100 with up to six decimals.
     pub(crate) percent: Percent,
-    /// Why; goes into journal, log and status.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
-    /// Insist, although the migration was given up or the calendar is closed; needs a reason.
-    #[arg(long, requires = "reason")]
-    pub(crate) force: bool,
     #[command(flatten)]
-    pub(crate) admin: AdminArgs,
+    pub(crate) word: WordArgs,
 }
 
 /// `crossfade phase`
@@ -183,14 +190,8 @@ pub(crate) struct PhaseArgs {
     pub(crate) name: String,
     /// The phase: preparation, shadow, canary, full or cleanup.
     pub(crate) phase: Phase,
-    /// Why; goes into journal, log and status.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
-    /// Insist, although the migration was given up or the calendar is closed; needs a reason.
-    #[arg(long, requires = "reason")]
-    pub(crate) force: bool,
     #[command(flatten)]
-    pub(crate) admin: AdminArgs,
+    pub(crate) word: WordArgs,
 }
 
 /// `crossfade resume`, `advance`, `pause` and `drill`
@@ -198,14 +199,8 @@ pub(crate) struct PhaseArgs {
 pub(crate) struct SaidArgs {
     /// The migration.
     pub(crate) name: String,
-    /// Why; goes into journal, log and status.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
-    /// Insist, whatever it waits for or was given up for; needs a reason.
-    #[arg(long, requires = "reason")]
-    pub(crate) force: bool,
     #[command(flatten)]
-    pub(crate) admin: AdminArgs,
+    pub(crate) word: WordArgs,
 }
 
 /// `crossfade rollback`
@@ -219,14 +214,8 @@ pub(crate) struct RollbackArgs {
     /// All users at once, also where the configuration has them return in parts.
     #[arg(long)]
     pub(crate) now: bool,
-    /// Why; goes into journal, log and status.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
-    /// Insist, although old has no healthy endpoint; needs a reason.
-    #[arg(long, requires = "reason")]
-    pub(crate) force: bool,
     #[command(flatten)]
-    pub(crate) admin: AdminArgs,
+    pub(crate) word: WordArgs,
 }
 
 /// `crossfade undo`
@@ -237,14 +226,8 @@ pub(crate) struct UndoArgs {
     /// The number of a line, as `history` shows it.
     #[arg(long, value_name = "NUMBER")]
     pub(crate) to: u64,
-    /// Why; goes into journal, log and status.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
-    /// Insist, although the migration was given up or the calendar is closed; needs a reason.
-    #[arg(long, requires = "reason")]
-    pub(crate) force: bool,
     #[command(flatten)]
-    pub(crate) admin: AdminArgs,
+    pub(crate) word: WordArgs,
 }
 
 /// `crossfade ramp`
