@@ -87,6 +87,8 @@ impl Controller {
             _ => None,
         });
         let Some(target) = target else { return };
+        // What the one before came to says nothing about this one.
+        self.verified.remove(name);
         let verification = Verification::new(target, self.count_of(name));
         let watched = Watched { begun: Instant::now(), verification, seen: None, drill: None };
         if let Some(Watched { drill: Some(mut drill), .. }) = self.watched.insert(name.to_owned(), watched) {
