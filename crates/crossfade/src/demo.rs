@@ -2,8 +2,9 @@
 //!
 //! Everything that a migration has is started in this one process, on ports that the kernel chooses: an old and a new
 //! shop, a few thousand users who check every answer that they get, and between them the proxy itself, from a
-//! configuration file, with its admin port. A story then moves the percentage through the same handle that
-//! `crossfade set` ends at, and kills the new shop while everybody is on it. Nothing of it is pretended, so what the view shows is what the proxy does.
+//! configuration file, with its admin port and its journal. A story then lets the ramp begin, breaks the new shop, both
+//! shops, and kills the new one while everybody is on it; what it asks of the proxy it asks through the same handle that
+//! the commands end at. Nothing of it is pretended, so what the view shows is what the proxy does.
 
 mod crowd;
 mod figures;
@@ -24,12 +25,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use traffic_split::Arm;
 
 use crate::serving::{self, Serving};
 use crowd::{Crowd, Destination};
 use ledger::Tally;
-use shop::Shop;
+use shop::Shops;
 use stage::{Cast, Ending, Output, Stage};
 use terminal::Terminal;
 use text::grouped;
@@ -37,17 +37,17 @@ use text::grouped;
 /// The migration's name.
 const MIGRATION: &str = "shop";
 
-/// Shows a migration in the terminal: two small shops, a few thousand users, the proxy, and the split moving.
+/// Shows a migration in the terminal: two small shops, a few thousand users, the proxy, a ramp, and what breaks.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(crate) struct DemoArgs {
     /// End when the story is over; exit code 1 if a request failed or a user was on a wrong arm
     #[arg(long)]
     exit: bool,
-    /// Go on as soon as the split has settled, without time to read
+    /// Go on as soon as what is shown has come about, without time to read
     #[arg(long)]
     fast: bool,
     /// How many users the shop has
-    #[arg(long, value_name = "N", default_value_t = 3000, value_parser = clap::value_parser!(u32).range(10..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 3000, value_parser = clap::value_parser!(u32).range(300..=10_000))]
     users: u32,
     /// Use no colours; so does the environment variable NO_COLOR
     #[arg(long)]
@@ -72,29 +72,27 @@ pub(crate) fn run(args: DemoArgs) -> ExitCode {
 
 fn print_config() -> Result<ExitCode, String> {
     let shop = |port| SocketAddr::from(([127, 0, 0, 1], port));
-    let text = config([shop(8081), shop(8082)]);
+    let text = config([shop(8081), shop(8082)], Path::new("crossfade-demo"));
     io::stdout().write_all(text.as_bytes()).map_err(|error| error.to_string())?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// From the first thread to the last.
 fn perform(args: DemoArgs) -> Result<ExitCode, String> {
-    let old = Shop::open(Arm::Old).map_err(because("the old shop cannot be opened"))?;
-    let new = Shop::open(Arm::New).map_err(because("the new shop cannot be opened"))?;
+    let shops = Shops::open().map_err(because("the shops cannot be opened"))?;
     let folder = tempfile::Builder::new().prefix("crossfade-demo-").tempdir();
     let folder = folder.map_err(because("there is no folder for the configuration"))?;
     let path = folder.path().join("crossfade.toml");
-    std::fs::write(&path, config([old.address, new.address]))
-        .map_err(because("the configuration cannot be written"))?;
+    let text = config([shops.old.address, shops.new.address], &folder.path().join("state"));
+    std::fs::write(&path, text).map_err(because("the configuration cannot be written"))?;
     let loaded = control_plane::load(&path).map_err(because("the configuration cannot be used"))?;
     let runtime = serving::control_runtime().map_err(because("the proxy does not start"))?;
     let interruptions = runtime.block_on(async { Interruptions::new() });
     let interruptions = interruptions.map_err(because("signals cannot be received"))?;
     let serving = Serving::start(loaded, &path, runtime).map_err(because("the proxy does not start"))?;
-    let shown = serving.runtime.block_on(show(args, &serving, &new, &path, interruptions));
+    let shown = serving.runtime.block_on(show(args, &serving, &shops, interruptions));
     serving.stop();
-    old.close();
-    new.close();
+    shops.close();
     shown
 }
 
@@ -103,8 +101,10 @@ fn because<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> String
     move |error| format!("{what}: {error}")
 }
 
-/// The configuration: what a first one of one's own looks like, but for the ports.
-fn config([old, new]: [SocketAddr; 2]) -> String {
+/// The configuration: what a first one of one's own looks like, but for the ports, and for times that are of seconds.
+fn config([old, new]: [SocketAddr; 2], state: &Path) -> String {
+    let health = shop::HEALTH_PATH;
+    let state = state.display();
     format!(
         r#"[admin]
 listen = "127.0.0.1:0"
@@ -112,23 +112,44 @@ listen = "127.0.0.1:0"
 [[listener]]
 listen = "127.0.0.1:0"
 
+[state]
+dir = "{state}"
+
 [upstream.shop-old]
 endpoints = ["http://{old}"]
 
 [upstream.shop-new]
 endpoints = ["http://{new}"]
-health = {{ path = "/products", interval = "500ms" }}
+health = {{ path = "{health}", interval = "1s" }}
 
 [migration.{MIGRATION}]
 match = [{{ path = "/*" }}]
 old = "shop-old"
 new = "shop-new"
 key = ["header:x-user-id", "request-id"]
-percent = 0
+phase = "preparation"           # the ramp begins with `crossfade advance {MIGRATION}`
+abort = {{ rollbacks = 100 }}      # by default the third rollback ends the attempt; here they are what there is to see
 
 # What new fails, old answers. A cart is told how many of a product there are to be, so that it may be told twice.
 [migration.{MIGRATION}.fallback]
 replay = [{{ method = "POST", path = "/cart" }}]
+
+# What it tolerates is as always: old's failures and half a point, and latencies well below twice old's.
+[migration.{MIGRATION}.guard]
+warm_up = "0s"                  # by default 30 s after each step, which is as long as the ramp takes here
+
+# Each step is left when the guard has shown new to be no worse. In earnest it is held for hours or days before.
+[[migration.{MIGRATION}.ramp]]
+percent = 25
+hold = "6s"
+
+[[migration.{MIGRATION}.ramp]]
+percent = 50
+hold = "5s"
+
+[[migration.{MIGRATION}.ramp]]
+percent = 100
+hold = "1s"
 "#
     )
 }
@@ -137,8 +158,7 @@ replay = [{{ method = "POST", path = "/cart" }}]
 async fn show(
     args: DemoArgs,
     serving: &Serving,
-    new: &Shop,
-    config: &Path,
+    shops: &Shops,
     mut interruptions: Interruptions,
 ) -> Result<ExitCode, String> {
     let status = serving.control.status();
@@ -147,11 +167,11 @@ async fn show(
     let crowd = Crowd::arrive(&destination, args.users).map_err(because("the users cannot come"))?;
     let colour = !args.no_color && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let output = Terminal::of_stdout(colour).map_or(Output::Lines, Output::Picture);
-    let commands = commands(proxy, serving.admin, config);
+    let commands = commands(proxy, serving.admin);
     let ending = match introduce(&output, args.users, &commands) {
         Err(gone) => gone.into(),
         Ok(()) => {
-            let cast = Cast { serving, crowd: &crowd, new, users: args.users, commands: &commands };
+            let cast = Cast { serving, crowd: &crowd, shops, users: args.users, commands: &commands };
             let mut stage = Stage::new(cast, output, args.fast);
             tokio::select! {
                 ending = stage.play(args.exit) => ending,
@@ -195,15 +215,15 @@ impl Interruptions {
 }
 
 /// What to try in another terminal.
-fn commands(proxy: SocketAddr, admin: SocketAddr, config: &Path) -> Vec<String> {
+fn commands(proxy: SocketAddr, admin: SocketAddr) -> Vec<String> {
     let crossfade = program();
     vec![
-        format!("curl -i -H 'x-user-id: alice' http://{proxy}/products/1"),
+        format!("{crossfade} status {MIGRATION} --admin http://{admin}"),
+        format!("{crossfade} resume {MIGRATION} --admin http://{admin}"),
+        format!("{crossfade} rollback {MIGRATION} --admin http://{admin}"),
         format!("{crossfade} where {MIGRATION} alice --admin http://{admin}"),
-        format!("{crossfade} set {MIGRATION} 50 --admin http://{admin}"),
-        format!("{crossfade} status --admin http://{admin}"),
-        format!("curl http://{admin}/metrics"),
-        format!("edit the percentage in {}", config.display()),
+        format!("{crossfade} history {MIGRATION} --admin http://{admin}"),
+        format!("curl -i -H 'x-user-id: alice' http://{proxy}/products/1"),
     ]
 }
 
@@ -240,11 +260,19 @@ fn conclude(tally: &Tally, drained: bool, took: Duration) {
     if tally.stood_in > 0 {
         let _ = writeln!(stdout, "old answered {} requests that new had failed", grouped(tally.stood_in));
     }
+    if tally.failures_of_both > 0 {
+        let count = grouped(tally.failures_of_both);
+        let _ = writeln!(
+            stdout,
+            "{count} requests failed while both shops did, and nothing could have covered them"
+        );
+    }
     let _ = writeln!(
         stdout,
-        "ended: {} requests, {} failed, {} flapped, {} on a wrong arm; {how} in {} ms",
+        "ended: {} requests, {} failed{}, {} flapped, {} on a wrong arm; {how} in {} ms",
         grouped(tally.requests()),
-        grouped(tally.failed()),
+        grouped(tally.failed_without_need()),
+        if tally.failures_of_both > 0 { " beside those" } else { "" },
         grouped(tally.flapped),
         grouped(tally.wrong_arm),
         took.as_millis()

@@ -1,7 +1,7 @@
 //! The demo as a newcomer starts it, without a terminal: every line is read, every number held against the others.
 
-use std::collections::HashMap;
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
 
 const USERS: &str = "400";
 
@@ -29,40 +29,49 @@ fn the_story_is_told_to_its_end() {
     assert_eq!(complained, "");
     assert!(!said.contains('\x1b'), "{said:?}");
 
-    let steps: Vec<&str> = said.lines().filter(|line| line.contains("users on new")).collect();
-    let starts: Vec<&str> = steps.iter().filter_map(|line| line.split(':').next()).collect();
+    let acts: Vec<&str> =
+        said.lines().filter(|line| line.ends_with(" wrong arm") || of_both(line) > 0).collect();
+    let acts: Vec<&str> = acts.into_iter().filter(|line| !line.starts_with("ended")).collect();
+    let starts: Vec<&str> = acts.iter().filter_map(|line| line.split(':').next()).collect();
     assert_eq!(
         starts,
         [
             "at 0 %",
-            "raised to 1 %",
-            "raised to 5 %",
-            "raised to 25 %",
-            "raised to 100 %",
+            "ramp at 50 %",
+            "new failing, back to 0 %",
+            "latched at 0 %",
+            "resumed at 25 %",
+            "new slow, back to 0 %",
+            "resumed at 25 %",
+            "both failing at 25 %",
+            "arrived at 100 %",
+            "new killed at 100 %",
             "new back at 100 %",
-            "back to 25 %",
-            "back to 0 %"
-        ]
+            "taken back to 0 %",
+        ],
+        "{said}"
     );
-    let mut on_new = 0;
-    let mut at_percent = HashMap::new();
-    for line in &steps {
-        for bad in [" failed", " flapped", " on a wrong arm"] {
+    for line in &acts {
+        for bad in [" failed,", " flapped", " on a wrong arm"] {
             assert_eq!(number(line, bad), 0, "{line}");
         }
-        let (to_new, back) = (number(line, " moved to new"), number(line, " moved back"));
-        assert!(to_new == 0 || back == 0, "{line}");
-        assert_eq!(line.starts_with("raised"), to_new > 0, "{line}");
-        assert_eq!(line.starts_with("back"), back > 0, "{line}");
-        let now = number(line, &format!(" of {USERS} users on new"));
-        assert_eq!(now, on_new + to_new - back, "{line}");
-        on_new = now;
-        let percent = number(line, " %");
-        assert_eq!(*at_percent.entry(percent).or_insert(now), now, "{line}");
+        assert_eq!(of_both(line) > 0, line.starts_with("both failing"), "{line}");
     }
-    assert_eq!((at_percent[&0], at_percent[&100]), (0, 400));
-    assert!((60..140).contains(&at_percent[&25]), "{}", at_percent[&25]);
+    let mut on_new = 0;
+    for line in acts.iter().filter(|line| line.contains("users on new")) {
+        on_new += number(line, " moved to new");
+        on_new -= number(line, " moved back");
+        assert_eq!(number(line, &format!(" of {USERS} users on new")), on_new, "{line}");
+        match line.split(':').next().unwrap_or_default() {
+            "resumed at 25 %" | "both failing at 25 %" => assert!((1..140).contains(&on_new), "{line}"),
+            start if start.ends_with(" 100 %") => assert_eq!(on_new, 400, "{line}"),
+            start if start.ends_with(" 0 %") => assert_eq!(on_new, 0, "{line}"),
+            _ => {}
+        }
+    }
 
+    the_guard_took_users_back(&said);
+    the_guard_did_not_blame_new(&said);
     nobody_saw_new_die(&said);
 
     let last = said.lines().last().unwrap_or_default();
@@ -71,14 +80,60 @@ fn the_story_is_told_to_its_end() {
     assert_eq!(number(last, " failed"), 0, "{last}");
 }
 
+/// Requests that failed while both shops did, as a line of an act has it.
+fn of_both(line: &str) -> u32 {
+    const AS_BOTH: &str = " failed while both shops did";
+    let is_act = line.ends_with(AS_BOTH);
+    if is_act { number(line, AS_BOTH) } else { 0 }
+}
+
+/// Twice by itself and once for a person, each time with its sentence, its times and what it came to.
+fn the_guard_took_users_back(said: &str) {
+    let told: Vec<&str> = said.lines().filter(|line| line.starts_with("  ")).collect();
+    let rollbacks: Vec<usize> =
+        (0..told.len()).filter(|&at| told[at].starts_with("  latched at 0 % since ")).collect();
+    assert_eq!(rollbacks.len(), 3, "{said}");
+    let whys = [
+        "by the guard (error_rate): new fails ",
+        "by the guard (latency): new takes longer than ",
+        "by the demo",
+    ];
+    for (&at, why) in rollbacks.iter().zip(whys) {
+        assert!(told[at].contains(&format!("rolled back {why}")), "{}", told[at]);
+        assert!(told[at + 1].contains("the switch took "), "{}", told[at + 1]);
+        let is_timed = told[at + 1].starts_with("  0 % in force ");
+        assert_eq!(is_timed, why != "by the demo", "{}", told[at + 1]);
+        assert!(told[at + 2].contains("the rollback to 0% is verified"), "{}", told[at + 2]);
+    }
+    let refused =
+        "  `crossfade set shop 50` is refused: shop is latched at 0 % since a rollback, so 50 % is refused";
+    assert!(told.iter().any(|line| line.starts_with(refused)), "{said}");
+}
+
+/// What both failed, the proxy passed on to users, and left them where they were.
+fn the_guard_did_not_blame_new(said: &str) {
+    let both = said.lines().find(|line| line.starts_with("  old failed "));
+    let both = both.unwrap_or_default();
+    assert!(both.contains(", and the guard says: "), "{said}");
+    assert!(!both.contains("breached"), "{both}");
+    let act = said.lines().find(|line| line.starts_with("both failing at 25 %"));
+    assert!(
+        of_both(act.unwrap_or_default()) >= number(&both.replace("  old failed ", ""), " requests") / 2,
+        "{said}"
+    );
+    let summed = said.lines().find(|line| line.contains(" requests failed while both shops did, "));
+    assert_eq!(number(summed.unwrap_or_default(), " requests"), of_both(act.unwrap_or_default()), "{said}");
+}
+
 /// New was killed with everybody on it: all were answered by old, the proxy counted it, and no user saw a failure.
 fn nobody_saw_new_die(said: &str) {
-    let chapter: Vec<&str> = said.lines().filter(|line| line.starts_with("new ")).collect();
+    let chapter: Vec<&str> =
+        said.lines().filter(|line| line.starts_with("new killed") || line.starts_with("new back")).collect();
     assert_eq!(chapter.len(), 2, "{said}");
     let (killed, back) = (chapter[0], chapter[1]);
     assert!(killed.starts_with("new killed at 100 %: 400 of 400 users answered by old"), "{killed}");
     for line in [killed, back] {
-        for bad in [" failed", " flapped", " on a wrong arm"] {
+        for bad in [" failed,", " flapped", " on a wrong arm"] {
             assert_eq!(number(line, bad), 0, "{line}");
         }
     }
@@ -95,11 +150,24 @@ fn nobody_saw_new_die(said: &str) {
 }
 
 #[test]
-fn it_names_commands_that_fit_a_terminal() {
-    let output = demo(&["--exit", "--fast", "--users", "10"]);
-    let said = text(&output.stdout);
-    let tries: Vec<&str> = said.lines().filter(|line| line.starts_with("try: ")).collect();
-    for part in ["-H 'x-user-id: alice'", " where shop alice ", " set shop 50 ", " status ", "/metrics"] {
+fn it_names_commands_that_fit_a_terminal_and_ends_when_it_is_interrupted() {
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_crossfade"))
+        .args(["demo", "--users", "300"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the demo starts");
+    let mut lines =
+        BufReader::new(demo.stdout.take().expect("its output is read")).lines().map_while(Result::ok);
+    let tries: Vec<String> = lines.by_ref().take_while(|line| !line.starts_with("at 0 %")).collect();
+    let interrupted = Command::new("kill").args(["-INT", &demo.id().to_string()]).status();
+    assert!(interrupted.expect("kill is there").success());
+    let last = lines.last().unwrap_or_default();
+    assert!(last.starts_with("ended: ") && last.contains("; drained in "), "{last}");
+    assert_eq!(demo.wait().expect("it ends").code(), Some(0));
+    let tries: Vec<&String> = tries.iter().filter(|line| line.starts_with("try: ")).collect();
+    for part in
+        ["-H 'x-user-id: alice'", " where shop alice ", " rollback shop ", " resume shop ", " status shop "]
+    {
         assert!(tries.iter().any(|line| line.contains(part)), "{part} is not in {tries:?}");
     }
     for line in tries {
@@ -123,5 +191,5 @@ fn the_configuration_that_it_prints_is_one() {
 fn too_many_users_are_refused() {
     let output = demo(&["--users", "1000000"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("10..=10000"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("300..=10000"), "{}", text(&output.stderr));
 }

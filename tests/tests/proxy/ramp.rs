@@ -156,6 +156,8 @@ fn a_rollback_ends_it_and_after_a_resume_it_begins_again() {
     done(&proxy.command(&["resume", "shop", "--reason", "fixed"]));
     eventually("it begins at the first step", || in_force(&proxy) == 20.0);
     eventually("and goes on", || in_force(&proxy) == 50.0);
+    done(&proxy.command(&["rollback", "shop"]));
+    assert_ne!(shop(&proxy)["verified"], verified, "that was the rollback before");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod page;
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -31,8 +32,8 @@ use page::Page;
 
 /// Requests in a second, all users together.
 pub(super) const REQUESTS_PER_S: u32 = 1500;
-/// Keep-alive connections.
-const CONNECTIONS: u32 = 32;
+/// Keep-alive connections: so many that nobody waits for another user's answer, even where each takes some 50 ms.
+const CONNECTIONS: u32 = 96;
 /// A request that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Where the proxy says how an answer came about, and its words when old answered in new's place.
@@ -45,6 +46,7 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Crowd {
     ledger: Arc<Mutex<Ledger>>,
+    both_fail: Arc<AtomicBool>,
     leaving: watch::Sender<bool>,
     thread: JoinHandle<()>,
 }
@@ -67,6 +69,7 @@ impl Crowd {
     /// When no thread can be made.
     pub(super) fn arrive(destination: &Destination, users: u32) -> io::Result<Crowd> {
         let ledger = Arc::new(Mutex::new(Ledger::new(users as usize)));
+        let both_fail = Arc::new(AtomicBool::new(false));
         let (leaving, left) = watch::channel(false);
         let lanes = CONNECTIONS.min(users);
         let lanes: Vec<Lane> = (0..lanes)
@@ -76,6 +79,7 @@ impl Crowd {
                 delay: Duration::from_secs(1) * first / REQUESTS_PER_S,
                 destination: destination.clone(),
                 ledger: Arc::clone(&ledger),
+                both_fail: Arc::clone(&both_fail),
                 connection: None,
             })
             .collect();
@@ -86,7 +90,7 @@ impl Crowd {
         };
         let thread =
             std::thread::Builder::new().name("users".to_owned()).spawn(move || runtime.block_on(walk))?;
-        Ok(Crowd { ledger, leaving, thread })
+        Ok(Crowd { ledger, both_fail, leaving, thread })
     }
 
     /// What they saw so far.
@@ -97,6 +101,12 @@ impl Crowd {
     /// From now on it counts anew which users were answered.
     pub(super) fn begin_round(&self) {
         lock(&self.ledger).begin_round();
+    }
+
+    /// Both shops are made to fail, or are not any more. To be said before the first and after the last of them is: what
+    /// fails meanwhile is counted apart.
+    pub(super) fn expect_failures_of_both(&self, expected: bool) {
+        self.both_fail.store(expected, Ordering::SeqCst);
     }
 
     /// Lets everybody finish the request under way and go; what they saw in all.
@@ -117,6 +127,7 @@ struct Lane {
     delay: Duration,
     destination: Destination,
     ledger: Arc<Mutex<Ledger>>,
+    both_fail: Arc<AtomicBool>,
     connection: Option<SendRequest<Full<Bytes>>>,
 }
 
@@ -144,6 +155,7 @@ impl Lane {
         let key = user_id(user);
         let began = Instant::now();
         let before = self.expected(&key);
+        let both_failed = self.both_fail.load(Ordering::SeqCst);
         let answer = timeout(PATIENCE, self.ask(&key, page)).await.ok().flatten();
         let after = self.expected(&key);
         let mut ledger = lock(&self.ledger);
@@ -151,7 +163,8 @@ impl Lane {
             ledger.answered(&Answer { user, arm, stood_in, took: began.elapsed(), before, after });
         } else {
             self.connection = None;
-            ledger.failed(after.or(before).map_or(Arm::Old, |expected| expected.arm));
+            let both_failed = both_failed || self.both_fail.load(Ordering::SeqCst);
+            ledger.failed(after.or(before).map_or(Arm::Old, |expected| expected.arm), both_failed);
         }
     }
 

@@ -62,6 +62,8 @@ pub(super) struct Tally {
     pub(super) stood_in: u64,
     /// Requests that got no answer or a wrong one, by the arm that the user belonged to.
     pub(super) failures: [u64; 2],
+    /// Those of them that came while both shops were made to fail, which nothing could have covered.
+    pub(super) failures_of_both: u64,
     /// Moves from old to new.
     pub(super) moved_to_new: u64,
     /// Moves from new to old.
@@ -89,9 +91,14 @@ impl Tally {
         self.failures.iter().sum()
     }
 
+    /// Failed requests that should have been none: while one of the shops was well.
+    pub(super) fn failed_without_need(&self) -> u64 {
+        self.failed().saturating_sub(self.failures_of_both)
+    }
+
     /// Whether no user was ever treated wrongly.
     pub(super) fn is_clean(&self) -> bool {
-        self.failed() == 0 && self.flapped == 0 && self.wrong_arm == 0
+        self.failed_without_need() == 0 && self.flapped == 0 && self.wrong_arm == 0
     }
 }
 
@@ -176,9 +183,10 @@ impl Ledger {
         }
     }
 
-    /// Books a request that failed, for a user who belonged to `arm`.
-    pub(super) fn failed(&mut self, arm: Arm) {
+    /// Books a request that failed, for a user who belonged to `arm`; `both`: while both shops were made to fail.
+    pub(super) fn failed(&mut self, arm: Arm, both: bool) {
         self.tally.failures[arm.index()] += 1;
+        self.tally.failures_of_both += u64::from(both);
     }
 }
 
@@ -269,12 +277,23 @@ mod tests {
         ledger.answered(&answer(0, Arm::New, new, new));
         ledger.answered(&answer(0, Arm::Old, old, old));
         assert_eq!((ledger.tally().flapped, ledger.tally().moved_back), (1, 1));
-        ledger.failed(Arm::New);
-        assert_eq!((ledger.tally().failures, ledger.tally().failed()), ([0, 1], 1));
+        ledger.failed(Arm::New, false);
+        ledger.failed(Arm::Old, true);
+        assert_eq!((ledger.tally().failures, ledger.tally().failed()), ([1, 1], 2));
+        assert_eq!(ledger.tally().failed_without_need(), 1);
         assert!(!ledger.tally().is_clean());
         // An unknown user changes nothing.
         ledger.answered(&answer(1, Arm::Old, old, old));
         assert_eq!(ledger.tally().users, [1, 0]);
+    }
+
+    #[test]
+    fn what_nothing_could_have_covered_is_told_apart() {
+        let mut ledger = Ledger::new(1);
+        ledger.failed(Arm::Old, true);
+        assert!(ledger.tally().is_clean());
+        ledger.failed(Arm::Old, false);
+        assert!(!ledger.tally().is_clean());
     }
 
     #[test]

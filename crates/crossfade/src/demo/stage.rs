@@ -1,12 +1,16 @@
 //! The demo as it runs: look at everything ten times a second, let the story go on, show it.
 
+mod lines;
+mod rollbacks;
+
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use control_plane::{Actor, MigrationStatus};
+use control_plane::{Actor, ControlError, MigrationStatus};
+use route_plan::Phase;
 use telemetry::{TrafficCells, TrafficKind};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use traffic_split::{Arm, Percent, Role};
 
 use crate::serving::Serving;
@@ -15,16 +19,27 @@ use super::MIGRATION;
 use super::crowd::{Crowd, REQUESTS_PER_S};
 use super::figures::{Fallbacks, Sample, Window};
 use super::ledger::{Places, Tally};
-use super::shop::Shop;
-use super::story::{Seen, Story, Turn};
+use super::shop::{Fault, Shops};
+use super::story::{Deed, Seen, Story, Turn};
 use super::terminal::Terminal;
-use super::text::{grouped, milliseconds, percent};
-use super::view::Scene;
+use super::text::grouped;
+use super::view::{Ramp, Scene};
+use lines::{settled_line, stuck_line};
+use rollbacks::Switch;
 
 /// How often everything is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 /// So many looks make one picture: digits that change faster cannot be read.
 const LOOKS_PER_PICTURE: u32 = 2;
+/// What is asked of the proxy takes no longer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(20);
+/// So far back the journal is read for the last rollback.
+const JOURNAL_LINES: usize = 20;
+/// Who the demo speaks as, and who else may move users without taking the story over.
+const THE_DEMO: &str = "the demo";
+const OWN: [&str; 3] = [THE_DEMO, "the ramp", "the guard"];
+/// What is asked for while a rollback holds.
+const IN_VAIN: u32 = 50;
 
 /// Where the demo shows itself.
 #[derive(Debug)]
@@ -59,8 +74,8 @@ pub(super) struct Cast<'a> {
     pub(super) serving: &'a Serving,
     /// The users.
     pub(super) crowd: &'a Crowd,
-    /// The shop that dies and comes back.
-    pub(super) new: &'a Shop,
+    /// The shops that fail.
+    pub(super) shops: &'a Shops,
     /// How many users there are.
     pub(super) users: u32,
     /// Commands to show.
@@ -78,6 +93,18 @@ pub(super) struct Stage<'a> {
     window: Window,
     /// How things were when the act began.
     mark: Sample,
+    /// What users had seen when the last line was told.
+    counted: Tally,
+    told: Told,
+}
+
+/// What the proxy has said since the act began.
+#[derive(Debug, Default)]
+struct Told {
+    sentences: Vec<String>,
+    /// Whether a rollback is among it, and what that came to.
+    rollback: bool,
+    verified: bool,
 }
 
 impl<'a> Stage<'a> {
@@ -93,6 +120,8 @@ impl<'a> Stage<'a> {
             began: Instant::now(),
             window: Window::default(),
             mark: Sample::default(),
+            counted: Tally::default(),
+            told: Told::default(),
         }
     }
 
@@ -113,41 +142,46 @@ impl<'a> Stage<'a> {
 
     /// One look at everything; whether the story is over.
     async fn look(&mut self, draw: bool) -> Result<bool, Ending> {
-        let sample = self.sample();
         let status = self.cast.serving.control.status();
         let migration = status.migration(MIGRATION);
-        let turn = self.story.look(Seen {
-            now: sample.at,
-            in_force: migration.map(|migration| migration.in_force),
-            all_answered: sample.tally.generation >= status.generation
-                && sample.tally.seen == self.cast.users,
-            on_new: sample.tally.users[Arm::New.index()],
-            stood_in: sample.tally.users_stood_in,
-        });
+        if let Some(migration) = migration {
+            self.follow_rollback(migration).await?;
+        }
+        let sample = self.sample();
+        let all_answered =
+            sample.tally.generation >= status.generation && sample.tally.seen == self.cast.users;
+        let turn = self.story.look(seen(&sample, migration, all_answered));
         self.window.add(sample.clone());
         match turn {
-            None | Some(Turn::Over) => {}
+            None => {}
+            Some(Turn::Over) => self.begin(),
             Some(Turn::Followed) => {
-                self.cast.new.revive();
+                self.heal();
+                self.told = Told::default();
                 self.mark = sample;
             }
-            Some(Turn::Settled) => self.tell(&settled_line(&self.story, &self.mark, &sample))?,
-            Some(Turn::Kill) => {
-                self.begin_round();
-                self.cast.new.kill();
+            Some(Turn::Settled) => {
+                self.tell(&settled_line(&self.story, &self.counted, &self.mark, &sample))?;
+                self.counted = sample.tally.clone();
             }
-            Some(Turn::Revive) => {
-                self.begin_round();
-                self.cast.new.revive();
+            Some(Turn::Begin(deed)) => {
+                self.begin();
+                if let Some(deed) = deed {
+                    self.perform(deed, migration).await?;
+                }
             }
+            Some(Turn::Do(deed)) => self.perform(deed, migration).await?,
             Some(Turn::Stuck) => {
-                let sentence = stuck_line(&sample.tally, self.cast.users);
-                self.tell(&sentence)?;
+                let said = migration.map(what_it_says).unwrap_or_default();
+                let sentence = stuck_line(&self.story, &sample.tally, self.cast.users) + &said;
                 return Err(Ending::Broken(sentence));
             }
-            Some(Turn::Ask(percent)) => {
-                self.ask(percent).await?;
-                self.mark = self.sample();
+            Some(Turn::Blamed) => {
+                let why = migration.and_then(|migration| migration.latch.as_ref());
+                let why = why.map(|latch| latch.sentence.clone()).unwrap_or_default();
+                let sentence =
+                    format!("users were taken back although nothing is wrong with new alone: {why}");
+                return Err(Ending::Broken(sentence));
             }
         }
         if draw || turn.is_some() {
@@ -159,17 +193,112 @@ impl<'a> Stage<'a> {
         Ok(self.story.is_yours())
     }
 
-    fn begin_round(&mut self) {
+    /// An act begins.
+    fn begin(&mut self) {
+        self.told = Told::default();
         self.cast.crowd.begin_round();
         self.mark = self.sample();
     }
 
-    async fn ask(&self, percent: Percent) -> Result<(), Ending> {
-        let actor = Actor { who: "demo".to_owned(), reason: Some(self.story.headline()), force: false };
-        match self.cast.serving.control.set_percent(MIGRATION, percent, actor).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(Ending::Broken(error.to_string())),
+    /// What the story asks for.
+    async fn perform(&mut self, deed: Deed, migration: Option<&MigrationStatus>) -> Result<(), Ending> {
+        let shops = self.cast.shops;
+        match deed {
+            Deed::Spoil(fault) => shops.new.suffer(fault),
+            Deed::SpoilBoth(fault) => {
+                self.cast.crowd.expect_failures_of_both(true);
+                shops.old.suffer(fault);
+                shops.new.suffer(fault);
+            }
+            Deed::Heal => {
+                let [old, new] = [&shops.old, &shops.new].map(|shop| grouped(shop.spoilt().answers));
+                let said = migration.and_then(|migration| migration.guard.as_ref());
+                let said = said.map(|guard| guard.sentence.as_str()).unwrap_or_default();
+                let sentence = format!("old failed {old} requests, new {new}, and the guard says: {said}");
+                self.heal();
+                self.say(sentence)?;
+            }
+            Deed::Kill => shops.new.kill(),
+            Deed::Revive => shops.new.revive(),
+            Deed::Advance | Deed::Insist | Deed::AskInVain | Deed::Resume | Deed::RollBack => {
+                if deed == Deed::Resume {
+                    self.heal();
+                }
+                if deed == Deed::Insist
+                    && let Some(ramp) = migration.and_then(|migration| migration.ramp.as_ref())
+                {
+                    self.say(format!("late, so the ramp goes on by force: {}", ramp.waits_for))?;
+                }
+                self.ask(deed).await?;
+            }
         }
+        Ok(())
+    }
+
+    /// Nothing is wrong with either shop any more.
+    fn heal(&self) {
+        let shops = self.cast.shops;
+        shops.new.suffer(Fault::None);
+        shops.old.suffer(Fault::None);
+        self.cast.crowd.expect_failures_of_both(false);
+        shops.new.revive();
+    }
+
+    /// Asks the proxy for it, as a person would.
+    async fn ask(&mut self, deed: Deed) -> Result<(), Ending> {
+        let control = &self.cast.serving.control;
+        let reason = Some(self.story.headline());
+        let actor = Actor { who: THE_DEMO.to_owned(), reason, force: deed == Deed::Insist };
+        let asked = async {
+            match deed {
+                Deed::AskInVain => control.set_percent(MIGRATION, whole(IN_VAIN), actor).await,
+                Deed::Resume => control.resume(MIGRATION, actor).await,
+                Deed::RollBack => control.go_back(MIGRATION, None, true, actor).await,
+                _ => control.advance(MIGRATION, actor).await,
+            }
+        };
+        let answer = timeout(ANSWER_LIMIT, asked).await.map_err(|_| silent())?;
+        match (deed, answer) {
+            (Deed::AskInVain, Err(ControlError::Refused(sentence))) => {
+                self.say(format!("`crossfade set {MIGRATION} {IN_VAIN}` is refused: {sentence}"))
+            }
+            (Deed::AskInVain, Ok(_)) => {
+                Err(Ending::Broken(format!("{IN_VAIN} % was let through although a rollback holds")))
+            }
+            // It did so by itself meanwhile.
+            (Deed::Insist, Err(ControlError::Refused(_))) | (_, Ok(_)) => Ok(()),
+            (_, Err(error)) => Err(Ending::Broken(error.to_string())),
+        }
+    }
+
+    /// Says what the proxy says of a rollback, as soon as it does.
+    async fn follow_rollback(&mut self, migration: &MigrationStatus) -> Result<(), Ending> {
+        let Some(latch) = migration.latch.as_ref().filter(|_| self.story.tells_of_rollbacks()) else {
+            return Ok(());
+        };
+        if !std::mem::replace(&mut self.told.rollback, true) {
+            self.say(latch.sentence.clone())?;
+            let history = self.cast.serving.control.history(MIGRATION, JOURNAL_LINES);
+            let lines = timeout(ANSWER_LIMIT, history).await.map_err(|_| silent())?;
+            let lines = lines.map_err(|error| Ending::Broken(error.to_string()))?;
+            let switch = latch.by.as_ref().and_then(|by| Switch::of(by.at, &lines));
+            if let Some(switch) = switch {
+                self.say(switch.sentence(self.cast.shops.new.spoilt().first))?;
+            }
+        }
+        if let Some(verified) = &migration.verified
+            && !std::mem::replace(&mut self.told.verified, true)
+        {
+            self.say(verified.clone())?;
+        }
+        Ok(())
+    }
+
+    /// Shows a sentence until the act is over.
+    fn say(&mut self, sentence: String) -> Result<(), Ending> {
+        self.tell(&format!("  {sentence}"))?;
+        self.told.sentences.push(sentence);
+        Ok(())
     }
 
     fn tell(&self, line: &str) -> io::Result<()> {
@@ -209,6 +338,10 @@ impl<'a> Stage<'a> {
             moves: [last.tally.moved_to_new, last.tally.moved_back, last.tally.flapped],
             wrong_arm: last.tally.wrong_arm,
             fallbacks: last.fallbacks.clone(),
+            failed_of_both: last.tally.failures_of_both,
+            ramp: migration.and_then(|migration| Some(Ramp::of(migration.ramp.as_ref()?))),
+            guard: migration.and_then(|migration| Some(migration.guard.as_ref()?.sentence.clone())),
+            told: self.told.sentences.clone(),
             commands: self.cast.commands.to_vec(),
         })
     }
@@ -224,62 +357,41 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// What an act came to, in one line.
-fn settled_line(story: &Story, mark: &Sample, now: &Sample) -> String {
-    let happened = if story.new_is_dead() { covered(mark, now) } else { moved(mark, now) };
-    let (before, after) = (&mark.tally, &now.tally);
-    format!(
-        "{}: {happened}; {} failed, {} flapped, {} on a wrong arm",
-        story.done(),
-        grouped(after.failed() - before.failed()),
-        grouped(after.flapped - before.flapped),
-        grouped(after.wrong_arm - before.wrong_arm),
-    )
+/// What the story goes by.
+fn seen(sample: &Sample, migration: Option<&MigrationStatus>, all_answered: bool) -> Seen {
+    let seen = Seen {
+        now: sample.at,
+        all_answered,
+        on_new: sample.tally.users[Arm::New.index()],
+        stood_in: sample.tally.users_stood_in,
+        ..Seen::default()
+    };
+    let Some(migration) = migration else { return seen };
+    let ramp = migration.ramp.as_ref();
+    let is_paused = ramp.is_some_and(|ramp| ramp.paused.is_some());
+    let last_word = migration.last_change.as_ref();
+    Seen {
+        in_force: Some(migration.in_force),
+        step: ramp.map_or(0, |ramp| ramp.step),
+        is_full: migration.phase == Phase::Full,
+        is_latched: migration.latch.is_some(),
+        is_verified: migration.verified.is_some(),
+        by_others: is_paused || last_word.is_some_and(|last| !OWN.contains(&last.who.as_str())),
+        ..seen
+    }
 }
 
-/// Who answered while new was dead.
-fn covered(mark: &Sample, now: &Sample) -> String {
-    let fallbacks = now.fallbacks.since(&mark.fallbacks);
-    let reasons: Vec<String> =
-        fallbacks.reasons().iter().map(|(reason, count)| format!("{reason} {}", grouped(*count))).collect();
-    let old = now.arm_since(mark, Arm::Old);
-    format!(
-        "{} of {} users answered by old in new's place; {} fallbacks: {}; {} withheld; old p50 {} p99 {}",
-        grouped(now.tally.users_stood_in.into()),
-        grouped(now.tally.seen.into()),
-        grouped(fallbacks.total()),
-        reasons.join(", "),
-        grouped(fallbacks.withheld),
-        milliseconds(old.p50),
-        milliseconds(old.p99)
-    )
+/// What the proxy has to say of a migration that does not go on.
+fn what_it_says(migration: &MigrationStatus) -> String {
+    let guard = migration.guard.as_ref().map(|guard| format!("; the guard says: {}", guard.sentence));
+    let ramp = migration.ramp.as_ref().map(|ramp| format!("; the ramp: {}", ramp.waits_for));
+    guard.into_iter().chain(ramp).collect()
 }
 
-/// Who moved, and where everybody is.
-fn moved(mark: &Sample, now: &Sample) -> String {
-    let (before, after) = (&mark.tally, &now.tally);
-    let arms = Arm::ALL.map(|arm| {
-        let figures = now.arm_since(mark, arm);
-        format!("{arm} p50 {} p99 {}", milliseconds(figures.p50), milliseconds(figures.p99))
-    });
-    format!(
-        "{} moved to new, {} moved back; {} of {} users on new, measured {}; {}",
-        grouped(after.moved_to_new - before.moved_to_new),
-        grouped(after.moved_back - before.moved_back),
-        // Whoever old stands in for belongs to new all the same.
-        grouped((after.users[Arm::New.index()] + after.users_stood_in).into()),
-        grouped(after.seen.into()),
-        percent(now.measured_since(mark)),
-        arms.join(", ")
-    )
+fn silent() -> Ending {
+    Ending::Broken(format!("the proxy has not answered for {} s", ANSWER_LIMIT.as_secs()))
 }
 
-fn stuck_line(tally: &Tally, users: u32) -> String {
-    format!(
-        "the split does not settle: {} of {} users were answered, {} requests failed, {} users by old in new's place",
-        grouped(tally.seen.into()),
-        grouped(users.into()),
-        grouped(tally.failed()),
-        grouped(tally.users_stood_in.into())
-    )
+fn whole(percent: u32) -> Percent {
+    Percent::from_millionths(percent * 1_000_000).unwrap_or(Percent::ZERO)
 }

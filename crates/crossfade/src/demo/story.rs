@@ -1,49 +1,37 @@
-//! The story that the demo tells: the share of new rises step by step to everybody, new is killed and comes back, and
-//! the share goes back.
+//! The story that the demo tells: a ramp takes users to new, new fails, becomes slow, fails together with old, and in
+//! the end everybody gets new; then new is killed and comes back, and a person takes everybody back.
 //!
-//! An act is over when it has settled, which is when every user was answered since it began and by the shop that is to
-//! answer, and when there was time to read what it says. From the last act on, and from the moment somebody else moves the percentage, the split
-//! belongs to whoever watches; the story then only follows. Decides nothing by a clock of its own.
+//! An act is over when it has settled, which is when what it is about has come about and every user was answered since
+//! (but where something is to break before the ramp goes on from its step), and when there was time to read what it says.
+//! After the last act, and from the moment somebody else says how things are to be, the migration belongs to whoever
+//! watches; the story then only follows. Decides nothing by a clock of its own.
 
-use std::cmp::Ordering;
+mod acts;
+mod telling;
+
 use std::time::Duration;
 
 use traffic_split::Percent;
 
-use super::ledger::Places;
-use super::text::{grouped, users};
+use super::shop::Fault;
+use acts::{ACTS, Act};
 
-/// One thing that happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Act {
-    /// The share of new becomes so many per cent.
-    Split(u32),
-    /// The new shop dies while everybody is on it.
-    Kill,
-    /// The new shop is open again.
-    Revive,
-}
-
-/// What happens, from the beginning to the end.
-const ACTS: [Act; 9] = [
-    Act::Split(0),
-    Act::Split(1),
-    Act::Split(5),
-    Act::Split(25),
-    Act::Split(100),
-    Act::Kill,
-    Act::Revive,
-    Act::Split(25),
-    Act::Split(0),
-];
-/// How long an act stays so that it can be read.
-const READING: Duration = Duration::from_millis(4_800);
 /// An act that has not settled in so much more than a round of all users takes has a fault to be looked for.
 const ROUNDS: u32 = 10;
 const SLACK: Duration = Duration::from_secs(10);
+/// A ramp that has waited so long for one step is made to go on.
+const STEP_LIMIT: Duration = Duration::from_secs(60);
+/// The guard has so long to see what is wrong with new, and users to be back.
+const ROLLBACK_LIMIT: Duration = Duration::from_secs(30);
+/// After so long in the first step something else breaks, though some users may not have been answered in it.
+const GLANCE: Duration = Duration::from_millis(2_500);
+/// For so long both shops fail.
+const BOTH_FAIL: Duration = Duration::from_millis(1_500);
+/// For so long it is watched, after that, whether anything comes of it.
+const AFTERMATH: Duration = Duration::from_millis(1_500);
 
 /// What was seen at one moment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seen {
     /// Since the demo began.
     pub(super) now: Duration,
@@ -55,18 +43,51 @@ pub(super) struct Seen {
     pub(super) on_new: u32,
     /// Users whose last answer old gave in new's place.
     pub(super) stood_in: u32,
+    /// Which step the ramp is in, from 1; 0 before the first.
+    pub(super) step: usize,
+    /// Everybody gets new for good.
+    pub(super) is_full: bool,
+    /// A rollback holds.
+    pub(super) is_latched: bool,
+    /// What the rollback came to was seen in the counters.
+    pub(super) is_verified: bool,
+    /// The last word was neither the demo's nor the ramp's nor the guard's.
+    pub(super) by_others: bool,
+}
+
+/// What the demo does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deed {
+    /// Says that the ramp may begin.
+    Advance,
+    /// Makes the ramp go on although it is not shown yet that it may.
+    Insist,
+    /// Something is wrong with new.
+    Spoil(Fault),
+    /// Something is wrong with both.
+    SpoilBoth(Fault),
+    /// Nothing is wrong with either any more.
+    Heal,
+    /// Asks for a percentage although a rollback holds.
+    AskInVain,
+    /// Nothing is wrong any more, and the migration is resumed.
+    Resume,
+    /// The new shop is killed.
+    Kill,
+    /// The new shop is opened again.
+    Revive,
+    /// A person takes everybody back.
+    RollBack,
 }
 
 /// What follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// This percent is to be asked for.
-    Ask(Percent),
-    /// The new shop is to be killed.
-    Kill,
-    /// The new shop is to be opened again.
-    Revive,
-    /// Somebody else moved the percentage.
+    /// An act begins with this; `None`: with nothing but watching.
+    Begin(Option<Deed>),
+    /// This is to be done within the act.
+    Do(Deed),
+    /// Somebody else said how things are to be.
     Followed,
     /// The act has settled.
     Settled,
@@ -74,22 +95,29 @@ pub(super) enum Turn {
     Over,
     /// The act does not settle.
     Stuck,
+    /// Users were taken back although nothing was wrong with new alone.
+    Blamed,
 }
 
 /// Where the story is.
 #[derive(Debug)]
 pub(super) struct Story {
-    /// Position in [`ACTS`]; beyond them the split is the watcher's.
+    /// Position in [`ACTS`]; beyond them the migration is the watcher's.
     at: usize,
-    /// Whether it was somebody else who asked for the percent in force.
+    /// Whether it was somebody else who had the last word.
     followed: bool,
     from: Percent,
     to: Percent,
+    step: usize,
+    /// When the act began, when users were last moved or the ramp was made to go on, and when the act settled.
     began: Duration,
-    settled: bool,
+    moved: Duration,
+    settled: Option<Duration>,
+    is_latched: bool,
+    is_healed: bool,
     stuck: bool,
-    reading: Duration,
-    limit: Duration,
+    fast: bool,
+    round: Duration,
 }
 
 impl Story {
@@ -101,58 +129,115 @@ impl Story {
             followed: false,
             from: Percent::ZERO,
             to: Percent::ZERO,
+            step: 0,
             began: Duration::ZERO,
-            settled: false,
+            moved: Duration::ZERO,
+            settled: None,
+            is_latched: false,
+            is_healed: false,
             stuck: false,
-            reading: if fast { Duration::ZERO } else { READING },
-            limit: round * ROUNDS + SLACK,
+            fast,
+            round,
         }
     }
 
-    /// Goes on by what was seen. After [`Turn::Ask`] the percent is expected to be in force.
+    /// Goes on by what was seen. What a [`Turn`] asks for is expected to be done before the next look.
     pub(super) fn look(&mut self, seen: Seen) -> Option<Turn> {
         let in_force = seen.in_force?;
-        if in_force != self.to {
-            self.followed = true;
-            self.at = ACTS.len();
-            self.begin(in_force, seen.now);
+        let was_latched = std::mem::replace(&mut self.is_latched, seen.is_latched);
+        self.step = seen.step;
+        let Some(act) = self.act() else { return self.follow(in_force, seen) };
+        // The demo's own resume is done before the next look, and begins an act.
+        let resumed_by_others = was_latched && !seen.is_latched && !act.begins_with_a_resume();
+        if seen.by_others || resumed_by_others {
+            (self.followed, self.at) = (true, ACTS.len());
+            self.begin(seen.now);
+            self.move_to(in_force, seen.now);
             return Some(Turn::Followed);
         }
-        let took = seen.now.saturating_sub(self.began);
-        if !self.settled {
-            if seen.all_answered && self.is_as_it_should(seen) {
-                self.settled = true;
-                return Some(Turn::Settled);
-            }
-            let stuck = took > self.limit && !self.stuck;
-            self.stuck |= stuck;
-            return stuck.then_some(Turn::Stuck);
+        if in_force != self.to {
+            self.move_to(in_force, seen.now);
         }
-        if took < self.reading || self.is_yours() {
+        if seen.is_latched && !act.may_be_latched() {
+            return Some(Turn::Blamed);
+        }
+        let Some(settled) = self.settled else { return self.wait(act, seen) };
+        let was_read = seen.now.saturating_sub(self.began) >= act.reading()
+            && seen.now.saturating_sub(settled) >= act.pause();
+        if !was_read && !self.fast {
             return None;
         }
         self.at += 1;
-        let turn = match self.act() {
-            Some(Act::Split(share)) => Turn::Ask(percent(share)),
-            Some(Act::Kill) => Turn::Kill,
-            Some(Act::Revive) => Turn::Revive,
-            None => return Some(Turn::Over),
-        };
-        let to = if let Turn::Ask(percent) = turn { percent } else { self.to };
-        self.begin(to, seen.now);
-        Some(turn)
+        self.begin(seen.now);
+        Some(self.act().map_or(Turn::Over, |act| Turn::Begin(act.deed())))
     }
 
-    /// Whether the users are answered by whom the act is about.
-    fn is_as_it_should(&self, seen: Seen) -> bool {
-        match self.act() {
-            Some(Act::Kill) => seen.on_new == 0,
-            Some(Act::Revive) => seen.stood_in == 0,
-            Some(Act::Split(_)) | None => true,
+    /// Whatever the watcher does.
+    fn follow(&mut self, in_force: Percent, seen: Seen) -> Option<Turn> {
+        if in_force != self.to {
+            self.followed = true;
+            self.begin(seen.now);
+            self.move_to(in_force, seen.now);
+            return Some(Turn::Followed);
+        }
+        if self.settled.is_none() && seen.all_answered {
+            self.settled = Some(seen.now);
+            return Some(Turn::Settled);
+        }
+        None
+    }
+
+    /// Until the act has settled.
+    fn wait(&mut self, act: Act, seen: Seen) -> Option<Turn> {
+        let took = seen.now.saturating_sub(self.began);
+        if act == Act::Outage && !self.is_healed {
+            self.is_healed = took >= BOTH_FAIL;
+            return self.is_healed.then_some(Turn::Do(Deed::Heal));
+        }
+        let waited = seen.now.saturating_sub(self.moved);
+        let was_seen = match act {
+            Act::Climb | Act::Outage => true,
+            Act::Resume | Act::ResumeAgain => seen.all_answered || waited >= GLANCE,
+            _ => seen.all_answered,
+        };
+        if was_seen && self.has_come_about(act, seen) {
+            self.settled = Some(seen.now);
+            return Some(Turn::Settled);
+        }
+        let answering = self.round * ROUNDS + SLACK;
+        match act {
+            Act::Climb | Act::Arrive
+                if waited > STEP_LIMIT + answering && !self.has_come_about(act, seen) =>
+            {
+                self.moved = seen.now;
+                return Some(Turn::Do(Deed::Insist));
+            }
+            Act::Climb | Act::Arrive if !self.has_come_about(act, seen) => return None,
+            Act::Fail | Act::Slow if !seen.is_latched && waited <= ROLLBACK_LIMIT => return None,
+            _ if waited <= answering || self.stuck => return None,
+            _ => {}
+        }
+        self.stuck = true;
+        Some(Turn::Stuck)
+    }
+
+    /// Whether what the act is about has come about.
+    fn has_come_about(&self, act: Act, seen: Seen) -> bool {
+        match act {
+            Act::Old => true,
+            Act::Climb => seen.step >= 2,
+            Act::Fail | Act::Slow => seen.is_latched && seen.is_verified,
+            Act::Refuse => seen.is_latched,
+            Act::Resume | Act::ResumeAgain => seen.step >= 1,
+            Act::Outage => seen.now.saturating_sub(self.began) >= BOTH_FAIL + AFTERMATH,
+            Act::Arrive => seen.is_full,
+            Act::Kill => seen.on_new == 0,
+            Act::Revive => seen.stood_in == 0,
+            Act::Back => seen.is_latched && seen.is_verified,
         }
     }
 
-    /// Whether the split is the watcher's to move.
+    /// Whether the migration is the watcher's to move.
     pub(super) fn is_yours(&self) -> bool {
         self.act().is_none()
     }
@@ -162,83 +247,18 @@ impl Story {
         self.act() == Some(Act::Kill)
     }
 
-    /// `4/9`, or nothing once the split is the watcher's.
-    pub(super) fn place(&self) -> Option<String> {
-        (!self.is_yours()).then(|| format!("{}/{}", self.at + 1, ACTS.len()))
+    /// Whether what the proxy says of a rollback is news in this act.
+    pub(super) fn tells_of_rollbacks(&self) -> bool {
+        matches!(self.act(), Some(Act::Fail | Act::Slow | Act::Back))
     }
 
-    /// What happens, in a few words.
-    pub(super) fn headline(&self) -> String {
-        match self.act() {
-            None if self.followed => format!("You asked for {} %", self.to),
-            None => "The split is yours".to_owned(),
-            Some(Act::Kill) => "New is killed: its port closed, its connections cut".to_owned(),
-            Some(Act::Revive) => "New is open again".to_owned(),
-            Some(Act::Split(_)) if self.to > self.from => format!("Raising to {} %", self.to),
-            Some(Act::Split(_)) if self.to < self.from => format!("Going back to {} %", self.to),
-            Some(Act::Split(_)) => "Everybody is on old".to_owned(),
-        }
+    fn begin(&mut self, now: Duration) {
+        (self.from, self.began, self.moved) = (self.to, now, now);
+        (self.settled, self.stuck, self.is_healed) = (None, false, false);
     }
 
-    /// What that means for the users, in a sentence or two.
-    pub(super) fn sentence(&self, places: &Places) -> String {
-        let (before, now) = (places.on_new(self.from), places.on_new(self.to));
-        if self.act() == Some(Act::Kill) {
-            let all = users(now, "belongs", "belong");
-            format!("{all} to new. Old answers them, and nobody notices.")
-        } else if self.act() == Some(Act::Revive) {
-            let all = users(now, "gets", "get");
-            format!("Once its health check finds it well, {all} it again.")
-        } else if self.is_yours() && !self.followed {
-            "Move it with the commands below, and watch who follows.".to_owned()
-        } else if self.to > self.from {
-            let end = if self.to == Percent::FULL { "Old stays connected." } else { "Nobody moves back." };
-            format!("{} from old to new. {end}", users(now - before, "moves", "move"))
-        } else if self.to < self.from {
-            let end = match now {
-                0 => "Nobody is left on new.".to_owned(),
-                stay => format!("The same {} as before stay on new.", grouped(stay as u64)),
-            };
-            format!("{} back to old. {end}", users(before - now, "goes", "go"))
-        } else {
-            let all = users(places.all(), "is", "are");
-            format!("{all} in the old shop. The new one is connected and waits.")
-        }
-    }
-
-    /// What comes after it; `seen` users of `all` were answered since the act began.
-    pub(super) fn next(&self, seen: usize, all: usize) -> String {
-        let (seen, all) = (grouped(seen as u64), grouped(all as u64));
-        let next = match ACTS.get(self.at + 1) {
-            _ if self.is_yours() && self.settled => return "whatever you ask for".to_owned(),
-            _ if self.is_yours() => return format!("{seen} of {all} users were seen since"),
-            Some(Act::Split(share)) => format!("{share} %"),
-            Some(Act::Kill) => "new is killed".to_owned(),
-            Some(Act::Revive) => "new comes back".to_owned(),
-            None => "the split is yours".to_owned(),
-        };
-        if self.settled {
-            format!("{next}; all users were seen")
-        } else {
-            format!("{next}, when all users were seen: {seen} of {all}")
-        }
-    }
-
-    /// What was done, for a line that begins with it.
-    pub(super) fn done(&self) -> String {
-        let how = match (self.act(), self.to.cmp(&self.from)) {
-            (Some(Act::Kill), _) => "new killed at",
-            (Some(Act::Revive), _) => "new back at",
-            (_, Ordering::Greater) => "raised to",
-            (_, Ordering::Less) => "back to",
-            (_, Ordering::Equal) => "at",
-        };
-        format!("{how} {} %", self.to)
-    }
-
-    fn begin(&mut self, to: Percent, now: Duration) {
-        (self.from, self.to, self.began) = (self.to, to, now);
-        (self.settled, self.stuck) = (false, false);
+    fn move_to(&mut self, to: Percent, now: Duration) {
+        (self.from, self.to, self.moved) = (self.to, to, now);
     }
 
     fn act(&self) -> Option<Act> {
@@ -246,86 +266,5 @@ impl Story {
     }
 }
 
-fn percent(whole: u32) -> Percent {
-    Percent::from_millionths(whole * 1_000_000).unwrap_or(Percent::ZERO)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn seen(now_s: u64, in_force: u32, all_answered: bool) -> Seen {
-        let now = Duration::from_secs(now_s);
-        Seen { now, in_force: Some(percent(in_force)), all_answered, on_new: 0, stood_in: 0 }
-    }
-
-    #[test]
-    fn it_goes_through_all_acts() {
-        let mut story = Story::new(Duration::from_secs(2), false);
-        let places = Places::of("shop", 3000);
-        let mut told = vec![format!("{}: {}", story.headline(), story.sentence(&places))];
-        let mut in_force = 0;
-        for now in (0..).step_by(5) {
-            assert_eq!(story.look(seen(now, in_force, false)), None);
-            assert_eq!(story.look(seen(now, in_force, true)), Some(Turn::Settled));
-            assert_eq!(story.look(seen(now + 1, in_force, true)), None, "there is time to read");
-            let turn = story.look(seen(now + 5, in_force, true));
-            told.push(format!("{}: {}", story.headline(), story.sentence(&places)));
-            match turn {
-                Some(Turn::Ask(percent)) => in_force = percent.millionths() / 1_000_000,
-                Some(Turn::Kill | Turn::Revive) => assert_eq!(in_force, 100),
-                turn => {
-                    assert_eq!(turn, Some(Turn::Over));
-                    break;
-                }
-            }
-        }
-        insta::assert_snapshot!(told.join("\n"));
-        assert!(story.is_yours());
-        assert_eq!(story.look(seen(100, 0, true)), None);
-    }
-
-    #[test]
-    fn somebody_else_takes_over() {
-        let mut story = Story::new(Duration::from_secs(2), true);
-        let places = Places::of("shop", 1000);
-        assert_eq!(story.look(seen(1, 50, true)), Some(Turn::Followed));
-        assert!(story.is_yours());
-        assert_eq!(story.headline(), "You asked for 50 %");
-        assert!(story.sentence(&places).ends_with("users move from old to new. Nobody moves back."));
-        assert_eq!(story.look(seen(2, 50, true)), Some(Turn::Settled));
-        assert_eq!(story.look(seen(9, 50, true)), None);
-        assert_eq!(story.look(seen(9, 10, true)), Some(Turn::Followed));
-        assert_eq!(story.done(), "back to 10 %");
-        let gone = Seen { in_force: None, ..seen(10, 0, true) };
-        assert_eq!(story.look(gone), None);
-    }
-
-    #[test]
-    fn what_new_s_death_waits_for() {
-        let mut story = Story::new(Duration::from_secs(2), true);
-        let mut in_force = 0;
-        while !story.new_is_dead() {
-            if let Some(Turn::Ask(percent)) = story.look(seen(1, in_force, true)) {
-                in_force = percent.millionths() / 1_000_000;
-            }
-        }
-        let look =
-            |story: &mut Story, on_new, stood_in| story.look(Seen { on_new, stood_in, ..seen(1, 100, true) });
-        assert_eq!(look(&mut story, 1, 2999), None, "somebody was answered by it last");
-        assert_eq!(look(&mut story, 0, 3000), Some(Turn::Settled));
-        assert_eq!(look(&mut story, 0, 3000), Some(Turn::Revive));
-        assert!(!story.new_is_dead());
-        assert_eq!(look(&mut story, 2999, 1), None, "somebody is still answered by old");
-        assert_eq!(look(&mut story, 3000, 0), Some(Turn::Settled));
-    }
-
-    #[test]
-    fn a_split_that_does_not_settle_is_told_once() {
-        let mut story = Story::new(Duration::from_secs(1), true);
-        assert_eq!(story.look(seen(20, 0, false)), None);
-        assert_eq!(story.look(seen(21, 0, false)), Some(Turn::Stuck));
-        assert_eq!(story.look(seen(22, 0, false)), None);
-        assert_eq!(story.look(seen(23, 0, true)), Some(Turn::Settled));
-    }
-}
+mod tests;

@@ -1,7 +1,9 @@
-//! The picture in the terminal: 80 columns, at most 23 lines, the same lines in the same places all the time.
+//! The picture in the terminal: 80 columns, the same lines in the same places all the time. Of 23 lines the last seven
+//! are for words, what matters most first: a small terminal cuts off the end.
 //!
 //! Pure: a [`Scene`] in, lines of styled text out. [`super::terminal`] puts them on the screen.
 
+use control_plane::RampStatus;
 use traffic_split::{Arm, Percent};
 
 use super::figures::{ArmFigures, Fallbacks};
@@ -9,6 +11,8 @@ use super::text::{grouped, milliseconds, percent};
 
 /// Columns that the picture takes.
 const WIDTH: usize = 80;
+/// Columns before what is said.
+const INDENT: usize = 8;
 /// Columns of a bar.
 const BAR: usize = 60;
 /// Parts of a column, from none to seven eighths.
@@ -98,8 +102,48 @@ pub(super) struct Scene {
     pub(super) wrong_arm: u64,
     /// What old answered in new's place so far.
     pub(super) fallbacks: Fallbacks,
+    /// Requests that failed while both shops were made to.
+    pub(super) failed_of_both: u64,
+    /// How far the ramp is; `None` where there is none.
+    pub(super) ramp: Option<Ramp>,
+    /// What the guard says of new.
+    pub(super) guard: Option<String>,
+    /// What else the proxy has said in this act.
+    pub(super) told: Vec<String>,
     /// Commands to try.
     pub(super) commands: Vec<String>,
+}
+
+/// A ramp as far as the picture shows it.
+#[derive(Clone, Debug)]
+pub(super) struct Ramp {
+    /// The present step, from 1; 0 before the first.
+    pub(super) step: usize,
+    /// The percentages of all steps.
+    pub(super) steps: Vec<Percent>,
+    /// What it waits for, as the proxy says it.
+    pub(super) waits_for: String,
+}
+
+impl Ramp {
+    /// As the proxy tells of it.
+    pub(super) fn of(status: &RampStatus) -> Self {
+        Ramp { step: status.step, steps: status.steps.clone(), waits_for: status.waits_for.clone() }
+    }
+
+    /// `step 2 of 3 (25, 50, 100 %); the step is to be served for 2 s more`. What the guard says itself is not said twice.
+    fn sentence(&self, guard: Option<&str>) -> String {
+        let steps: Vec<String> = self.steps.iter().map(ToString::to_string).collect();
+        let steps = steps.join(", ");
+        let waits_for = match guard {
+            Some(guard) if guard == self.waits_for => "waits for the guard",
+            _ => &self.waits_for,
+        };
+        match self.step {
+            0 => format!("before its first step ({steps} %); {waits_for}"),
+            step => format!("step {step} of {} ({steps} %); {waits_for}", self.steps.len()),
+        }
+    }
 }
 
 impl Scene {
@@ -107,6 +151,7 @@ impl Scene {
     pub(super) fn lines(&self) -> Vec<Line> {
         let mut lines = vec![self.title(), Line::default(), self.chapter()];
         lines.push(Line::plain(&format!("       {}", self.sentence)));
+        lines.push(Line::default().and(Style::Faint, "  next ").and(Style::Plain, &self.next));
         lines.push(Line::default());
         lines.extend(Arm::ALL.map(|arm| self.bar(arm)));
         lines.push(self.percents());
@@ -116,16 +161,26 @@ impl Scene {
             "              users    requests/s         p50         p99      failed     health",
         ));
         lines.extend(Arm::ALL.map(|arm| self.row(arm)));
-        lines.push(Line::default());
         lines.push(self.movements());
         lines.push(self.stood_in());
-        lines.push(Line::default().and(Style::Faint, "  next ").and(Style::Plain, &self.next));
         lines.push(Line::default());
-        for (at, command) in self.commands.iter().enumerate() {
-            let label = if at == 0 { "  try  " } else { "       " };
-            lines.push(Line::default().and(Style::Faint, label).and(Style::Plain, command));
-        }
+        lines.extend(self.words());
         lines
+    }
+
+    /// What the proxy says, what was said in this act first; then what to try.
+    fn words(&self) -> Vec<Line> {
+        let told = self.told.iter().flat_map(|sentence| labelled("  said", Style::Strong, sentence));
+        let ramp = self
+            .ramp
+            .iter()
+            .flat_map(|ramp| labelled("  ramp", Style::Plain, &ramp.sentence(self.guard.as_deref())));
+        let guard = self.guard.iter().flat_map(|guard| labelled("  guard", Style::Plain, guard));
+        let commands = self.commands.iter().enumerate().map(|(at, command)| {
+            let label = if at == 0 { "  try" } else { "" };
+            Line::default().and(Style::Faint, &format!("{label:<INDENT$}")).and(Style::Plain, command)
+        });
+        told.chain(ramp).chain(guard).chain(commands).collect()
     }
 
     fn title(&self) -> Line {
@@ -141,7 +196,7 @@ impl Scene {
 
     fn chapter(&self) -> Line {
         const END: &str = "Ctrl-C ends it";
-        let place = format!("  {:<5}", self.place.as_deref().unwrap_or_default());
+        let place = format!("  {:<4} ", self.place.as_deref().unwrap_or_default());
         let gap = (WIDTH - 2).saturating_sub(place.chars().count() + self.headline.chars().count());
         Line::default()
             .and(Style::Faint, &place)
@@ -190,8 +245,14 @@ impl Scene {
         Line::default()
             .and(Style::of(arm), &format!("  {arm}  "))
             .and(Style::Plain, &numbers)
-            .and(good_if_zero(figures.failed), &format!("{:>12}", grouped(figures.failed)))
+            .and(self.of_failures(figures.failed), &format!("{:>12}", grouped(figures.failed)))
             .and(style, &format!("{health:>11}"))
+    }
+
+    /// Failures are bad but for those that nothing could have covered.
+    fn of_failures(&self, count: u64) -> Style {
+        let all: u64 = self.arms.iter().map(|arm| arm.failed).sum();
+        if all > self.failed_of_both { good_if_zero(count) } else { Style::Plain }
     }
 
     /// Fallbacks by reason, as many as there is room for.
@@ -201,6 +262,11 @@ impl Scene {
             .and(Style::Plain, &grouped(self.fallbacks.total()))
             .and(Style::Faint, "  withheld ")
             .and(good_if_zero(self.fallbacks.withheld), &grouped(self.fallbacks.withheld));
+        if self.failed_of_both > 0 {
+            line = line
+                .and(Style::Faint, "  failed as both did ")
+                .and(Style::Plain, &grouped(self.failed_of_both));
+        }
         for (reason, count) in self.fallbacks.reasons() {
             let (reason, count) = (format!("  {reason} "), grouped(count));
             if line.width() + reason.len() + count.len() > WIDTH {
@@ -223,6 +289,32 @@ impl Scene {
             .and(Style::Faint, "  wrong arm ")
             .and(good_if_zero(self.wrong_arm), &grouped(self.wrong_arm))
     }
+}
+
+/// A text in as many lines as it takes, with a label before the first.
+fn labelled(label: &str, style: Style, text: &str) -> Vec<Line> {
+    let lines = wrapped(text, WIDTH - INDENT);
+    let lines = lines.iter().enumerate().map(|(at, line)| {
+        let label = if at == 0 { label } else { "" };
+        Line::default().and(Style::Faint, &format!("{label:<INDENT$}")).and(style, line)
+    });
+    lines.collect()
+}
+
+/// Broken between words into lines of at most `width` columns; a longer word is a line of its own, cut.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let word: String = word.chars().take(width).collect();
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(&word);
+            }
+            _ => lines.push(word),
+        }
+    }
+    lines
 }
 
 fn good_if_zero(count: u64) -> Style {

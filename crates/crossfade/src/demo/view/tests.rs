@@ -9,14 +9,18 @@ fn arm(users: u32, requests_per_s: f64, p50_us: u64, p99_us: u64) -> ArmFigures 
     ArmFigures { users, requests_per_s, p50: time(p50_us), p99: time(p99_us), failed: 0 }
 }
 
+fn missing() -> String {
+    "insufficient; about 1,850 more requests (4.9 s) are needed to call new no worse, error_rate last".into()
+}
+
 fn scene() -> Scene {
     let percent = |text: &str| Some(text.parse().unwrap());
     Scene {
         users: 3000,
-        place: Some("4/9".into()),
-        headline: "Raising to 25 %".into(),
-        sentence: "620 users move from old to new. Nobody moves back.".into(),
-        next: "100 %, when all users were seen: 2,134 of 3,000".into(),
+        place: Some("2/12".into()),
+        headline: "The ramp begins".into(),
+        sentence: "743 of 3,000 users get new. More will, once it is shown to be no worse.".into(),
+        next: "new begins to fail, when the ramp is in its second step".into(),
         asked: percent("25"),
         in_force: percent("25"),
         measured: Some(24.8),
@@ -26,9 +30,17 @@ fn scene() -> Scene {
         moves: [743, 0, 0],
         wrong_arm: 0,
         fallbacks: Fallbacks::default(),
+        failed_of_both: 0,
+        ramp: Some(Ramp {
+            step: 1,
+            steps: ["25", "50", "100"].map(|text| text.parse().unwrap()).to_vec(),
+            waits_for: "the step is to be served for 2 s more".into(),
+        }),
+        guard: Some(missing()),
+        told: Vec::new(),
         commands: vec![
-            "curl -i -H 'x-user-id: alice' http://127.0.0.1:43211/products/7".into(),
             "target/release/crossfade where shop alice --admin http://127.0.0.1:39001".into(),
+            "curl -i -H 'x-user-id: alice' http://127.0.0.1:43211/products/7".into(),
         ],
     }
 }
@@ -50,7 +62,7 @@ fn on_the_way() {
 #[test]
 fn before_the_first_answer() {
     let scene = Scene {
-        place: Some("1/9".into()),
+        place: Some("1/12".into()),
         headline: "Everybody is on old".into(),
         sentence: "3,000 users are in the old shop. The new one is connected and waits.".into(),
         measured: None,
@@ -70,7 +82,7 @@ fn new_is_dead() {
     fallbacks.covered[Failure::Closed.index()] = 9;
     fallbacks.covered[Failure::NoEndpoint.index()] = 4_310;
     let scene = Scene {
-        place: Some("6/9".into()),
+        place: Some("10/12".into()),
         headline: "New is killed: its port closed, its connections cut".into(),
         sentence: "3,000 users belong to new. Old answers them, and nobody notices.".into(),
         next: "new comes back; all users were seen".into(),
@@ -88,6 +100,61 @@ fn new_is_dead() {
 }
 
 #[test]
+fn users_are_taken_back() {
+    let ramp = scene().ramp.map(|ramp| Ramp { waits_for: "latched since a rollback".into(), ..ramp });
+    let scene = Scene {
+        place: Some("3/12".into()),
+        headline: "New begins to fail: 1 in 10 of its answers is a 500".into(),
+        in_force: Some(Percent::ZERO),
+        told: vec![
+            "latched at 0 % since 2026-11-26T07:00:13Z: rolled back by the guard (error_rate): new fails 3.2% of \
+             requests, old 0%, allowed +0.5% (after 1125 requests, 4.6 s)"
+                .into(),
+            "0 % in force 334 ms after the first bad answer; the switch took 158 us".into(),
+            "shop: the rollback to 0% is verified: the last request beyond it ended 49 ms after the decision, the last \
+             failure of new 0 ms after it; old has served 577 requests since"
+                .into(),
+        ],
+        ramp,
+        ..scene()
+    };
+    let text = text(&scene);
+    assert!(text.lines().nth(22).unwrap().ends_with("requests since"), "what is news fits 23 lines");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn what_the_guard_says_is_not_said_twice() {
+    let ramp = scene().ramp.map(|ramp| Ramp { waits_for: missing(), ..ramp });
+    let text = text(&Scene { ramp, ..scene() });
+    assert!(
+        text.contains(
+            "  ramp  step 1 of 3 (25, 50, 100 %); waits for the guard\n  guard insufficient; about"
+        )
+    );
+    assert_eq!(text.matches("insufficient").count(), 1);
+}
+
+#[test]
+fn failures_of_both_are_told_and_not_marked_as_bad() {
+    let failed = |failed, failed_of_both| {
+        let [old, new] = scene().arms;
+        let arms = [ArmFigures { failed, ..old }, new];
+        Scene { arms, failed_of_both, ..scene() }
+    };
+    let bad = |scene: &Scene| scene.lines().iter().flat_map(Line::parts).any(|part| part.0 == Style::Bad);
+    assert!(text(&failed(167, 167)).contains("  failed as both did 167"));
+    assert!(!bad(&failed(167, 167)) && bad(&failed(168, 167)));
+}
+
+#[test]
+fn long_sentences_are_broken_between_words() {
+    assert_eq!(wrapped("one two  three", 7), ["one two", "three"]);
+    assert_eq!(wrapped("onetwothree four", 7), ["onetwot", "four"]);
+    assert!(wrapped("", 7).is_empty());
+}
+
+#[test]
 fn large_and_bad_numbers_fit() {
     let worst = ArmFigures { failed: 123_456_789, ..arm(10_000, 99_999.0, 59_000_000, 60_000_000) };
     let scene = Scene {
@@ -102,6 +169,7 @@ fn large_and_bad_numbers_fit() {
         arms: [worst; 2],
         moves: [1_234_567, 1_234_567, 12],
         wrong_arm: 1_234,
+        failed_of_both: 1_234_567,
         ..scene()
     };
     insta::assert_snapshot!(text(&scene));
