@@ -206,7 +206,7 @@ impl Watchman {
         if self.ground.percent == Percent::ZERO {
             return None;
         }
-        let now = self.report().0;
+        let now = self.verdict();
         let before = std::mem::replace(&mut self.told, now);
         (before != now).then_some(before)
     }
@@ -257,7 +257,7 @@ impl Watchman {
         let proofs = self.guard.proofs().into_iter();
         let proofs = proofs.map(|(cause, ln_e, _)| (cause.to_string(), Value::from(rounded(ln_e))));
         Map::from_iter([
-            ("verdict".to_owned(), self.report().0.as_str().into()),
+            ("verdict".to_owned(), self.verdict().as_str().into()),
             ("ln_w".to_owned(), rounded(self.guard.judgement().ln_w).into()),
             ("new_requests".to_owned(), new.requests.into()),
             ("new_failures".to_owned(), new.failures.into()),
@@ -268,14 +268,15 @@ impl Watchman {
         ])
     }
 
-    /// The verdict, and one sentence about it. With everybody on one arm there is nothing to compare with.
+    /// The verdict. What it rests on is told by [`Watchman::report`], which is work for readers and not for each look.
+    pub(crate) fn verdict(&self) -> Verdict {
+        self.idle().map_or_else(|| self.guard.judgement().verdict, |(verdict, _)| verdict)
+    }
+
+    /// The verdict, and one sentence about it.
     pub(crate) fn report(&self) -> (Verdict, String) {
-        if self.has_nothing_to_compare() && self.guard.breach().is_none() {
-            let sentence = "unguarded; everybody is on new, so there is nobody to compare with";
-            return (Verdict::Unguarded, sentence.to_owned());
-        }
-        if self.ground.percent == Percent::ZERO && self.guard.breach().is_none() {
-            return (Verdict::Insufficient, "insufficient; new gets no requests".to_owned());
+        if let Some((verdict, sentence)) = self.idle() {
+            return (verdict, sentence.to_owned());
         }
         let verdict = self.guard.judgement().verdict;
         if verdict == Verdict::Breached && self.alerted {
@@ -283,6 +284,19 @@ impl Watchman {
             return (verdict, sentence);
         }
         (verdict, self.guard.explain())
+    }
+
+    /// With everybody on one arm there is nothing to compare with, and this is said.
+    fn idle(&self) -> Option<(Verdict, &'static str)> {
+        if self.guard.breach().is_some() {
+            None
+        } else if self.has_nothing_to_compare() {
+            let sentence = "unguarded; everybody is on new, so there is nobody to compare with";
+            Some((Verdict::Unguarded, sentence))
+        } else {
+            let is_empty = self.ground.percent == Percent::ZERO;
+            is_empty.then_some((Verdict::Insufficient, "insufficient; new gets no requests"))
+        }
     }
 }
 
