@@ -21,7 +21,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("route-plan", &["traffic-split"]),
     ("ramp", &["traffic-split", "route-plan"]),
     ("rollback-guard", &["traffic-split"]),
-    ("config-file", &["traffic-split", "route-plan", "ramp", "rollback-guard"]),
+    ("response-diff", &[]),
+    ("config-file", &["traffic-split", "route-plan", "ramp", "rollback-guard", "response-diff"]),
     ("outbound-calls", &["ramp"]),
     ("telemetry", &["traffic-split", "route-plan", "rollback-guard"]),
     ("migration-glue", &["traffic-split", "route-plan", "telemetry"]),
@@ -64,6 +65,23 @@ const PURE: &[(&str, &[&str])] = &[
     ("route-plan", &["ipnet"]),
     ("ramp", &["jiff"]),
     ("rollback-guard", &[]),
+    // Text, compressed bodies and JSON are other people's trades; none of these opens a file or asks a clock.
+    (
+        "response-diff",
+        &[
+            "brotli",
+            "encoding_rs",
+            "flate2",
+            "regex",
+            "regex-lite",
+            "serde_json",
+            "serde_json_path",
+            "similar",
+            "jiff",
+            "xxhash-rust",
+            "zstd",
+        ],
+    ),
     ("config-file", &["annotate-snippets", "ipnet", "jiff", "serde_json", "strsim", "toml"]),
 ];
 
