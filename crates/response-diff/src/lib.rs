@@ -4,6 +4,7 @@
 //! cannot compare it says so, with the reason, and never calls it a match ([`Comparison::NotCompared`]).
 
 mod answer;
+pub mod findings;
 mod outcome;
 
 pub use answer::{Answer, Body, Field, Incomplete};
