@@ -5,8 +5,10 @@
 
 pub mod classes;
 pub mod endpoint;
+pub mod noise;
 pub mod rate;
 
 pub use classes::{Class, ClassCounts, NoCopy, Tally, Why};
 pub use endpoint::{Endpoint, Endpoints};
+pub use noise::Noise;
 pub use rate::{Coverage, Entry, EntryState, MatchRate};
