@@ -4,8 +4,8 @@
 //! cannot compare it says so, with the reason, and never calls it a match ([`Comparison::NotCompared`]).
 
 mod answer;
-pub mod findings;
 mod outcome;
+pub mod summary;
 
 pub use answer::{Answer, Body, Field, Incomplete};
 pub use outcome::{Comparison, Difference, Kind, NotCompared};

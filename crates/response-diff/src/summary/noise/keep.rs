@@ -3,7 +3,7 @@
 use super::evidence::Wealth;
 use super::{Evidence, Mark, Noise, Place, PlacesOf, Rules};
 use crate::Kind;
-use crate::findings::endpoint::Endpoint;
+use crate::summary::endpoint::Endpoint;
 
 /// All that is known of noise in one migration.
 #[derive(Clone, Debug, Default, PartialEq)]
