@@ -294,6 +294,7 @@ impl MigrationConfig {
             assign_cookie: self.assign_cookie.clone(),
             timeouts: self.timeouts,
             fallback: self.fallback.clone(),
+            shadow: None,
             failures: self.guard.as_ref().map(|guard| guard.failures.clone()).unwrap_or_default(),
             rules: self.rules.clone(),
             expose_arm: self.expose_arm.clone(),
