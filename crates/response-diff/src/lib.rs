@@ -4,7 +4,10 @@
 //! cannot compare it says so, with the reason, and never calls it a match ([`Comparison::NotCompared`]).
 
 mod answer;
+mod findings;
+mod limits;
 mod outcome;
 
 pub use answer::{Answer, Body, Field, Incomplete};
+pub use limits::Limits;
 pub use outcome::{Comparison, Difference, Kind, NotCompared};
