@@ -4,8 +4,11 @@
 //! cannot compare it says so, with the reason, and never calls it a match ([`Comparison::NotCompared`]).
 
 mod answer;
+mod charset;
+mod decode;
 mod findings;
 mod limits;
+mod media;
 mod outcome;
 
 pub use answer::{Answer, Body, Field, Incomplete};
