@@ -105,9 +105,17 @@ mod tests {
             ("application/json; charset=iso-8859-1", b"\"gr\xfcn\"".to_vec(), Some("\"grün\"")),
             ("application/json; charset=utf-16le", utf16("{}"), Some("{}")),
             ("application/json", b"\"gr\xfcn\"".to_vec(), None),
-            ("text/xml", b"<?xml version='1.0' encoding='ISO-8859-1'?><a>\xfc</a>".to_vec(), Some("<?xml version='1.0' encoding='ISO-8859-1'?><a>ü</a>")),
+            (
+                "text/xml",
+                b"<?xml version='1.0' encoding='ISO-8859-1'?><a>\xfc</a>".to_vec(),
+                Some("<?xml version='1.0' encoding='ISO-8859-1'?><a>ü</a>"),
+            ),
             ("text/html", b"<meta charset=latin1>\xfc".to_vec(), Some("<meta charset=latin1>ü")),
-            ("text/html", b"<meta http-equiv=x content=\"text/html; charset=latin1\">\xfc".to_vec(), Some("<meta http-equiv=x content=\"text/html; charset=latin1\">ü")),
+            (
+                "text/html",
+                b"<meta http-equiv=x content=\"text/html; charset=latin1\">\xfc".to_vec(),
+                Some("<meta http-equiv=x content=\"text/html; charset=latin1\">ü"),
+            ),
             ("text/html", b"<meta charset=utf-16>ok".to_vec(), Some("<meta charset=utf-16>ok")),
             ("text/html; charset=utf-8", b"<meta charset=latin1>\xfc".to_vec(), None),
         ] {

@@ -7,9 +7,11 @@ mod answer;
 mod charset;
 mod decode;
 mod findings;
+pub mod json;
 mod limits;
 mod media;
 mod outcome;
+pub mod path;
 
 pub use answer::{Answer, Body, Field, Incomplete};
 pub use limits::Limits;
