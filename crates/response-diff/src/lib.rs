@@ -4,8 +4,16 @@
 //! cannot compare it says so, with the reason, and never calls it a match ([`Comparison::NotCompared`]).
 
 mod answer;
-pub mod findings;
+mod charset;
+mod decode;
+mod findings;
+pub mod json;
+mod limits;
+mod media;
 mod outcome;
+pub mod path;
+pub mod summary;
 
 pub use answer::{Answer, Body, Field, Incomplete};
+pub use limits::Limits;
 pub use outcome::{Comparison, Difference, Kind, NotCompared};
