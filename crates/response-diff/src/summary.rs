@@ -8,7 +8,7 @@ pub mod endpoint;
 pub mod noise;
 pub mod rate;
 
-pub use classes::{Class, ClassCounts, NoCopy, Tally, Why};
+pub use classes::{Class, ClassCounts, Tally, Why};
 pub use endpoint::{Endpoint, Endpoints};
 pub use noise::Noise;
 pub use rate::{Coverage, Entry, EntryState, MatchRate};

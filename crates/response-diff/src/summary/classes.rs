@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use route_plan::NotCopied;
+
 use super::endpoint::{Endpoint, Fold};
 use crate::NotCompared;
 
@@ -63,90 +65,18 @@ impl fmt::Display for Class {
 /// Why a request that would have been shadowed was not, or its answers were not compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Why {
-    /// No copy was sent, or it was given up.
-    Copy(NoCopy),
+    /// No copy was sent, or it was given up, or its answer was not compared.
+    Copy(NotCopied),
     /// There were two answers, and they could not be held against each other.
     Answers(NotCompared),
 }
 
-/// Why there is no copy, or none with an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum NoCopy {
-    /// The shadow's cap of requests per second or under way at a time was reached.
-    Budget,
-    /// The shadow's memory was used up.
-    Memory,
-    /// The queue was full.
-    QueueFull,
-    /// The copy did not keep up, or its deadline passed.
-    Slow,
-    /// The request's body is over the limit of what is teed.
-    TooLarge,
-    /// The method is not among those that are shadowed.
-    Method,
-    /// An upgrade, such as a WebSocket.
-    Upgrade,
-    /// The request is a shadow itself.
-    Loop,
-    /// The other arm has no healthy endpoint, or could not be reached.
-    TargetDown,
-    /// The other arm broke off.
-    TargetFailed,
-    /// The served answer did not come to its end: its client went away, or its upstream failed.
-    Served,
-    /// Comparing would have taken more than its share of the processor.
-    Processor,
-    /// The shadow has switched itself off.
-    Off,
-    /// The proxy was stopped, or the migration changed, before there was a result.
-    Ended,
-}
-
-impl NoCopy {
-    /// Every reason.
-    pub const ALL: [NoCopy; 14] = [
-        NoCopy::Budget,
-        NoCopy::Memory,
-        NoCopy::QueueFull,
-        NoCopy::Slow,
-        NoCopy::TooLarge,
-        NoCopy::Method,
-        NoCopy::Upgrade,
-        NoCopy::Loop,
-        NoCopy::TargetDown,
-        NoCopy::TargetFailed,
-        NoCopy::Served,
-        NoCopy::Processor,
-        NoCopy::Off,
-        NoCopy::Ended,
-    ];
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            NoCopy::Budget => "budget",
-            NoCopy::Memory => "memory",
-            NoCopy::QueueFull => "queue-full",
-            NoCopy::Slow => "slow",
-            NoCopy::TooLarge => "too-large",
-            NoCopy::Method => "method",
-            NoCopy::Upgrade => "upgrade",
-            NoCopy::Loop => "loop",
-            NoCopy::TargetDown => "target-down",
-            NoCopy::TargetFailed => "target-failed",
-            NoCopy::Served => "served",
-            NoCopy::Processor => "processor",
-            NoCopy::Off => "off",
-            NoCopy::Ended => "ended",
-        }
-    }
-}
-
 impl Why {
-    const COUNT: usize = NoCopy::ALL.len() + NotCompared::ALL.len();
+    const COUNT: usize = NotCopied::ALL.len() + NotCompared::ALL.len();
 
     /// Every reason.
     pub fn all() -> impl Iterator<Item = Why> {
-        let copy = NoCopy::ALL.into_iter().map(Why::Copy);
+        let copy = NotCopied::ALL.into_iter().map(Why::Copy);
         copy.chain(NotCompared::ALL.into_iter().map(Why::Answers))
     }
 
@@ -162,7 +92,7 @@ impl Why {
     const fn index(self) -> usize {
         match self {
             Why::Copy(why) => why as usize,
-            Why::Answers(why) => NoCopy::ALL.len() + why as usize,
+            Why::Answers(why) => NotCopied::ALL.len() + why as usize,
         }
     }
 }

@@ -3,6 +3,8 @@ use std::fmt::Write;
 use proptest::prelude::*;
 
 use super::*;
+use route_plan::NotCopied;
+
 use crate::summary::{Class, Why};
 
 fn rate(judged: u64, mismatched: u64) -> MatchRate {
@@ -63,7 +65,7 @@ fn coverage_tells_what_was_never_compared_from_what_is_noise() {
     tally.add(&endpoint("b"), Class::Mismatched, 1);
     tally.add(&endpoint("c"), Class::Noise, 17);
     tally.add(&endpoint("c"), Class::Race, 1);
-    tally.add(&endpoint("d"), Class::NotCompared(Why::Copy(crate::summary::NoCopy::Slow)), 30);
+    tally.add(&endpoint("d"), Class::NotCompared(Why::Copy(NotCopied::Slow)), 30);
     let coverage = Coverage::new(&known, &tally, 100);
     assert!((coverage.share_of_requests - 0.5).abs() < 1e-12);
     let missing: Vec<_> =
