@@ -134,11 +134,8 @@ fn deflate(coded: &[u8], most: usize) -> Result<Vec<u8>, NotCompared> {
 
 fn brotli(coded: &[u8], most: usize) -> Result<Vec<u8>, NotCompared> {
     // Strict: `br` has no large windows (RFC 7932 section 9.1), which would be memory for the asking.
-    let mut state = BrotliState::new_strict(
-        StandardAlloc::default(),
-        StandardAlloc::default(),
-        StandardAlloc::default(),
-    );
+    let mut state =
+        BrotliState::new_strict(StandardAlloc::default(), StandardAlloc::default(), StandardAlloc::default());
     let mut out = Vec::new();
     let mut step = [0; STEP_BYTES];
     let (mut left, mut at, mut total) = (coded.len(), 0, 0);

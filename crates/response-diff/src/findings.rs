@@ -47,14 +47,7 @@ impl Findings {
     }
 
     /// A difference in the place that is called `path` in all answers and `at` in this one.
-    pub(crate) fn push_at(
-        &mut self,
-        path: &str,
-        at: &str,
-        kind: Kind,
-        old: Option<&str>,
-        new: Option<&str>,
-    ) {
+    pub(crate) fn push_at(&mut self, path: &str, at: &str, kind: Kind, old: Option<&str>, new: Option<&str>) {
         if self.is_full() {
             return;
         }
@@ -107,8 +100,14 @@ mod tests {
         findings.mirror();
         findings.push("$.b", Kind::Missing, Some("2"), None);
         let list = findings.into_list();
-        assert_eq!((list[0].kind, list[0].old.as_deref(), list[0].new.as_deref()), (Kind::Added, None, Some("1")));
-        assert_eq!((list[1].kind, list[1].old.as_deref(), list[1].at.as_str()), (Kind::Missing, Some("2"), "$.b"));
+        assert_eq!(
+            (list[0].kind, list[0].old.as_deref(), list[0].new.as_deref()),
+            (Kind::Added, None, Some("1"))
+        );
+        assert_eq!(
+            (list[1].kind, list[1].old.as_deref(), list[1].at.as_str()),
+            (Kind::Missing, Some("2"), "$.b")
+        );
     }
 
     #[test]

@@ -5,8 +5,10 @@
 
 mod answer;
 mod charset;
+mod dates;
 mod decode;
 mod findings;
+mod headers;
 mod limits;
 mod media;
 mod outcome;

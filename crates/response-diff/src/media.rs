@@ -56,7 +56,8 @@ impl MediaType {
         let mut parts = split_unquoted(&value, ';').into_iter();
         let essence = parts.next()?.trim().to_ascii_lowercase();
         let (kind, subtype) = essence.split_once('/')?;
-        if kind.is_empty() || subtype.is_empty() || essence.contains(|c: char| c.is_whitespace() || c == ',') {
+        if kind.is_empty() || subtype.is_empty() || essence.contains(|c: char| c.is_whitespace() || c == ',')
+        {
             return None;
         }
         let parameters = parts.filter_map(|part| {
@@ -76,13 +77,22 @@ impl MediaType {
         // RFC 6839 and RFC 8091: what stands behind the plus names the form. Streams that carry `+json` all the same
         // are listed first.
         match essence {
-            "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/x-jsonlines"
-            | "application/jsonlines" | "application/x-jsonl" | "application/stream+json"
-            | "application/x-json-stream" | "text/x-ndjson" | "text/jsonl" => {
-                BodyKind::JsonLines
-            }
+            "application/x-ndjson"
+            | "application/ndjson"
+            | "application/jsonl"
+            | "application/x-jsonlines"
+            | "application/jsonlines"
+            | "application/x-jsonl"
+            | "application/stream+json"
+            | "application/x-json-stream"
+            | "text/x-ndjson"
+            | "text/jsonl" => BodyKind::JsonLines,
             "application/json-seq" => BodyKind::JsonSequence,
-            "application/json" | "application/dns-json" | "text/json" | "text/x-json" | "application/x-json" => BodyKind::Json,
+            "application/json"
+            | "application/dns-json"
+            | "text/json"
+            | "text/x-json"
+            | "application/x-json" => BodyKind::Json,
             "text/event-stream" => BodyKind::Events,
             "application/x-www-form-urlencoded" => BodyKind::Form,
             _ if essence.starts_with("application/grpc") => BodyKind::Grpc,
@@ -99,7 +109,10 @@ impl MediaType {
     pub(crate) fn may_hide_json(&self) -> bool {
         matches!(
             self.essence.as_str(),
-            "text/html" | "text/plain" | "text/javascript" | "application/javascript"
+            "text/html"
+                | "text/plain"
+                | "text/javascript"
+                | "application/javascript"
                 | "application/x-javascript"
         )
     }
@@ -133,16 +146,18 @@ fn is_text(essence: &str) -> bool {
         || APPLICATIONS.contains(&essence)
 }
 
-/// The parts between separators that stand in no quoted string (RFC 9110 section 5.6.4).
+/// The parts between separators that stand neither in a quoted string (RFC 9110 section 5.6.4) nor between angle
+/// brackets, as the address of a link does.
 pub(crate) fn split_unquoted(text: &str, separator: char) -> Vec<&str> {
     let mut parts = Vec::new();
-    let (mut start, mut is_quoted, mut is_escaped) = (0, false, false);
+    let (mut start, mut is_quoted, mut is_escaped, mut is_angled) = (0, false, false, false);
     for (at, c) in text.char_indices() {
         match c {
             _ if is_escaped => is_escaped = false,
             '\\' if is_quoted => is_escaped = true,
-            '"' => is_quoted = !is_quoted,
-            _ if c == separator && !is_quoted => {
+            '"' if !is_angled => is_quoted = !is_quoted,
+            '<' | '>' if !is_quoted => is_angled = c == '<',
+            _ if c == separator && !is_quoted && !is_angled => {
                 parts.push(&text[start..at]);
                 start = at + c.len_utf8();
             }
@@ -180,10 +195,11 @@ mod tests {
         for (value, essence, parameters) in [
             ("application/json", "application/json", &[][..]),
             ("Application/JSON ; Charset=UTF-8", "application/json", &[("charset", "UTF-8")]),
-            ("text/plain;charset=\"utf-8\"; format=flowed", "text/plain", &[
-                ("charset", "utf-8"),
-                ("format", "flowed"),
-            ]),
+            (
+                "text/plain;charset=\"utf-8\"; format=flowed",
+                "text/plain",
+                &[("charset", "utf-8"), ("format", "flowed")],
+            ),
             ("multipart/mixed; boundary=\"a;b\\\"c\"", "multipart/mixed", &[("boundary", "a;b\"c")]),
             ("text/html;;", "text/html", &[]),
         ] {

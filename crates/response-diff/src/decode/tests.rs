@@ -58,10 +58,8 @@ fn headers_name_the_codings_in_their_order() {
         (&["gzip;q=1"], unknown.clone()),
         (&["dcb"], unknown.clone()),
     ] {
-        let headers = values
-            .iter()
-            .map(|value| Field { name: b"Content-Encoding", value: value.as_bytes() })
-            .collect();
+        let headers =
+            values.iter().map(|value| Field { name: b"Content-Encoding", value: value.as_bytes() }).collect();
         let answer = Answer { status: 200, headers, trailers: Vec::new(), body: Body::Whole(b"") };
         assert_eq!(codings(&answer), expected, "{values:?}");
     }
