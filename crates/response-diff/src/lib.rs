@@ -5,14 +5,20 @@
 
 mod answer;
 mod charset;
+
 mod dates;
 mod decode;
 mod findings;
+
 mod headers;
 mod limits;
 mod media;
+mod message;
 mod outcome;
+
+mod text;
 
 pub use answer::{Answer, Body, Field, Incomplete};
 pub use limits::Limits;
+pub use message::SavedAnswer;
 pub use outcome::{Comparison, Difference, Kind, NotCompared};
