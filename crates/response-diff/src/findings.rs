@@ -9,7 +9,7 @@ use crate::outcome::{Difference, Kind};
 pub(crate) struct Findings {
     list: Vec<Difference>,
     most: usize,
-    shown_chars: usize,
+    shown: usize,
     /// Old and new have changed places, see [`Findings::mirror`].
     mirrored: bool,
 }
@@ -17,12 +17,7 @@ pub(crate) struct Findings {
 impl Findings {
     pub(crate) fn new(limits: &Limits) -> Self {
         // One is always kept: with none there would be no telling a mismatch from a match.
-        Findings {
-            list: Vec::new(),
-            most: limits.findings.max(1),
-            shown_chars: limits.shown_chars,
-            mirrored: false,
-        }
+        Findings { list: Vec::new(), most: limits.differences.max(1), shown: limits.shown, mirrored: false }
     }
 
     /// No other difference will be kept, so that there is no use in looking for more.
@@ -52,7 +47,7 @@ impl Findings {
             return;
         }
         let (kind, old, new) = if self.mirrored { (kind.mirrored(), new, old) } else { (kind, old, new) };
-        let shown = |text: &str| shorten(text, self.shown_chars);
+        let shown = |text: &str| shorten(text, self.shown);
         self.list.push(Difference {
             path: path.to_owned(),
             at: at.to_owned(),
@@ -67,12 +62,12 @@ impl Findings {
     }
 }
 
-/// The text, or its beginning and `…` where it has more than `most` characters.
+/// The text, or its beginning and `…` where it has more than `most` bytes.
 pub(crate) fn shorten(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}…", &text[..end]),
+    if text.len() <= most {
+        return text.to_owned();
     }
+    format!("{}…", &text[..text.floor_char_boundary(most)])
 }
 
 #[cfg(test)]
@@ -82,7 +77,7 @@ mod tests {
     #[test]
     fn it_keeps_as_many_as_the_limit_and_at_least_one() {
         for (limit, kept) in [(0, 1), (1, 1), (3, 3)] {
-            let mut findings = Findings::new(&Limits { findings: limit, ..Limits::default() });
+            let mut findings = Findings::new(&Limits { differences: limit, ..Limits::default() });
             assert!(findings.is_empty() && !findings.is_full());
             for _ in 0..5 {
                 findings.push("status", Kind::Value, Some("200"), Some("201"));
@@ -112,8 +107,9 @@ mod tests {
 
     #[test]
     fn long_values_are_shortened_between_characters() {
-        assert_eq!(shorten("äöü", 3), "äöü");
-        assert_eq!(shorten("äöü", 2), "äö…");
+        assert_eq!(shorten("äöü", 6), "äöü");
+        assert_eq!(shorten("äöü", 5), "äö…");
+        assert_eq!(shorten("äöü", 4), "äö…");
         assert_eq!(shorten("", 0), "");
     }
 }

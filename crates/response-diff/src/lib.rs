@@ -4,18 +4,18 @@
 //! cannot compare it says so, with the reason, and never calls it a match ([`Comparison::NotCompared`]).
 
 mod answer;
+mod body;
 mod charset;
-
 mod dates;
 mod decode;
 mod findings;
-
 mod headers;
+pub mod json;
 mod limits;
 mod media;
 mod message;
 mod outcome;
-
+pub mod path;
 mod text;
 
 pub use answer::{Answer, Body, Field, Incomplete};
