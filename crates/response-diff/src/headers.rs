@@ -14,6 +14,7 @@ use encoding_rs::Encoding;
 use crate::answer::{Answer, Field};
 use crate::charset::{both, byte_by_byte};
 use crate::dates::http_date;
+use crate::body::percent_decoded;
 use crate::findings::Findings;
 use crate::media::{BodyKind, MediaType, split_unquoted, unquote};
 use crate::outcome::Kind;
@@ -176,6 +177,7 @@ impl Pair<'_> {
             _ if old != new => Kind::Value,
             _ => return,
         };
+        // Senders differ in what they escape.
         if self.name == "grpc-message" && percent_decoded(&old) == percent_decoded(&new) {
             return;
         }
@@ -277,27 +279,6 @@ fn media(value: &str) -> Option<BTreeSet<String>> {
         meaning.insert(format!("{name}={value}"));
     }
     Some(meaning)
-}
-
-/// The message that a `grpc-message` stands for; senders differ in what they escape.
-fn percent_decoded(text: &str) -> Vec<u8> {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let digits = text.get(at + 1..at + 3).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(decoded) if byte == b'%' => {
-                out.push(decoded);
-                at += 3;
-            }
-            _ => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
-    out
 }
 
 #[cfg(test)]

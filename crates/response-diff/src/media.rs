@@ -95,6 +95,8 @@ impl MediaType {
             | "application/x-json" => BodyKind::Json,
             "text/event-stream" => BodyKind::Events,
             "application/x-www-form-urlencoded" => BodyKind::Form,
+            // Messages in base64, which can be put together in many ways.
+            _ if essence.starts_with("application/grpc-web-text") => BodyKind::Text,
             _ if essence.starts_with("application/grpc") => BodyKind::Grpc,
             _ if essence.starts_with("multipart/") => BodyKind::Multipart,
             _ if essence.ends_with("+json-seq") => BodyKind::JsonSequence,
@@ -239,7 +241,8 @@ mod tests {
             ("multipart/mixed", Multipart),
             ("application/grpc", Grpc),
             ("application/grpc+proto", Grpc),
-            ("application/grpc-web-text", Grpc),
+            ("application/grpc-web+proto", Grpc),
+            ("application/grpc-web-text", Text),
             ("application/octet-stream", Bytes),
             ("image/png", Bytes),
             ("application/pdf", Bytes),

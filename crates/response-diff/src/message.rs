@@ -11,12 +11,15 @@ const MOST_HEADS: usize = 100;
 /// Fields in one head or among the trailers.
 const MOST_FIELDS: usize = 10_000;
 
+/// A field, by name and value.
+pub(crate) type OwnedField = (Vec<u8>, Vec<u8>);
+
 /// An answer that was saved to a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedAnswer {
     status: u16,
-    headers: Vec<(Vec<u8>, Vec<u8>)>,
-    trailers: Vec<(Vec<u8>, Vec<u8>)>,
+    headers: Vec<OwnedField>,
+    trailers: Vec<OwnedField>,
     body: Vec<u8>,
     has_head: bool,
 }
@@ -103,13 +106,13 @@ impl SavedAnswer {
     }
 }
 
-fn field(field: &(Vec<u8>, Vec<u8>)) -> Field<'_> {
+pub(crate) fn field(field: &OwnedField) -> Field<'_> {
     Field { name: &field.0, value: &field.1 }
 }
 
 struct Head {
     status: u16,
-    fields: Vec<(Vec<u8>, Vec<u8>)>,
+    fields: Vec<OwnedField>,
 }
 
 impl Head {
@@ -155,7 +158,7 @@ fn status_of(line: &[u8]) -> Option<u16> {
 
 /// Adds a field line; `None` where it is none. A line that begins with white space goes on with the value of the one
 /// before (obs-fold, RFC 9112 section 5.2).
-fn add_field(line: &[u8], fields: &mut Vec<(Vec<u8>, Vec<u8>)>) -> Option<()> {
+fn add_field(line: &[u8], fields: &mut Vec<OwnedField>) -> Option<()> {
     if line.starts_with(b" ") || line.starts_with(b"\t") {
         let (_, value) = fields.last_mut()?;
         value.push(b' ');
@@ -172,6 +175,16 @@ fn add_field(line: &[u8], fields: &mut Vec<(Vec<u8>, Vec<u8>)>) -> Option<()> {
     Some(())
 }
 
+/// The fields of lines behind each other; what is none is left out.
+pub(crate) fn field_lines(mut bytes: &[u8]) -> Vec<OwnedField> {
+    let mut fields = Vec::new();
+    while let Some((line, behind)) = next_line(bytes) {
+        let _ = add_field(line, &mut fields);
+        bytes = behind;
+    }
+    fields
+}
+
 /// The next line without its end, and what comes behind it. `None` where nothing is left.
 fn next_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     if bytes.is_empty() {
@@ -183,7 +196,7 @@ fn next_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// The body and the trailers of a chunked message (RFC 9112 section 7.1), where all of the bytes are one.
-fn chunks(mut rest: &[u8]) -> Option<(Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>)> {
+fn chunks(mut rest: &[u8]) -> Option<(Vec<u8>, Vec<OwnedField>)> {
     let mut body = Vec::new();
     loop {
         let (line, behind) = next_line(rest)?;
