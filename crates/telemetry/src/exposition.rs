@@ -19,13 +19,15 @@ use crate::process::ProcessFacts;
 use crate::registry::Named;
 use crate::traffic::{CODE_CLASSES, DURATION_BOUNDS_S, Durations, Leg};
 use crate::{
-    ControlFacts, Counter, EndpointFacts, EvidenceCells, Totals, TrafficKind, WorkerCells, access_log,
+    Compared, ComparisonCells, ControlFacts, Counter, EndpointFacts, EvidenceCells, Totals, TrafficKind,
+    WorkerCells, access_log,
 };
 
 /// Everything that a scrape is made of.
 pub(crate) struct Sources<'a> {
     pub(crate) traffic: &'a [Named],
     pub(crate) evidence: &'a BTreeMap<Arc<str>, Arc<EvidenceCells>>,
+    pub(crate) comparisons: &'a BTreeMap<Arc<str>, Arc<ComparisonCells>>,
     pub(crate) names_overflowed: u64,
     pub(crate) workers: &'a [Arc<WorkerCells>],
     pub(crate) facts: &'a ControlFacts,
@@ -50,6 +52,12 @@ pub(crate) fn text(sources: &Sources<'_>) -> String {
             let counts = totals.arm(arm);
             sheet.count(&names::EVIDENCE_REQUESTS, &[name, arm.as_str()], counts.requests);
             sheet.count(&names::EVIDENCE_FAILURES, &[name, arm.as_str()], counts.failures);
+        }
+    }
+    for (name, cells) in sources.comparisons {
+        let totals = cells.totals();
+        for result in Compared::ALL {
+            sheet.count(&names::COMPARISONS, &[name, result.as_str()], totals.of(result));
         }
     }
     sheet.count(&names::TRAFFIC_NAMES_OVERFLOWED, &[], sources.names_overflowed);

@@ -9,6 +9,7 @@
 //! request, off by default and lossy under pressure (see [`access_log`]). Neither ever blocks a worker.
 
 pub mod access_log;
+mod comparisons;
 mod counter;
 mod evidence;
 mod exposition;
@@ -22,6 +23,7 @@ mod worker;
 
 use std::sync::{Arc, RwLock};
 
+pub use comparisons::{Compared, ComparisonCells, ComparisonTotals};
 pub use counter::Counter;
 pub use evidence::{EvidenceCells, Memory};
 pub use facts::{ControlFacts, EndpointFacts, MigrationFacts, RampFacts, ReloadCounts};

@@ -60,6 +60,8 @@ metrics! {
         "Requests that old answered after new failed them, by what new failed with.";
     FALLBACKS_WITHHELD: Counter "crossfade_fallbacks_withheld_total" ["migration", "reason"]
         "Failures of new that were passed on although the migration falls back, by why old was not asked.";
+    COMPARISONS: Counter "crossfade_comparisons_total" ["migration", "result"]
+        "Comparisons of the answers of copied requests, by what they came to; noise and races say nothing about new.";
     PERCENT: Gauge "crossfade_percent" ["migration", "kind"]
         "Share of new in per cent: as asked for, in force, and measured over the latest bucketed requests.";
     PHASE: Gauge "crossfade_phase" ["migration", "phase"]

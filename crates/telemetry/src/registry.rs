@@ -7,8 +7,8 @@ use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::process::ProcessFacts;
 use crate::{
-    ControlFacts, EndpointFacts, EvidenceCells, TrafficCells, TrafficKind, WorkerCells, access_log,
-    exposition,
+    ComparisonCells, ControlFacts, EndpointFacts, EvidenceCells, TrafficCells, TrafficKind, WorkerCells,
+    access_log, exposition,
 };
 
 /// How many migrations and routes have counters of their own in the life of a process. Names come from the
@@ -56,6 +56,15 @@ impl Telemetry {
     pub fn evidence(&self, migration: &str) -> Arc<EvidenceCells> {
         let workers = self.workers.len();
         lock(&self.directory).evidence(migration, workers)
+    }
+
+    /// What comparing a migration's answers came to: for one name always the same cells.
+    #[must_use]
+    pub fn comparisons(&self, migration: &str) -> Arc<ComparisonCells> {
+        let comparisons = &mut lock(&self.directory).comparisons;
+        let is_full = !comparisons.contains_key(migration) && comparisons.len() >= MAX_TRAFFIC_NAMES;
+        let name = if is_full { "_overflow" } else { migration };
+        Arc::clone(comparisons.entry(Arc::from(name)).or_default())
     }
 
     /// The cells of worker `index`, counted from 0; an index beyond the last wraps around.
@@ -108,9 +117,11 @@ impl Telemetry {
     pub fn scrape(&self) -> String {
         let (traffic, overflowed) = lock(&self.directory).list();
         let evidence = lock(&self.directory).evidence.clone();
+        let comparisons = lock(&self.directory).comparisons.clone();
         exposition::text(&exposition::Sources {
             traffic: &traffic,
             evidence: &evidence,
+            comparisons: &comparisons,
             names_overflowed: overflowed,
             workers: &self.workers,
             facts: &self.facts(),
@@ -132,6 +143,7 @@ pub(crate) type Named = (TrafficKind, Arc<str>, Arc<TrafficCells>);
 struct Directory {
     cells: BTreeMap<(TrafficKind, Arc<str>), Arc<TrafficCells>>,
     evidence: BTreeMap<Arc<str>, Arc<EvidenceCells>>,
+    comparisons: BTreeMap<Arc<str>, Arc<ComparisonCells>>,
     /// Names that found the directory full; counted once for each lookup.
     overflowed: u64,
 }

@@ -54,6 +54,7 @@ fn busy() -> Arc<Telemetry> {
         ..ControlFacts::default()
     });
     migration.kept(0, Kept::NotReplayable);
+    telemetry.comparisons("shop").record(crate::Compared::Mismatched);
     telemetry.evidence("shop").record(0, &mut crate::Memory::default(), &observation);
     let endpoint = "10.0.0.1:80".to_owned();
     telemetry.publish_endpoints(vec![EndpointFacts { upstream: "a".into(), endpoint, healthy: false }]);
@@ -77,6 +78,8 @@ fn the_scrape_says_what_was_counted() {
         r#"crossfade_request_duration_seconds_count{migration="shop",arm="new",role="served"} 2"#,
         r#"crossfade_failures_total{migration="shop",arm="new",reason="connect"} 2"#,
         r#"crossfade_failures_total{migration="shop",arm="old",reason="truncated"} 0"#,
+        r#"crossfade_comparisons_total{migration="shop",result="mismatched"} 1"#,
+        r#"crossfade_comparisons_total{migration="shop",result="matched"} 0"#,
         r#"crossfade_bucketed_requests_total{migration="shop",arm="new"} 2"#,
         r#"crossfade_keyless_requests_total{migration="shop"} 1"#,
         r#"crossfade_route_requests_total{route="default",code_class="5xx"} 1"#,
