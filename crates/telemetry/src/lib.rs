@@ -18,6 +18,7 @@ pub mod logs;
 pub mod names;
 mod process;
 mod registry;
+mod shadow;
 mod traffic;
 mod worker;
 
@@ -28,6 +29,7 @@ pub use counter::Counter;
 pub use evidence::{EvidenceCells, Memory};
 pub use facts::{ControlFacts, EndpointFacts, MigrationFacts, RampFacts, ReloadCounts};
 pub use registry::{MAX_TRAFFIC_NAMES, Telemetry};
+pub use shadow::{COPIED, HELD_OUT, LaneCells, SHADOW_MEMORY_BYTES, ShadowCells, ShadowTotals, Side};
 pub use traffic::{
     CODE_CLASSES, DURATION_BOUNDS_S, Durations, Leg, Totals, TrafficCells, TrafficKind, code_class,
 };
