@@ -4,16 +4,22 @@
 //! cannot compare it says so, with the reason, and never calls it a match ([`Comparison::NotCompared`]).
 
 mod answer;
+mod body;
 mod charset;
+mod dates;
 mod decode;
 mod findings;
+mod headers;
 pub mod json;
 mod limits;
 mod media;
+mod message;
 mod outcome;
 pub mod path;
 pub mod summary;
+mod text;
 
 pub use answer::{Answer, Body, Field, Incomplete};
 pub use limits::Limits;
+pub use message::SavedAnswer;
 pub use outcome::{Comparison, Difference, Kind, NotCompared};
