@@ -151,7 +151,7 @@ fn workers(sheet: &mut Sheet, sources: &Sources<'_>) {
     let workers = sources.workers;
     // The connections of lanes are connections to upstreams like any other.
     let all =
-        || workers.iter().map(|cells| &**cells).chain(sources.lanes.iter().map(|lane| &lane.connections));
+        || workers.iter().map(|cells| &**cells).chain(sources.lanes.iter().map(|lane| &*lane.connections));
     let sum = |cell: fn(&WorkerCells) -> &Counter| all().map(|cells| cell(cells).get()).sum::<u64>();
     let counters = [
         (&names::REQUESTS_STARTED, sum(|cells| &cells.requests_started)),
