@@ -12,6 +12,7 @@ mod limits;
 mod media;
 mod outcome;
 pub mod path;
+pub mod redact;
 pub mod summary;
 
 pub use answer::{Answer, Body, Field, Incomplete};
