@@ -16,6 +16,7 @@ mod media;
 mod message;
 mod outcome;
 pub mod path;
+pub mod redact;
 pub mod summary;
 mod text;
 

@@ -5,10 +5,14 @@
 
 pub mod classes;
 pub mod endpoint;
+pub mod groups;
+mod likeness;
 pub mod noise;
 pub mod rate;
 
 pub use classes::{Class, ClassCounts, Tally, Why};
 pub use endpoint::{Endpoint, Endpoints};
+pub use groups::Groups;
+pub use likeness::Likenesses;
 pub use noise::Noise;
 pub use rate::{Coverage, Entry, EntryState, MatchRate};
