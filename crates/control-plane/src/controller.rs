@@ -10,6 +10,7 @@ mod reading;
 mod reloading;
 mod report;
 mod restart;
+mod shadowing;
 mod steps;
 mod tidings;
 
@@ -45,6 +46,7 @@ use crate::hooks::Line;
 use crate::journal::{Health, Journal, State};
 use crate::listeners::{Bound, ListenError, Listeners};
 use crate::measure::{Measure, Reading};
+use crate::shadowing::ShadowWatch;
 use crate::source::{Content, Loaded, resolve};
 use crate::status::Status;
 use crate::watch as files;
@@ -125,6 +127,7 @@ pub struct Controller {
     first_words: Vec<String>,
     traffic: BTreeMap<String, Traffic>,
     guards: BTreeMap<String, Watchman>,
+    shadows: BTreeMap<String, ShadowWatch>,
     /// What is kept of them.
     kept: Kept,
     /// When the guards looked last.
@@ -214,6 +217,7 @@ impl Controller {
             first_words: Vec::new(),
             traffic: BTreeMap::new(),
             guards: BTreeMap::new(),
+            shadows: BTreeMap::new(),
             kept,
             looked_at: Instant::now(),
             climbs: Climbs::new(),
@@ -352,6 +356,9 @@ impl Controller {
                 let ask = Ask { reply: Some(reply), ..Ask::new(&migration, event, actor) };
                 self.ask(outlets, ask);
             }
+            Event::Shadow { migration, on, anew, actor, reply } => {
+                self.switch_shadow(outlets, &migration, (on, anew), actor, reply);
+            }
             Event::Drill { migration, actor, reply } => {
                 self.begin_drill(outlets, &migration, actor, Some(reply));
             }
@@ -364,6 +371,7 @@ impl Controller {
             }
             Event::Tick => {
                 self.read_traffic();
+                self.shadows.values_mut().for_each(ShadowWatch::read);
                 self.keep_stakes();
                 self.mind_keeping();
                 self.mind_journal(outlets);
@@ -388,17 +396,21 @@ impl Controller {
         self.generation += 1;
         self.follow_traffic();
         let standing = |name: &str| {
-            let standing = self.book.intents.get(name).map(ramp::Intent::standing);
+            let intent = self.book.intents.get(name);
+            let shadow_off = intent.is_some_and(|intent| intent.shadow_off.is_some());
+            let standing = intent.map(ramp::Intent::standing);
             let unknown = ramp::Standing {
                 asked: Percent::ZERO,
                 phase: route_plan::Phase::Preparation,
                 cap: Percent::ZERO,
             };
             let ramp::Standing { asked, phase, cap } = standing.unwrap_or(unknown);
-            Standing { asked, phase, cap, shadow_off: false }
+            Standing { asked, phase, cap, shadow_off }
         };
         self.snapshots.store(Arc::new(self.checked.snapshot(self.generation, &standing)));
         self.follow_guards();
+        self.follow_shadows();
+        self.keep_stakes();
     }
 
     /// Holds on to the counters of exactly the migrations in force, and makes those of routes known to the scrape.

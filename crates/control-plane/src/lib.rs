@@ -26,6 +26,7 @@ mod journal;
 mod listeners;
 mod measure;
 mod reload;
+mod shadowing;
 mod source;
 mod stakes;
 mod status;
@@ -41,5 +42,5 @@ pub use listeners::{Bound, ListenError, Listeners};
 pub use source::{BadConfig, LoadError, Loaded, MAX_CONFIG_BYTES, MAX_KEY_FILE_BYTES, load, read, resolve};
 pub use status::{
     ArmStatus, EndpointStatus, FallbackStatus, GuardStatus, LastChange, LatchStatus, MigrationStatus, Plan,
-    PlannedStep, RampStatus, ReloadStatus, StateStatus, Status,
+    PlannedStep, RampStatus, ReloadStatus, ShadowState, ShadowStatus, StateStatus, Status,
 };

@@ -208,6 +208,11 @@ fn control(sheet: &mut Sheet, facts: &ControlFacts) {
             let is_it = migration.verdict == Some(verdict.as_str());
             sheet.gauge(&names::VERDICT, &[name, verdict.as_str()], flag(is_it));
         }
+        if let Some(shadow) = &migration.shadow {
+            sheet.gauge(&names::SHADOW_ON, &[name], flag(shadow.on));
+            sheet.gauge(&names::MATCH_RATE, &[name], shadow.match_rate.unwrap_or(f64::NAN));
+            sheet.gauge(&names::MATCH_RATE_AT_LEAST, &[name], shadow.match_rate_at_least);
+        }
         if let Some(ramp) = &migration.ramp {
             sheet.gauge(&names::RAMP_STEP, &[name], ramp.step as f64);
             sheet.gauge(&names::RAMP_STEPS, &[name], ramp.steps as f64);

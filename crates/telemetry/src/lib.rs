@@ -27,7 +27,7 @@ use std::sync::{Arc, RwLock};
 pub use comparisons::{Compared, ComparisonCells, ComparisonTotals};
 pub use counter::Counter;
 pub use evidence::{EvidenceCells, Memory};
-pub use facts::{ControlFacts, EndpointFacts, MigrationFacts, RampFacts, ReloadCounts};
+pub use facts::{ControlFacts, EndpointFacts, MigrationFacts, RampFacts, ReloadCounts, ShadowFacts};
 pub use registry::{MAX_TRAFFIC_NAMES, Telemetry};
 pub use shadow::{COPIED, HELD_OUT, LaneCells, SHADOW_MEMORY_BYTES, ShadowCells, ShadowTotals, Side};
 pub use traffic::{

@@ -76,6 +76,12 @@ metrics! {
         "Memory that copies and captured answers hold now.";
     SHADOW_MEMORY_LIMIT: Gauge "crossfade_shadow_memory_limit_bytes" []
         "As much memory as copies and captured answers may hold.";
+    SHADOW_ON: Gauge "crossfade_shadow_on" ["migration"]
+        "1 while requests are copied, 0 while the shadow is switched off or the phase has no copies; absent without a shadow.";
+    MATCH_RATE: Gauge "crossfade_match_rate" ["migration"]
+        "Share of comparisons that match, 0 to 1, since they began to count anew; noise and races are left out.";
+    MATCH_RATE_AT_LEAST: Gauge "crossfade_match_rate_at_least" ["migration"]
+        "What the share of comparisons that match is at least, 0 to 1, with a confidence of 99 %, however often one looks.";
     PERCENT: Gauge "crossfade_percent" ["migration", "kind"]
         "Share of new in per cent: as asked for, in force, and measured over the latest bucketed requests.";
     PHASE: Gauge "crossfade_phase" ["migration", "phase"]

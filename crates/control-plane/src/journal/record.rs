@@ -63,6 +63,8 @@ pub(crate) enum Kind {
     DrillEnded,
     /// The ramp is over: everybody gets new.
     Arrived,
+    /// The shadow was switched off or on.
+    Shadow,
 }
 
 impl Kind {
@@ -95,6 +97,7 @@ impl Kind {
             Kind::DrillBegun => "drill_begun",
             Kind::DrillEnded => "drill_ended",
             Kind::Arrived => "arrived",
+            Kind::Shadow => "shadow",
         }
     }
 
