@@ -209,7 +209,7 @@ fn what_copying_does_is_seen_beside_those_held_out() {
     let totals = rig.totals();
     let held_out = totals.dropped_for(NotCopied::Holdout);
     assert!((80..160).contains(&held_out), "{held_out} of 400");
-    rig.expect(400, &[(NotCopied::Holdout, held_out)]);
+    // Whatever became of the others: chance alone says which group a request is in.
     assert_eq!(totals.served.map(|one| one.count()), [held_out, 400 - held_out]);
     let effect = rig.telemetry.shadow_effect("shop").totals();
     assert_eq!(effect.arm(HELD_OUT).requests, held_out);
