@@ -81,7 +81,7 @@ impl Shedding {
         &mut self,
         budget: &Budget,
         span: Duration,
-        offered: u64,
+        offered: f64,
         compared: u64,
         used: Duration,
     ) -> f64 {
@@ -89,7 +89,6 @@ impl Shedding {
             let cost_s = used.as_secs_f64() / compared as f64;
             self.cost_s = if self.cost_s > 0.0 { blend(self.cost_s, cost_s) } else { cost_s };
         }
-        let offered = offered as f64;
         // A rush is met at once, and forgotten slowly.
         self.offered = if offered > self.offered { offered } else { blend(self.offered, offered) };
         let wanted_s = self.offered * self.cost_s;
@@ -141,7 +140,7 @@ mod tests {
                 budget.take(cost);
                 (used, compared, queue) = (used + cost, compared + 1, queue - 1);
             }
-            accept = shedding.look(&budget, LOOK, offered, compared, used);
+            accept = shedding.look(&budget, LOOK, offered as f64, compared, used);
             if at > looks / 2 {
                 (used_late, taken_late) = (used_late + used, taken_late + compared);
             }
@@ -161,8 +160,8 @@ mod tests {
         fn the_budget_is_kept_and_used(share in 0.05_f64..1.0, rate in 200_u64..20_000, cost_us in 20_u64..20_000) {
             let (used, taken) = run(share, rate, Duration::from_micros(cost_us));
             let wanted = rate as f64 * cost_us as f64 / 1e6;
-            // One comparison may begin with hardly anything left.
-            prop_assert!(used <= share + cost_us as f64 / 1e6 / 10.0 + 0.01, "used {used} of {share}");
+            // What was saved is used in this time too, and one comparison may begin with hardly anything left.
+            prop_assert!(used <= share * 1.1 + cost_us as f64 / 1e6 / 10.0 + 1e-3, "used {used} of {share}");
             if wanted > share * 1.5 {
                 prop_assert!(used >= share * 0.7, "used {used} of {share}, took {taken}");
             }

@@ -6,17 +6,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use response_diff::summary::{Endpoint, Fold};
+use response_diff::summary::endpoint::{Endpoint, Fold};
 use route_plan::{Captured, CapturedBody, NotCopied, Pair};
 use traffic_split::Arm;
 
 use crate::allowance::Purpose;
+use crate::looking::Look;
 
 /// Inquiries at the same time, in the whole process.
-const MOST: usize = 256;
+pub(crate) const MOST: usize = 256;
 /// Those of one migration.
 const MOST_OF_ONE: usize = 128;
-/// What the answers that they hold may take, in bytes.
+/// What the pairs that they hold may take, in bytes, and at most as much again what is answered.
 const MOST_BYTES: usize = 16 << 20;
 /// Whoever was asked and has not answered by then is not waited for: longer than any deadline of a copy.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -27,10 +28,19 @@ pub(crate) struct Inquiry {
     pub(crate) purpose: Purpose,
     pub(crate) pair: Arc<Pair>,
     pub(crate) endpoint: Endpoint,
+    /// What the pair came to.
+    pub(crate) look: Look,
     /// The arm that is asked first.
     pub(crate) first: Arm,
     /// When it is asked at the earliest.
     pub(crate) due: Instant,
+}
+
+impl Inquiry {
+    /// Whether what becomes of the pair depends on it.
+    pub(crate) fn is_open_pair(&self) -> bool {
+        self.purpose == Purpose::Race
+    }
 }
 
 /// Somebody is to be asked.
@@ -132,9 +142,16 @@ impl Inquiries {
         answer: Result<Captured, NotCopied>,
     ) -> Option<Next> {
         let open = self.open.get_mut(&ticket)?;
+        let bytes = answer.as_ref().map_or(0, bytes_of_answer);
+        let fits = self.bytes + bytes <= 2 * MOST_BYTES;
+        let answer = if fits { answer } else { Err(NotCopied::Memory) };
         let failed = answer.is_err();
         let place = open.answers.get_mut(arm.index()).filter(|place| place.is_none())?;
         *place = Some(answer);
+        if fits {
+            open.bytes += bytes;
+            self.bytes += bytes;
+        }
         let (first, purpose) = (open.inquiry.first, open.inquiry.purpose);
         match (purpose, arm == first) {
             _ if open.answers.iter().all(Option::is_some) => {}
@@ -179,16 +196,17 @@ impl Inquiries {
 
 /// What a pair takes in memory, in bytes: its answers, its request, and the little around them.
 pub(crate) fn bytes_of(pair: &Pair) -> usize {
-    let answer = |answer: &Captured| {
-        let body = match &answer.body {
-            CapturedBody::Whole(bytes) => bytes.capacity(),
-            CapturedBody::Hashed { .. } | CapturedBody::Incomplete(_) => 0,
-        };
-        body + answer.headers.len() + answer.trailers.len()
-    };
     let again = pair.again.as_ref().map_or(0, |again| again.heads.iter().map(|head| head.len()).sum());
-    let answers: usize = pair.answers.iter().map(answer).sum();
+    let answers: usize = pair.answers.iter().map(bytes_of_answer).sum();
     answers + again + pair.asked.target.len() + pair.asked.host.len() + pair.asked.request_id.len() + 512
+}
+
+fn bytes_of_answer(answer: &Captured) -> usize {
+    let body = match &answer.body {
+        CapturedBody::Whole(bytes) => bytes.capacity(),
+        CapturedBody::Hashed { .. } | CapturedBody::Incomplete(_) => 0,
+    };
+    body + answer.headers.len() + answer.trailers.len()
 }
 
 #[cfg(test)]
@@ -198,7 +216,7 @@ mod tests {
 
     fn inquiry(purpose: Purpose, due: Instant, pair: Pair) -> Inquiry {
         let endpoint = Endpoint::named("GET /a");
-        Inquiry { purpose, pair: Arc::new(pair), endpoint, first: Arm::New, due }
+        Inquiry { purpose, pair: Arc::new(pair), endpoint, look: Look::default(), first: Arm::New, due }
     }
 
     fn asked(next: &[Next]) -> Vec<(u64, Arm)> {
