@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 
 use ipnet::IpNet;
 use ramp::Policy;
+use response_diff::RuleSet;
 use rollback_guard::Limits;
 use route_plan::{
     AnswerFailures, AssignCookie, CanaryCopies, ConnectionLimits, FallbackPolicy, ForceHeader,
@@ -105,6 +106,8 @@ pub struct MigrationConfig {
     pub fallback: Option<FallbackPolicy>,
     /// What the copies to the other arm go by; `None`: there are none ever.
     pub shadow: Option<ShadowConfig>,
+    /// By what its answers are compared.
+    pub compare: CompareConfig,
     /// By what new is judged; `None`: by nobody.
     pub guard: Option<GuardConfig>,
     /// What its way forward and back goes by.
@@ -115,6 +118,17 @@ pub struct MigrationConfig {
     pub expose_arm: Option<String>,
     /// Whether this file may move users between the arms by another key or salt.
     pub reshuffle: bool,
+}
+
+/// By what the answers of a migration's arms are compared.
+#[derive(Clone, Debug)]
+pub struct CompareConfig {
+    /// Which differences count, `ignore` of the shadow included.
+    pub rules: RuleSet,
+    /// How much of a body is kept to be compared.
+    pub capture_bytes: usize,
+    /// What one comparison may cost.
+    pub limits: response_diff::Limits,
 }
 
 /// By what new is judged against old.

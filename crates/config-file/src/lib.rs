@@ -50,7 +50,7 @@ mod words;
 mod written;
 
 pub use checked::{
-    AccessLog, Admin, Checked, GuardConfig, Listener, Log, LogFormat, LogLevel, MigrationConfig, Secret,
+    AccessLog, Admin, Checked, CompareConfig, GuardConfig, Listener, Log, LogFormat, LogLevel, MigrationConfig, Secret,
     ShadowConfig, Standing,
 };
 pub use diagnostic::{Diagnostic, Severity};

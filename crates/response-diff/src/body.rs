@@ -115,7 +115,7 @@ struct Texts<'t> {
 impl<'a> Pair<'_, 'a> {
     fn whole(&self, old: &'a [u8], new: &'a [u8], findings: &mut Findings) -> Result<(), NotCompared> {
         // Whatever they hold, it is the same; but where old's form is to be another one than new's, it must not be.
-        let is_same_form = !self.rules.maps_bodies();
+        let is_same_form = self.rules.json().same_bytes_match();
         if old == new && is_same_form && decode::names(self.old.answer).eq(decode::names(self.new.answer)) {
             return Ok(());
         }
@@ -140,7 +140,7 @@ impl<'a> Pair<'_, 'a> {
 
     /// At least one of the two is known by its hash alone.
     fn hashed(&self, findings: &mut Findings) -> Result<(), NotCompared> {
-        let is_same_form = !self.rules.maps_bodies();
+        let is_same_form = self.rules.json().same_bytes_match();
         let is_same_coding = decode::names(self.old.answer).eq(decode::names(self.new.answer));
         if self.old.body == self.new.body && is_same_coding && is_same_form {
             return Ok(());
@@ -152,7 +152,9 @@ impl<'a> Pair<'_, 'a> {
         let is_one_empty = (old.bytes == 0) != (new.bytes == 0);
         let bytes_tell = match self.kind() {
             Agreed::On(kind) => !kind.has_structure() && !self.rules.has_text_rule(BODY),
-            Agreed::MaybeJson | Agreed::Not => false,
+            // Text, unless nothing is said at all.
+            Agreed::MaybeJson => self.old.media.is_some() && !self.rules.has_text_rule(BODY),
+            Agreed::Not => false,
         };
         if !(is_one_empty || bytes_tell) {
             return Err(NotCompared::CaptureLimit);
@@ -327,8 +329,7 @@ impl<'a> Pair<'_, 'a> {
 
     fn lines(&self, old: &str, new: &str, findings: &mut Findings) {
         if old != new && !self.rules.is_same_text(BODY, old, new) {
-            let normal = |line: &str| self.rules.normal_text(BODY, line);
-            text::compare(BODY, old, new, &normal, self.limits, findings);
+            text::compare(BODY, old, new, &self.rules.normal_text(BODY), self.limits, findings);
         }
     }
 

@@ -18,6 +18,7 @@ use crate::body::percent_decoded;
 use crate::findings::Findings;
 use crate::media::{BodyKind, MediaType, split_unquoted, unquote};
 use crate::outcome::Kind;
+use crate::rules::Rules;
 
 use cookies::Jar;
 pub(crate) use glob::Glob;
@@ -78,38 +79,33 @@ impl FieldRules {
 /// In a list of headers: all that the table compares.
 const ALL: &str = "*";
 
-/// Whether two texts in a place, such as `header:location`, are the same by the rules for it.
-pub(crate) type SameText<'a> = &'a dyn Fn(&str, &str, &str) -> bool;
-
 /// Compares all header and trailer fields.
 pub(crate) fn compare(
-    old: &Answer<'_>,
-    new: &Answer<'_>,
-    rules: &FieldRules,
-    same: SameText<'_>,
+    old: &Fields<'_>,
+    new: &Fields<'_>,
+    rules: &Rules,
     findings: &mut Findings,
 ) {
-    let (old, new) = (Fields::of(old), Fields::of(new));
     for section in [Section::Header, Section::Trailer] {
         let names: BTreeSet<&String> =
             old.section(section).keys().chain(new.section(section).keys()).collect();
         for name in names {
             let pair = Pair { section, name, old: old.values(section, name), new: new.values(section, name) };
-            match rules.treatment(section, name) {
+            match rules.fields().treatment(section, name) {
                 Treatment::Cookies => {
                     let old = Jar { fields: &pair.old, date: old.date };
                     let new = Jar { fields: &pair.new, date: new.date };
-                    let is_ignored = |cookie: &str| rules.ignores(section, &format!("set-cookie:{cookie}"));
+                    let is_ignored = |cookie: &str| rules.fields().ignores(section, &format!("set-cookie:{cookie}"));
                     cookies::compare(&old, &new, &is_ignored, findings);
                 }
-                treatment => pair.compare(treatment, same, findings),
+                treatment => pair.compare(treatment, rules, findings),
             }
         }
     }
 }
 
 /// The fields of one answer by name, in lower case.
-struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     headers: BTreeMap<String, Vec<&'a [u8]>>,
     trailers: BTreeMap<String, Vec<&'a [u8]>>,
     /// When the answer was made, in seconds since 1970.
@@ -117,16 +113,10 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn of(answer: &Answer<'a>) -> Self {
-        let by_name = |fields: &[Field<'a>]| {
-            let mut names: BTreeMap<String, Vec<&'a [u8]>> = BTreeMap::new();
-            for field in fields {
-                let name = byte_by_byte(field.name).to_ascii_lowercase();
-                names.entry(name).or_default().push(field.value);
-            }
-            names
-        };
-        let (mut headers, mut trailers) = (by_name(&answer.headers), by_name(&answer.trailers));
+    /// `more_trailers` came in the body.
+    pub(crate) fn of(answer: &Answer<'a>, more_trailers: impl Iterator<Item = Field<'a>>) -> Self {
+        let mut headers = by_name(answer.headers.iter().copied());
+        let mut trailers = by_name(answer.trailers.iter().copied().chain(more_trailers));
         if MediaType::of(answer).is_some_and(|media| media.kind() == BodyKind::Grpc) {
             // An answer without messages may have its status in the head: "Trailers-Only" of gRPC over HTTP/2.
             for name in ["grpc-status", "grpc-message", "grpc-status-details-bin"] {
@@ -151,6 +141,14 @@ impl<'a> Fields<'a> {
     }
 }
 
+fn by_name<'a>(fields: impl Iterator<Item = Field<'a>>) -> BTreeMap<String, Vec<&'a [u8]>> {
+    let mut names: BTreeMap<String, Vec<&'a [u8]>> = BTreeMap::new();
+    for field in fields {
+        names.entry(byte_by_byte(field.name).to_ascii_lowercase()).or_default().push(field.value);
+    }
+    names
+}
+
 /// The values of one name.
 struct Pair<'a> {
     section: Section,
@@ -161,7 +159,7 @@ struct Pair<'a> {
 }
 
 impl Pair<'_> {
-    fn compare(&self, treatment: Treatment, same: SameText<'_>, findings: &mut Findings) {
+    fn compare(&self, treatment: Treatment, rules: &Rules, findings: &mut Findings) {
         if treatment == Treatment::Ignored {
             return;
         }
@@ -173,7 +171,7 @@ impl Pair<'_> {
             (false, true) => Kind::Missing,
             (true, false) => Kind::Added,
             _ if treatment == Treatment::Presence => return,
-            _ if same(&place, &old, &new) => return,
+            _ if rules.is_same_text(&place, &old, &new) => return,
             _ if old != new => Kind::Value,
             _ => return,
         };

@@ -182,7 +182,7 @@ mod tests {
         // No line in common, and the largest product that is aligned.
         let one: String = (0..1_000).map(|n| format!("{n}\n")).collect();
         let other: String = (1_000..2_000).map(|n| format!("{n}\n")).collect();
-        assert_eq!(found(&one, &other, &Limits::default()).len(), Limits::default().findings);
+        assert_eq!(found(&one, &other, &Limits::default()).len(), Limits::default().differences);
         // Two lines only, in every order.
         let bits = |seed: usize| {
             (0..1_000).map(|n| if n * seed % 7 < 3 { "a\n" } else { "b\n" }).collect::<String>()

@@ -5,7 +5,7 @@ use route_plan::{Phase, Rules};
 use traffic_split::{Arm, Percent};
 
 use super::{
-    cookie, fallback, force, guard, header_name, heads, keys, overrides, policy, shadow, timeouts, upstreams,
+    compare, cookie, fallback, force, guard, header_name, heads, keys, overrides, policy, shadow, timeouts, upstreams,
 };
 use crate::Files;
 use crate::checked::MigrationConfig;
@@ -38,6 +38,7 @@ pub(super) fn migration(
     shadow::executes_twice(table, phase, shadow.as_ref(), sink);
     shadow::no_copies(table, phase, sink);
     shadow::needs_shadow(table, phase, sink);
+    let compare = compare::compare(table, sink);
     let is_compared = shadow::is_written(table);
     let guard = table.table("guard").map(|table| guard::guard(table, is_compared, sink));
     guard::unguarded(table, phase, sink);
@@ -60,6 +61,7 @@ pub(super) fn migration(
         timeouts: timeouts?,
         fallback: fallback.unwrap_or_default(),
         shadow,
+        compare: compare?,
         guard: guard.unwrap_or_default(),
         policy: policy?,
         rules: rules?,

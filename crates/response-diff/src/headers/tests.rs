@@ -1,6 +1,8 @@
 use super::*;
 use crate::answer::Body;
+use crate::json::JsonSpec;
 use crate::limits::Limits;
+use crate::rules::RulesSpec;
 use crate::outcome::Kind::{Added, Missing, Order, Value};
 
 /// Header fields as `name: value` lines; after a line `--`, trailers.
@@ -14,6 +16,10 @@ fn answer(lines: &str) -> Answer<'_> {
     }
 }
 
+fn fields<'a>(answer: &Answer<'a>) -> Fields<'a> {
+    Fields::of(answer, std::iter::empty())
+}
+
 fn field_list(lines: &str) -> Vec<Field<'_>> {
     let split = lines.lines().filter_map(|line| line.split_once(':'));
     split
@@ -21,15 +27,15 @@ fn field_list(lines: &str) -> Vec<Field<'_>> {
         .collect()
 }
 
-fn found(old: &str, new: &str, rules: &FieldRules) -> Vec<(String, Kind)> {
+fn found(old: &str, new: &str, rules: &Rules) -> Vec<(String, Kind)> {
     let mut findings = Findings::new(&Limits::default());
-    compare(&answer(old), &answer(new), rules, &|_, old, new| old == new, &mut findings);
+    compare(&fields(&answer(old)), &fields(&answer(new)), rules, &mut findings);
     findings.into_list().into_iter().map(|difference| (difference.at, difference.kind)).collect()
 }
 
 #[track_caller]
 fn differ(old: &str, new: &str, expected: &[(&str, Kind)]) {
-    let rules = FieldRules::default();
+    let rules = Rules::default();
     let own = |list: &[(&str, Kind)]| -> Vec<(String, Kind)> {
         list.iter().map(|(at, kind)| ((*at).to_owned(), *kind)).collect()
     };
@@ -134,7 +140,7 @@ fn bytes_that_are_no_text_are_told_apart() {
             old.headers[0] = Field { name, value: &cookies[0] };
             new.headers[0] = Field { name, value: &cookies[1] };
             let mut findings = Findings::new(&Limits::default());
-            compare(&old, &new, &FieldRules::default(), &|_, old, new| old == new, &mut findings);
+            compare(&fields(&old), &fields(&new), &Rules::default(), &mut findings);
             assert_eq!(findings.is_empty(), is_same, "{old:?} {new:?}");
         }
     }
@@ -165,9 +171,10 @@ fn grpc_has_its_status_wherever_it_stands() {
 
 #[test]
 fn rules_say_which_fields() {
-    let rules = |only: Option<&[&str]>, ignored: &[(Section, &str)]| FieldRules {
-        only: only.map(|names| names.iter().map(|name| Glob::new(name)).collect()),
-        ignored: ignored.iter().map(|(section, name)| (*section, Glob::new(name))).collect(),
+    let rules = |only: Option<&[&str]>, ignored: &[&str]| {
+        let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let json = JsonSpec { ignore: own(ignored), ..JsonSpec::default() };
+        Rules::compile(&RulesSpec { headers: only.map(own), json, ..RulesSpec::default() }).unwrap()
     };
     let old = "server: a\nx-a: 1\netag: 1\nset-cookie: sid=1\n--\nx-t: 1";
     let new = "server: b\nx-a: 2\netag: 2\nset-cookie: sid=2\n--\nx-t: 2";
@@ -180,11 +187,11 @@ fn rules_say_which_fields() {
             &["header:server", "header:set-cookie:sid", "header:x-a", "trailer:x-t"],
         ),
         (rules(Some(&[]), &[]), &["trailer:x-t"]),
-        (rules(Some(&["server"]), &[(Section::Header, "server")]), &["trailer:x-t"]),
-        (rules(None, &[(Section::Header, "X-*")]), &["header:set-cookie:sid", "trailer:x-t"]),
-        (rules(None, &[(Section::Trailer, "x-t")]), &["header:set-cookie:sid", "header:x-a"]),
-        (rules(None, &[(Section::Header, "set-cookie")]), &["header:x-a", "trailer:x-t"]),
-        (rules(None, &[(Section::Header, "set-cookie:SID")]), &["header:x-a", "trailer:x-t"]),
+        (rules(Some(&["server"]), &["header:server"]), &["trailer:x-t"]),
+        (rules(None, &["header:X-*"]), &["header:set-cookie:sid", "trailer:x-t"]),
+        (rules(None, &["trailer:x-t"]), &["header:set-cookie:sid", "header:x-a"]),
+        (rules(None, &["header:set-cookie"]), &["header:x-a", "trailer:x-t"]),
+        (rules(None, &["header:set-cookie:SID"]), &["header:x-a", "trailer:x-t"]),
     ] {
         let places: Vec<String> = found(old, new, &rules).into_iter().map(|(at, _)| at).collect();
         assert_eq!(places, expected, "{rules:?}");

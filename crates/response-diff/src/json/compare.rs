@@ -29,7 +29,7 @@ pub fn differences(
     Ok(findings.into_list())
 }
 
-/// As [`differences`], added to what was found already.
+/// As [`differences`], added to what was found already. What was told before the steps ran out is so all the same.
 pub(crate) fn compare(
     old: &Json<'_>,
     new: &Json<'_>,
@@ -134,6 +134,10 @@ impl<'c> Comparer<'c> {
             let one_sided = matches!(kind, Kind::Missing | Kind::Added);
             let weights = old.iter().chain(&new).map(|value| weight(*value));
             weighing.sum += if one_sided { weights.sum() } else { 1 };
+            return;
+        }
+        // What was found after the steps ran out may not be so.
+        if self.work.is_spent() {
             return;
         }
         let path = normalised(self.steps.iter().copied());

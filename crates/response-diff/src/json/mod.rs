@@ -17,6 +17,7 @@ pub use compare::differences;
 pub(crate) use number::{Decimal, same_value};
 pub use parse::{Unparsed, parse};
 pub use rules::JsonRules;
+pub(crate) use rules::{Options as ValueOptions, Rule as ValueRule};
 pub use spec::{JsonSpec, MapSpec, NumberSpec, RuleError, RuleSpec};
 pub use tree::{Elements, Json, Members, Type, Value, View};
 

@@ -29,7 +29,7 @@ pub struct JsonRules {
 
 /// The options that one rule has.
 #[derive(Clone, Debug, Default)]
-struct Rule {
+pub(crate) struct Rule {
     ordered: Option<bool>,
     by: Option<Vec<Field>>,
     exact_form: Option<bool>,
@@ -47,7 +47,7 @@ pub(super) type Field = Vec<Box<str>>;
 
 /// What holds for one value.
 #[derive(Clone, Debug)]
-pub(super) struct Options {
+pub(crate) struct Options {
     pub(super) array: ArrayRule,
     pub(super) numbers: NumberRule,
     pub(super) null_is_absent: bool,
@@ -91,8 +91,13 @@ impl Options {
         self.numbers.same(one, other) || self.within.is_some_and(|window| time::within(one, other, window))
     }
 
+    /// What is left of a text when all that does not count is taken away.
+    pub(crate) fn essence(&self, text: &str) -> String {
+        self.text.essence(text)
+    }
+
     /// Whether two texts are the same.
-    pub(super) fn same_text(&self, one: &str, other: &str) -> bool {
+    pub(crate) fn same_text(&self, one: &str, other: &str) -> bool {
         self.text.same(one, other) || self.within.is_some_and(|window| time::within(one, other, window))
     }
 }
@@ -215,7 +220,8 @@ impl JsonRules {
 }
 
 impl Rule {
-    fn read(spec: &RuleSpec, entry: &str, errors: &mut Vec<RuleError>) -> Rule {
+    /// Reads the options of a rule; its path is the caller's.
+    pub(crate) fn read(spec: &RuleSpec, entry: &str, errors: &mut Vec<RuleError>) -> Rule {
         let mut rule = Rule { within: spec.within, ..Rule::default() };
         rule.read_numbers(&spec.numbers, entry, errors);
         let mut say = |field: &str, message: String| {
@@ -280,7 +286,7 @@ impl Rule {
     }
 
     /// For each option the first rule that has it.
-    fn resolve<'r>(rules: impl IntoIterator<Item = &'r Rule>) -> Options {
+    pub(crate) fn resolve<'r>(rules: impl IntoIterator<Item = &'r Rule>) -> Options {
         let mut first = Rule::default();
         for rule in rules {
             first.ordered = first.ordered.or(rule.ordered);

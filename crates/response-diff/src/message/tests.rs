@@ -85,7 +85,7 @@ fn chunks_are_taken_apart_where_they_are() {
         // No chunks, or not only: `curl` has taken them apart, and this is what was in them.
         ("body", "body", &[]),
         ("4\r\nbody\r\n", "4\r\nbody\r\n", &[]),
-        ("5\r\nbody\r\n0\r\n\r\n", "5\r\nbody\r\n0\r\n\r\n", &[]),
+        ("6\r\nbody\r\n0\r\n\r\n", "6\r\nbody\r\n0\r\n\r\n", &[]),
         ("4\r\nbody\r\n0\r\n\r\nmore", "4\r\nbody\r\n0\r\n\r\nmore", &[]),
         ("+4\r\nbody\r\n0\r\n\r\n", "+4\r\nbody\r\n0\r\n\r\n", &[]),
         ("ffffffffffffffffff\r\n", "ffffffffffffffffff\r\n", &[]),

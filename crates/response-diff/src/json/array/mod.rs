@@ -238,6 +238,9 @@ impl<'c> Comparer<'c> {
                 }
             }
         }
+        if self.is_over() {
+            return;
+        }
         for item in old {
             self.tell_missing(item);
         }
@@ -265,11 +268,11 @@ impl<'c> Comparer<'c> {
         self.tell_matching(&middle, &matching);
     }
 
-    /// The fingerprints of both lists, and whether any says no more than the type.
-    fn fingerprints(&mut self, lists: &Lists<'_, 'c>) -> (Vec<u64>, Vec<u64>) {
-        let mut all = |items: &[Item<'c>]| -> Vec<u64> {
-            let place = |item: &Item<'c>| item.place.clone().unwrap_or_else(|| lists.shared.clone());
-            items.iter().map(|item| self.fingerprint(item.value, &place(item))).collect()
+    /// The fingerprints of both lists.
+    fn fingerprints<'l>(&mut self, lists: &Lists<'l, 'c>) -> (Vec<u64>, Vec<u64>) {
+        let mut all = |items: &'l [Item<'c>]| -> Vec<u64> {
+            let place = |item: &'l Item<'c>| item.place.as_ref().unwrap_or(lists.shared);
+            items.iter().map(|item| self.fingerprint(item.value, place(item))).collect()
         };
         (all(lists.old), all(lists.new))
     }
