@@ -116,8 +116,8 @@ mod tests {
     fn names_of_secrets_are_known_however_they_are_written() {
         let secret = "password Password userPassword new_password PASSWORD_HASH passwd db.passwd pwd secret \
         client_secret clientSecret secretKey token access_token refreshToken idToken next_page_token \
-        csrf csrf_token X-CSRF-Token x-xsrf api_key apiKey APIKey x-api-key apikey X-Goog-Api-Key Ocp- \
-        Apim-Subscription-Key private_key accessKey authorization Proxy-Authorization credentials card \
+        csrf csrf_token X-CSRF-Token x-xsrf api_key apiKey APIKey x-api-key apikey X-Goog-Api-Key \
+        Ocp-Apim-Subscription-Key private_key accessKey authorization Proxy-Authorization credentials card \
         card_number cardNumber creditCard cvv cvc pan iban ssn pin otp session sessionId session_id \
         connect.sid jwt auth Set-Cookie";
         let open = "id name inside sidecar secretary cards card_type business_card discard pinned opinion spin \
