@@ -165,7 +165,7 @@ impl Pass<'_> {
     fn parameter(&mut self, pair: &str) -> String {
         let Some((name, value)) = pair.split_once('=') else { return self.free(pair) };
         let decoded = percent_decoded(name);
-        let by_rule = self.redactor.parameters.iter().any(|rule| *rule == decoded);
+        let by_rule = self.redactor.parameters.contains(&decoded);
         if value.is_empty() || !(by_rule || self.is_secret(&decoded)) {
             return self.free(pair);
         }

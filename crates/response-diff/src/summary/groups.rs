@@ -145,6 +145,17 @@ pub struct Wanted {
     slots: Vec<((String, Kind), Slot)>,
 }
 
+impl Wanted {
+    pub(super) const fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The same of an endpoint that this one has become.
+    pub(super) fn at(self, endpoint: Endpoint) -> Wanted {
+        Wanted { endpoint, ..self }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Slot {
     First,
