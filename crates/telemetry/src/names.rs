@@ -60,6 +60,8 @@ metrics! {
         "Requests that old answered after new failed them, by what new failed with.";
     FALLBACKS_WITHHELD: Counter "crossfade_fallbacks_withheld_total" ["migration", "reason"]
         "Failures of new that were passed on although the migration falls back, by why old was not asked.";
+    DRAINED: Counter "crossfade_drained_total" ["migration", "kind"]
+        "Tunnels and streams on new that were closed because their users had been back on old for drain_after_rollback.";
     PERCENT: Gauge "crossfade_percent" ["migration", "kind"]
         "Share of new in per cent: as asked for, in force, and measured over the latest bucketed requests.";
     PHASE: Gauge "crossfade_phase" ["migration", "phase"]
