@@ -74,6 +74,8 @@ metrics! {
         "Memory that copies and captured answers hold now.";
     SHADOW_MEMORY_LIMIT: Gauge "crossfade_shadow_memory_limit_bytes" []
         "As much memory as copies and captured answers may hold.";
+    DRAINED: Counter "crossfade_drained_total" ["migration", "kind"]
+        "Tunnels and streams on new that were closed because their users had been back on old for drain_after_rollback.";
     PERCENT: Gauge "crossfade_percent" ["migration", "kind"]
         "Share of new in per cent: as asked for, in force, and measured over the latest bucketed requests.";
     PHASE: Gauge "crossfade_phase" ["migration", "phase"]

@@ -225,6 +225,7 @@ impl H1Exchange<'_> {
             total: std::time::Duration::ZERO,
             failure: Some(failure),
             client_aborted: false,
+            drained: false,
         };
         match twin.stage {
             Stage::Sent(tell) => {
@@ -390,8 +391,9 @@ impl H1Exchange<'_> {
 
 /// Whether the answer came to its end. One that counts as a failure by its status or its time did.
 fn is_whole(observed: &Observation) -> bool {
-    matches!(
+    let ended_well = matches!(
         observed.failure,
         None | Some(Failure::Status5xx | Failure::StatusOther | Failure::Header | Failure::Late)
-    )
+    );
+    ended_well && !observed.drained
 }

@@ -186,7 +186,8 @@ fn what_is_not_to_be_copied_is_not() {
 #[test]
 fn every_reason_of_the_plan_is_counted() {
     let (old, new) = (saying("old"), saying("new"));
-    let cases: [(fn(&mut route_plan::Migration), NotCopied); 5] = [
+    type Adapt = fn(&mut route_plan::Migration);
+    let cases: [(Adapt, NotCopied); 5] = [
         (|migration| migration.phase = Phase::Preparation, NotCopied::Phase),
         (|migration| policy(migration).off = true, NotCopied::Off),
         (|migration| policy(migration).percent = Percent::ZERO, NotCopied::Percent),
