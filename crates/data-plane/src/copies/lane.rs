@@ -319,7 +319,7 @@ impl Lane {
             drained: false,
         };
         track.traffic.record(track.worker, &leg);
-        if let Some(turn) = track.note(road.arm, outcome.failure.is_some()) {
+        if let Some(turn) = track.note(road.arm, outcome.failed(), limits.max_failures) {
             self.say(track, road.arm, turn);
         }
         Some(leg)
@@ -351,6 +351,7 @@ impl Lane {
             capture_bytes: policy.capture_bytes as usize,
             deadline_ms: policy.deadline_ms,
             connect_ms: migration.timeouts.connect_ms,
+            max_failures: policy.max_failures,
             fail_after_ms: None,
         };
         let track = self.tracks.of(&question.migration);

@@ -302,6 +302,7 @@ impl H1Exchange<'_> {
             capture_bytes: policy.capture_bytes as usize,
             deadline_ms: policy.deadline_ms,
             connect_ms: plan.timeouts.connect_ms,
+            max_failures: policy.max_failures,
             fail_after_ms: twin.fail_after_ms,
         };
         let asked = self.asked(twin);
@@ -333,7 +334,8 @@ impl H1Exchange<'_> {
         let id = u64::try_from(self.site.worker.random() >> 64).unwrap_or(1);
         let parent = self.scratch.request.field(FieldId::Traceparent).map(|field| field.value.of(&original));
         let trace = parent.and_then(|parent| ChildTrace::of(parent, id));
-        let copy = CopyForm { credentials: &policy.credentials, trace: trace.as_ref() };
+        let (credentials, host) = (&policy.credentials, policy.host.as_ref());
+        let copy = CopyForm { credentials, host, trace: trace.as_ref() };
         let form = |arm: Arm| RequestForm {
             authority: "",
             forcing: &view.force_headers,

@@ -130,6 +130,23 @@ fn the_rules_of_the_arm_that_gets_it_are_applied() {
 }
 
 #[test]
+fn copies_may_ask_for_a_host_of_their_own() {
+    let (old, new) = (saying("old"), Scripted::bind());
+    let authority = new.addr().to_string();
+    let fixed = HostRule::Fixed("new.example".to_owned());
+    let cases =
+        [(HostRule::Endpoint, authority.as_str()), (fixed, "new.example"), (HostRule::Client, "test")];
+    for (rule, asked) in cases {
+        let rig = Rig::start(old.addr(), new.addr(), |migration| {
+            migration.rules[Arm::New.index()].host = HostRule::Fixed("by-rule.example".to_owned());
+            policy(migration).host = Some(rule);
+        });
+        rig.client().exchange(request::get("/"));
+        assert_eq!(new.accept().request().fields.all("host"), [asked]);
+    }
+}
+
+#[test]
 fn a_body_is_copied_as_it_passes_and_keeps_its_form() {
     let (old, new) = (Scripted::bind(), Scripted::bind());
     let rig = Rig::start(old.addr(), new.addr(), |migration| {
