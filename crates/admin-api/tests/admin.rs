@@ -401,6 +401,7 @@ async fn a_migration_tells_endpoints_and_fallbacks() {
         total: Duration::ZERO,
         failure: Some(Failure::Connect),
         client_aborted: false,
+        drained: false,
     };
     cells.record(0, &failed);
     cells.record(0, &Observation { covered: false, failure: Some(Failure::Closed), ..failed });

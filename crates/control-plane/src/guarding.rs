@@ -418,6 +418,7 @@ mod tests {
             total: Duration::from_millis(5),
             failure: fails.then_some(Failure::Closed),
             client_aborted: false,
+            drained: false,
         }
     }
 

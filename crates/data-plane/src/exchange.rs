@@ -4,6 +4,7 @@
 //! poll functions over the two sockets, so an answer that comes before the request has ended needs nothing special.
 
 mod answer;
+mod drain;
 mod fallback;
 mod finish;
 mod lease;
@@ -18,10 +19,11 @@ use traffic_split::{RequestView, Role};
 
 use crate::buffer::Buffer;
 use crate::client::{Client, Next};
-use crate::scratch::{ScratchLease, View};
+use crate::scratch::{Legs, ScratchLease, View};
 use crate::transfer::Transfer;
 use crate::worker::Site;
 
+pub(crate) use drain::Drain;
 pub(crate) use fallback::Slot;
 pub(crate) use shadow::Twin;
 
@@ -52,7 +54,8 @@ impl<'c> H1Exchange<'c> {
     /// Sets the alarm to whatever comes first.
     fn arm(&self) {
         let legs = &self.scratch.legs;
-        let moments_ms = [legs.total_at_ms, legs.fallback_at_ms, legs.hold_until_ms, legs.fail_at_ms];
+        let Legs { total_at_ms, fallback_at_ms, hold_until_ms, fail_at_ms, drain, .. } = legs;
+        let moments_ms = [*total_at_ms, *fallback_at_ms, *hold_until_ms, *fail_at_ms, drain.at_ms];
         let first_ms = moments_ms.into_iter().flatten().min().unwrap_or(u64::MAX);
         self.client.alarm.restore(first_ms.min(legs.patience_ends_ms));
     }

@@ -50,7 +50,7 @@ pub(crate) fn request_head(scratch: &mut Scratch, head: &[u8], form: RequestForm
         Some(rules) => {
             rules::keep_origin(scratch, head, rules);
             request_line(&mut writer, scratch, head, rules.path_prefix.as_ref());
-            match rules::chosen_host(rules, form.authority) {
+            match rules::chosen_host(&rules.host, form.authority) {
                 None => request_host(&mut writer, scratch, head, form.authority),
                 Some(host) => writer.field("Host", host),
             }

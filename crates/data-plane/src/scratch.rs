@@ -12,7 +12,7 @@ use traffic_split::RequestView;
 use crate::admit::Refusal;
 use crate::buffer::Buffer;
 use crate::entry::UnderWay;
-use crate::exchange::{Slot, Twin};
+use crate::exchange::{Drain, Slot, Twin};
 use crate::pace::Pace;
 use crate::transfer::Transfer;
 use crate::upstream::{Connection, Ticket, Tried};
@@ -96,6 +96,8 @@ pub(crate) struct Legs {
     pub(crate) taking: Pace,
     /// On the worker's clock.
     pub(crate) total_at_ms: Option<u64>,
+    /// When it ends because its user is back on old.
+    pub(crate) drain: Drain,
     /// The request turned out to be malformed, or too slow, after it was admitted.
     pub(crate) refusal: Option<Refusal>,
     pub(crate) watch: Watch,
@@ -142,6 +144,7 @@ impl Legs {
         self.covered = None;
         self.shows_copying = None;
         self.total_at_ms = None;
+        self.drain = Drain::default();
         self.refusal = None;
         self.watch = Watch::Later;
     }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http1_codec::Limits;
-use route_plan::{AnswerFailures, Endpoint, Plan, Rules, Snapshot};
+use route_plan::{AnswerFailures, Endpoint, Migration, Plan, Rules, Snapshot};
 use telemetry::{
     EvidenceCells, MAX_TRAFFIC_NAMES, Memory, Telemetry, TrafficCells, TrafficKind, WorkerCells,
 };
@@ -21,6 +21,8 @@ use crate::upstream::{Member, Names, UpstreamPool, Usage};
 /// What a request goes by from its admission to its end.
 pub(crate) struct View {
     pub(crate) snapshot: Arc<Snapshot>,
+    /// How often this worker has seen users moved by then.
+    pub(crate) moves: u64,
     pub(crate) limits: Limits,
     pub(crate) answer_limits: Limits,
     pub(crate) upstreams: Vec<UpstreamPool>,
@@ -44,6 +46,7 @@ impl View {
     pub(crate) fn empty() -> View {
         View {
             snapshot: Arc::default(),
+            moves: 0,
             limits: Limits::default(),
             answer_limits: Limits::default(),
             upstreams: Vec::new(),
@@ -89,9 +92,26 @@ impl View {
             upstreams: stock.pools(&snapshot, board, now_ms),
             desks: copier.follow(&snapshot),
             lent: Arc::new(Lent(snapshot.clone())),
+            moves: 0,
             limits,
             snapshot,
         }
+    }
+
+    /// Takes the place of another one: counts on when a percentage is not what it was, or the time is not that tunnels
+    /// and streams have after it was lowered.
+    pub(crate) fn follow(&mut self, before: &View) {
+        let places = |snapshot: &Snapshot| -> Vec<_> {
+            let place = |one: &Migration| (one.lineage, one.split.percent, one.drain_after_rollback_ms);
+            snapshot.migrations.iter().map(place).collect()
+        };
+        let moved = places(&self.snapshot) != places(&before.snapshot);
+        self.moves = before.moves + u64::from(moved);
+    }
+
+    /// Where a migration is in this view's snapshot, whatever it is called.
+    pub(crate) fn position(&self, lineage: u64) -> Option<usize> {
+        self.snapshot.migrations.iter().position(|migration| migration.lineage == lineage)
     }
 
     /// What is changed in the messages of this attempt; `None` when nothing is.

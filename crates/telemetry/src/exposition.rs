@@ -10,7 +10,7 @@ use std::sync::Arc;
 use prometheus::proto;
 use rollback_guard::Verdict;
 use route_plan::fallback::Kept;
-use route_plan::outcome::Failure;
+use route_plan::outcome::{Drained, Failure};
 use route_plan::{NotCopied, Phase};
 use traffic_split::{Arm, Role};
 
@@ -100,6 +100,9 @@ fn migration(sheet: &mut Sheet, name: &str, totals: &Totals) {
     }
     for (why, count) in Kept::ALL.iter().zip(totals.kept) {
         sheet.count(&names::FALLBACKS_WITHHELD, &[name, why.as_str()], count);
+    }
+    for (kind, count) in Drained::ALL.iter().zip(totals.drained) {
+        sheet.count(&names::DRAINED, &[name, kind.as_str()], count);
     }
 }
 

@@ -82,6 +82,8 @@ metrics! {
         "Share of comparisons that match, 0 to 1, since they began to count anew; noise and races are left out.";
     MATCH_RATE_AT_LEAST: Gauge "crossfade_match_rate_at_least" ["migration"]
         "What the share of comparisons that match is at least, 0 to 1, with a confidence of 99 %, however often one looks.";
+    DRAINED: Counter "crossfade_drained_total" ["migration", "kind"]
+        "Tunnels and streams on new that were closed because their users had been back on old for drain_after_rollback.";
     PERCENT: Gauge "crossfade_percent" ["migration", "kind"]
         "Share of new in per cent: as asked for, in force, and measured over the latest bucketed requests.";
     PHASE: Gauge "crossfade_phase" ["migration", "phase"]

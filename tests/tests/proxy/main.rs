@@ -11,6 +11,7 @@ mod command;
 mod drain;
 mod evidence;
 mod fields;
+mod going_back;
 mod guard;
 mod http10;
 mod interim;

@@ -12,6 +12,7 @@ use traffic_split::{Arm, Role};
 
 use super::{Controller, Outlets, Traffic};
 use crate::change::LastChanges;
+use crate::drains;
 use crate::fallbacks::Counts;
 use crate::handle::{ControlError, Reloaded};
 use crate::journal::Health;
@@ -24,7 +25,7 @@ use crate::status::{
 use crate::{change, reload};
 
 impl Controller {
-    /// Measures the splits, and tells what old answered in new's place.
+    /// Measures the splits, and tells what old answered in new's place and what was closed on new.
     pub(super) fn read_traffic(&mut self) {
         let now = self.started.1.elapsed();
         for (name, traffic) in &mut self.traffic {
@@ -32,6 +33,12 @@ impl Controller {
             traffic.measure.add(Traffic::reading(&totals));
             if let Some(sentence) = traffic.teller.look(name, Counts::of(&totals), now) {
                 tracing::warn!(migration = %name, "{sentence}");
+            }
+            let Some(config) = self.checked.migration(name) else { continue };
+            let drain_after = Duration::from_millis(u64::from(config.drain_after_rollback_ms));
+            let drained = drains::Counts::of(&totals);
+            if let Some(sentence) = traffic.drains.look(name, drained, drain_after, now) {
+                tracing::info!(migration = %name, "{sentence}");
             }
         }
     }

@@ -329,13 +329,15 @@ impl Controller {
 
     /// Goes on with the state after a step.
     fn enter(&mut self, forward: Forward) {
-        let Forward { book, file, .. } = forward;
+        let Forward { book, file, renamed, .. } = forward;
         self.book = book;
+        self.lineages.rename(&renamed);
         if let Some(Loaded { checked, warnings, content, .. }) = file {
             (self.checked, self.warnings, self.content) = (checked, warnings, content);
             self.recorded.retain(|name, _| self.book.knows(name));
             self.rollbacks.retain(|name, _| self.book.knows(name));
             self.verified.retain(|name, _| self.book.knows(name));
+            self.lineages.retain(|name| self.book.knows(name));
         }
         self.publish();
     }

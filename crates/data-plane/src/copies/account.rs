@@ -8,7 +8,7 @@ use route_plan::NotCopied;
 use telemetry::{
     EvidenceCells, MAX_TRAFFIC_NAMES, Memory, ShadowCells, Side, Telemetry, TrafficCells, TrafficKind,
 };
-use traffic_split::Arm;
+use traffic_split::{Arm, Percent};
 
 use super::breaker::{Breaker, Turn};
 
@@ -60,10 +60,10 @@ impl Track {
     }
 
     /// A copy to this arm was answered, or failed. By the lane.
-    pub(crate) fn note(&self, arm: Arm, failed: bool) -> Option<Turn> {
+    pub(crate) fn note(&self, arm: Arm, failed: bool, most: Option<Percent>) -> Option<Turn> {
         let mut lane = self.lane();
         let breaker = lane.breakers.get_mut(arm.index())?;
-        let turn = breaker.note(failed);
+        let turn = breaker.note(failed, most);
         if let Some(shut) = self.shut.get(arm.index()) {
             shut.store(breaker.is_open(), Ordering::Relaxed);
         }

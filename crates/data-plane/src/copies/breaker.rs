@@ -1,8 +1,11 @@
 //! When copies to an arm fail too often to be worth sending: a breaker, with its numbers.
 //!
-//! It opens after [`ROW`] failures in a row, or when more than half of the last [`WINDOW`] copies failed. While it is open
+//! It opens after [`ROW`] failures in a row, or when as large a share of the last [`WINDOW`] copies failed as the operator
+//! says. While it is open
 //! the worker lets one copy through each [`PROBE_MS`]; one that is answered closes it, and the count begins anew. Any whole
 //! answer is a success, whatever it says: a status that differs is for the comparison to tell.
+
+use traffic_split::Percent;
 
 /// Failures in a row that open it.
 const ROW: u32 = 10;
@@ -35,9 +38,10 @@ impl Breaker {
         self.is_open
     }
 
-    pub(crate) fn note(&mut self, failed: bool) -> Option<Turn> {
+    /// Takes note of a copy. `most`: the share of failures at which it opens; `None`: it never does.
+    pub(crate) fn note(&mut self, failed: bool, most: Option<Percent>) -> Option<Turn> {
         if self.is_open {
-            if failed {
+            if failed && most.is_some() {
                 return None;
             }
             *self = Breaker::default();
@@ -47,8 +51,10 @@ impl Breaker {
         self.seen = (self.seen + 1).min(WINDOW);
         self.in_a_row = if failed { self.in_a_row + 1 } else { 0 };
         let share = self.failed.count_ones();
-        let is_full = self.seen == WINDOW && share * 2 > WINDOW;
-        if self.in_a_row < ROW && !is_full {
+        let most = most?;
+        let is_too_many = u64::from(share) * u64::from(Percent::FULL.millionths())
+            >= u64::from(most.millionths()) * u64::from(WINDOW);
+        if self.in_a_row < ROW && !(self.seen == WINDOW && is_too_many) {
             return None;
         }
         self.is_open = true;
@@ -60,28 +66,43 @@ impl Breaker {
 mod tests {
     use super::*;
 
-    #[test]
-    fn failures_in_a_row_open_it_and_one_answer_closes_it() {
-        let mut breaker = Breaker::default();
-        assert!((1..ROW).all(|_| breaker.note(true).is_none()));
-        assert_eq!(breaker.note(true), Some(Turn::Opened { failed: ROW, of: ROW }));
-        assert!(breaker.is_open() && breaker.note(true).is_none());
-        assert_eq!(breaker.note(false), Some(Turn::Closed));
-        assert!(!breaker.is_open());
-        assert!((1..ROW).all(|_| breaker.note(true).is_none()), "the count began anew");
-        assert!(breaker.note(false).is_none());
-        assert!((1..ROW).all(|_| breaker.note(true).is_none()));
+    fn percent(percent: u32) -> Option<Percent> {
+        Percent::from_millionths(percent * 1_000_000).ok()
     }
 
     #[test]
-    fn more_than_half_of_many_open_it() {
+    fn failures_in_a_row_open_it_and_one_answer_closes_it() {
         let mut breaker = Breaker::default();
-        let half = (0..1_000).map(|at| breaker.note(at % 2 == 0)).all(|turn| turn.is_none());
-        assert!(half && !breaker.is_open(), "half is not more than half");
-        let mut opened = None;
-        for at in 0..1_000 {
-            opened = opened.or(breaker.note(at % 3 != 0));
+        assert!((1..ROW).all(|_| breaker.note(true, percent(50)).is_none()));
+        assert_eq!(breaker.note(true, percent(50)), Some(Turn::Opened { failed: ROW, of: ROW }));
+        assert!(breaker.is_open() && breaker.note(true, percent(50)).is_none());
+        assert_eq!(breaker.note(false, percent(50)), Some(Turn::Closed));
+        assert!(!breaker.is_open());
+        assert!((1..ROW).all(|_| breaker.note(true, percent(50)).is_none()), "the count began anew");
+        assert!(breaker.note(false, percent(50)).is_none());
+        assert!((1..ROW).all(|_| breaker.note(true, percent(50)).is_none()));
+    }
+
+    #[test]
+    fn the_share_of_many_opens_it() {
+        for (share, every, opens) in [(50, 2, true), (51, 2, false), (25, 4, true), (26, 4, false)] {
+            let most = percent(share);
+            let mut breaker = Breaker::default();
+            let turns: Vec<Turn> = (0..1_000).filter_map(|at| breaker.note(at % every == 0, most)).collect();
+            assert_eq!(!turns.is_empty(), opens, "{share} %, one in {every}: {turns:?}");
         }
-        assert!(matches!(opened, Some(Turn::Opened { failed: 33.., of: 64 })), "{opened:?}");
+        let mut breaker = Breaker::default();
+        assert!(
+            (0..WINDOW - 1).all(|at| breaker.note(at % 2 == 0, percent(50)).is_none()),
+            "few say nothing"
+        );
+    }
+
+    #[test]
+    fn it_never_opens_where_the_operator_says_so() {
+        let mut breaker = Breaker::default();
+        assert!((0..1_000).all(|_| breaker.note(true, None).is_none()) && !breaker.is_open());
+        assert!((0..ROW).any(|_| breaker.note(true, percent(50)).is_some()));
+        assert_eq!(breaker.note(true, None), Some(Turn::Closed), "not any more");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use route_plan::{Again, Asked, Captured, NotCopied, Observation, Snapshot};
 use tokio::sync::oneshot;
-use traffic_split::Arm;
+use traffic_split::{Arm, Percent};
 
 use super::account::{Account, Slot};
 use super::capture::Held;
@@ -60,6 +60,8 @@ pub(crate) struct CopyLimits {
     pub(crate) capture_bytes: usize,
     pub(crate) deadline_ms: u32,
     pub(crate) connect_ms: u32,
+    /// The share of copies that fail at which the arm counts as down.
+    pub(crate) max_failures: Option<Percent>,
     /// A head that takes longer is a failure for whoever judges.
     pub(crate) fail_after_ms: Option<NonZeroU32>,
 }

@@ -316,9 +316,10 @@ impl Lane {
             total: outcome.total,
             failure: outcome.failure.or(judged).or(is_late.then_some(Failure::Late)),
             client_aborted: false,
+            drained: false,
         };
         track.traffic.record(track.worker, &leg);
-        if let Some(turn) = track.note(road.arm, outcome.failure.is_some()) {
+        if let Some(turn) = track.note(road.arm, outcome.failed(), limits.max_failures) {
             self.say(track, road.arm, turn);
         }
         Some(leg)
@@ -350,6 +351,7 @@ impl Lane {
             capture_bytes: policy.capture_bytes as usize,
             deadline_ms: policy.deadline_ms,
             connect_ms: migration.timeouts.connect_ms,
+            max_failures: policy.max_failures,
             fail_after_ms: None,
         };
         let track = self.tracks.of(&question.migration);
@@ -379,13 +381,14 @@ fn judge(failures: &route_plan::AnswerFailures, captured: &Captured) -> Option<F
 
 /// Both legs of one request, if they are evidence: the bucket chose the arm, and the client stayed.
 fn record_both(track: &Track, served: &Observation, copied: Observation) {
-    if !served.by_bucket || served.client_aborted {
-        return;
-    }
     // One that hung is a failure however it ended.
     let failure = served.failure.or(served.hung.then_some(Failure::Late));
     let served = Observation { failure, hung: false, ..*served };
-    track.record_pair([&served, &copied]);
+    let says_something = |leg: &Observation| leg.status.is_some() || leg.failure.is_some();
+    let is_evidence = served.by_bucket && !served.client_aborted && !served.drained;
+    if is_evidence && says_something(&served) && says_something(&copied) {
+        track.record_pair([&served, &copied]);
+    }
 }
 
 /// What became of the served attempt, once that is known.

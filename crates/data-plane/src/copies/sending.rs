@@ -34,6 +34,11 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// No whole answer came, or none that could be read.
+    pub(crate) fn failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
     /// Nobody was asked.
     pub(crate) fn not_sent(why: NotCopied) -> Outcome {
         let nothing = Duration::ZERO;

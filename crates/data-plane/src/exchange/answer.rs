@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use http1_codec::{Framing, Version};
 use migration_glue::{Delivery, Ledger};
-use route_plan::{ConnectionLimits, Failure, Plan};
+use route_plan::{ConnectionLimits, Drained, Failure, Plan};
 
 use super::H1Exchange;
 use crate::buffer::Buffer;
@@ -100,6 +100,7 @@ impl H1Exchange<'_> {
             Poll::Ready(Err(Broken::Sink)) => return Poll::Ready(Err(Delivery::ClientGone)),
             Poll::Ready(Err(_)) => Failure::Truncated,
             Poll::Pending if self.scratch.legs.client_broke => return Poll::Ready(Err(Delivery::ClientGone)),
+            Poll::Pending if self.is_drained(plan) => return Poll::Ready(Err(Delivery::Drained)),
             Poll::Pending => {
                 if moved.any() || late.any() {
                     self.set_alarm(plan.timeouts.idle_ms);
@@ -189,8 +190,11 @@ impl H1Exchange<'_> {
         ledger: Ledger<Site>,
         at_once: bool,
     ) -> Next {
-        if let Err(Delivery::Failed(failure)) = streamed {
-            self.note_attempt(plan, Some(failure));
+        self.client.alarm.follow_moves(false);
+        match streamed {
+            Err(Delivery::Failed(failure)) => self.note_attempt(plan, Some(failure)),
+            Err(Delivery::Drained) => self.site.count_drained(plan, Drained::Stream),
+            Ok(()) | Err(_) => {}
         }
         self.release_upstream();
         self.drop_upstream();

@@ -225,6 +225,7 @@ impl H1Exchange<'_> {
             total: std::time::Duration::ZERO,
             failure: Some(failure),
             client_aborted: false,
+            drained: false,
         };
         match twin.stage {
             Stage::Sent(tell) => {
@@ -301,6 +302,7 @@ impl H1Exchange<'_> {
             capture_bytes: policy.capture_bytes as usize,
             deadline_ms: policy.deadline_ms,
             connect_ms: plan.timeouts.connect_ms,
+            max_failures: policy.max_failures,
             fail_after_ms: twin.fail_after_ms,
         };
         let asked = self.asked(twin);
@@ -332,7 +334,8 @@ impl H1Exchange<'_> {
         let id = u64::try_from(self.site.worker.random() >> 64).unwrap_or(1);
         let parent = self.scratch.request.field(FieldId::Traceparent).map(|field| field.value.of(&original));
         let trace = parent.and_then(|parent| ChildTrace::of(parent, id));
-        let copy = CopyForm { credentials: &policy.credentials, trace: trace.as_ref() };
+        let (credentials, host) = (&policy.credentials, policy.host.as_ref());
+        let copy = CopyForm { credentials, host, trace: trace.as_ref() };
         let form = |arm: Arm| RequestForm {
             authority: "",
             forcing: &view.force_headers,
@@ -390,8 +393,9 @@ impl H1Exchange<'_> {
 
 /// Whether the answer came to its end. One that counts as a failure by its status or its time did.
 fn is_whole(observed: &Observation) -> bool {
-    matches!(
+    let ended_well = matches!(
         observed.failure,
         None | Some(Failure::Status5xx | Failure::StatusOther | Failure::Header | Failure::Late)
-    )
+    );
+    ended_well && !observed.drained
 }

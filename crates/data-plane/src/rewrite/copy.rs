@@ -5,8 +5,8 @@
 //! there, and is another span of the same trace.
 
 use http1_codec::{Field, FieldId, HeadWriter};
-use route_plan::Credentials;
 use route_plan::shadow::MARK;
+use route_plan::{Credentials, HostRule};
 
 use super::rules;
 use super::{RequestForm, request_end, request_fields, request_host, request_line};
@@ -17,6 +17,8 @@ use crate::scratch::Scratch;
 pub(crate) struct CopyForm<'a> {
     /// What is done with the client's credentials.
     pub(crate) credentials: &'a Credentials,
+    /// The host that it asks for; `None`: as the arm's rules have it.
+    pub(crate) host: Option<&'a HostRule>,
     /// Its place in the client's trace, where there is one.
     pub(crate) trace: Option<&'a ChildTrace>,
 }
@@ -40,7 +42,8 @@ pub(crate) fn copy_head(
     };
     let mut writer = HeadWriter::new(out);
     request_line(&mut writer, scratch, head, rules.and_then(|rules| rules.path_prefix.as_ref()));
-    match rules.and_then(|rules| rules::chosen_host(rules, form.authority)) {
+    let host = copy.host.or(rules.map(|rules| &rules.host));
+    match host.and_then(|host| rules::chosen_host(host, form.authority)) {
         None => request_host(&mut writer, scratch, head, form.authority),
         Some(host) => writer.field("Host", host),
     }

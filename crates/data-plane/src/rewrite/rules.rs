@@ -47,8 +47,8 @@ fn is_authority(host: &[u8]) -> bool {
 }
 
 /// What the upstream is asked as `Host` where it is not what the client asked for.
-pub(super) fn chosen_host<'a>(rules: &'a Rules, authority: &'a str) -> Option<&'a [u8]> {
-    match &rules.host {
+pub(super) fn chosen_host<'a>(rule: &'a HostRule, authority: &'a str) -> Option<&'a [u8]> {
+    match rule {
         HostRule::Client => None,
         HostRule::Endpoint => Some(authority.as_bytes()),
         HostRule::Fixed(host) => Some(host.as_bytes()),

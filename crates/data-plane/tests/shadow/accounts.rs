@@ -254,29 +254,12 @@ fn served_requests_that_are_cut_off_are_accounted_for_too() {
     assert_eq!(rig.totals().pairs, 0);
 }
 
-#[test]
-fn whatever_happens_every_request_is_in_one_class() {
-    const THREADS: usize = 6;
-    const EACH: usize = 150;
-    let (old, new) = (FaultyOrigin::start("old"), FaultyOrigin::start("new"));
-    // Each request fails or not by what it is, differently on either side.
-    let faults = |shift: usize| {
-        move |request: &test_kit::Request| {
-            let number = request.target.bytes().map(usize::from).sum::<usize>() + shift;
-            match number % 11 {
-                0 => Fault::ResetInHead,
-                1 => Fault::ResetInBody,
-                2 => Fault::Status(500),
-                3 => Fault::Garbage,
-                _ => Fault::Healthy,
-            }
-        }
-    };
-    old.choose(faults(0));
-    new.choose(faults(3));
-    let mut config = snapshot(old.addr(), new.addr(), |migration| {
+/// Both ways, with every limit low enough to be met.
+fn crowded(old: &FaultyOrigin, new: &FaultyOrigin) -> route_plan::Snapshot {
+    snapshot(old.addr(), new.addr(), |migration| {
         migration.phase = Phase::Canary;
         migration.split.percent = "40".parse().unwrap();
+        migration.fallback = Some(FallbackPolicy { after_ms: 500, ..FallbackPolicy::default() });
         let policy = policy(migration);
         policy.canary = route_plan::CanaryCopies::Both;
         policy.methods = ["GET", "HEAD", "POST"].map(|one| one.as_bytes().into()).into();
@@ -287,41 +270,56 @@ fn whatever_happens_every_request_is_in_one_class() {
         policy.percent = "80".parse().unwrap();
         policy.holdout = "10".parse().unwrap();
         policy.deadline_ms = 500;
-        migration.fallback = Some(FallbackPolicy { after_ms: 500, ..FallbackPolicy::default() });
-    });
+    })
+}
+
+/// Fails or not by what a request is, differently for each number.
+fn fault_of(number: usize) -> impl Fn(&test_kit::Request) -> Fault {
+    move |request| match (request.target.bytes().map(usize::from).sum::<usize>() + number) % 11 {
+        0 => Fault::ResetInHead,
+        1 => Fault::ResetInBody,
+        2 => Fault::Status(500),
+        3 => Fault::Garbage,
+        _ => Fault::Healthy,
+    }
+}
+
+/// A few requests of all kinds, one in seven of which does not wait for its answer.
+fn crowd(rig: &Rig, thread: usize, requests: usize) {
+    for at in 0..requests {
+        let target = format!("/{thread}/{at}");
+        let user = format!("u{}", (thread * requests + at) % 97);
+        let user = ("x-user-id", user.as_str());
+        let content = vec![b'x'; at % 2_000];
+        let length = content.len().to_string();
+        let bytes = match at % 5 {
+            0 => request::with("HEAD", &target, &[user], b""),
+            1 => request::with("POST", &target, &[user, ("content-length", &length)], &content),
+            2 => request::with("DELETE", &target, &[user], b""),
+            _ => request::with("GET", &target, &[user], b""),
+        };
+        let mut client = rig.client();
+        client.send(&bytes);
+        if at % 7 != 0 {
+            // Old fails too, now and then.
+            drop(client.try_answer(at % 5 == 0));
+        }
+    }
+}
+
+#[test]
+fn whatever_happens_every_request_is_in_one_class() {
+    const THREADS: usize = 6;
+    const EACH: usize = 150;
+    let (old, new) = (FaultyOrigin::start("old"), FaultyOrigin::start("new"));
+    old.choose(fault_of(0));
+    new.choose(fault_of(3));
+    let mut config = crowded(&old, &new);
     let rig = Rig::over(config.clone(), 2);
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             let rig = &rig;
-            scope.spawn(move || {
-                for at in 0..EACH {
-                    let target = format!("/{thread}/{at}");
-                    let user = format!("u{}", (thread * EACH + at) % 97);
-                    let content = vec![b'x'; at % 2_000];
-                    let length = content.len().to_string();
-                    let bytes = match at % 5 {
-                        0 => request::with("HEAD", &target, &[("x-user-id", &user)], b""),
-                        1 => request::with(
-                            "POST",
-                            &target,
-                            &[("x-user-id", &user), ("content-length", &length)],
-                            &content,
-                        ),
-                        2 => request::with("DELETE", &target, &[("x-user-id", &user)], b""),
-                        _ => request::get_as(&target, &user),
-                    };
-                    let mut client = rig.client();
-                    client.send(&bytes);
-                    // One in seven does not wait for its answer.
-                    if at % 7 != 0 {
-                        let _ = if at % 5 == 0 {
-                            client.try_answer(true).map(drop)
-                        } else {
-                            client.try_response().map(drop)
-                        };
-                    }
-                }
-            });
+            scope.spawn(move || crowd(rig, thread, EACH));
         }
         // In the meantime the configuration changes, too.
         for round in 0..20 {

@@ -130,6 +130,23 @@ fn the_rules_of_the_arm_that_gets_it_are_applied() {
 }
 
 #[test]
+fn copies_may_ask_for_a_host_of_their_own() {
+    let (old, new) = (saying("old"), Scripted::bind());
+    let authority = new.addr().to_string();
+    let fixed = HostRule::Fixed("new.example".to_owned());
+    let cases =
+        [(HostRule::Endpoint, authority.as_str()), (fixed, "new.example"), (HostRule::Client, "test")];
+    for (rule, asked) in cases {
+        let rig = Rig::start(old.addr(), new.addr(), |migration| {
+            migration.rules[Arm::New.index()].host = HostRule::Fixed("by-rule.example".to_owned());
+            policy(migration).host = Some(rule);
+        });
+        rig.client().exchange(request::get("/"));
+        assert_eq!(new.accept().request().fields.all("host"), [asked]);
+    }
+}
+
+#[test]
 fn a_body_is_copied_as_it_passes_and_keeps_its_form() {
     let (old, new) = (Scripted::bind(), Scripted::bind());
     let rig = Rig::start(old.addr(), new.addr(), |migration| {
@@ -186,7 +203,8 @@ fn what_is_not_to_be_copied_is_not() {
 #[test]
 fn every_reason_of_the_plan_is_counted() {
     let (old, new) = (saying("old"), saying("new"));
-    let cases: [(fn(&mut route_plan::Migration), NotCopied); 5] = [
+    type Adapt = fn(&mut route_plan::Migration);
+    let cases: [(Adapt, NotCopied); 5] = [
         (|migration| migration.phase = Phase::Preparation, NotCopied::Phase),
         (|migration| policy(migration).off = true, NotCopied::Off),
         (|migration| policy(migration).percent = Percent::ZERO, NotCopied::Percent),

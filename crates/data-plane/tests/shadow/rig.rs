@@ -56,6 +56,7 @@ pub(crate) fn snapshot(old: SocketAddr, new: SocketAddr, adapt: impl FnOnce(&mut
     let keys = ["header:x-user-id", "request-id"].map(|key| key.parse::<KeySource>().unwrap());
     let mut migration = Migration {
         name: "shop".to_owned(),
+        lineage: 1,
         old: 0,
         new: 1,
         phase: Phase::Shadow,
@@ -69,6 +70,7 @@ pub(crate) fn snapshot(old: SocketAddr, new: SocketAddr, adapt: impl FnOnce(&mut
         force: None,
         assign_cookie: None,
         timeouts: Timeouts::default(),
+        drain_after_rollback_ms: 30_000,
         fallback: None,
         shadow: Some(Box::default()),
         failures: AnswerFailures::default(),
@@ -134,8 +136,8 @@ impl Rig {
     }
 
     /// The pairs that have been taken so far.
-    pub(crate) fn pairs(&self) -> Vec<Box<Pair>> {
-        self.pairs.lock().unwrap().try_iter().collect()
+    pub(crate) fn pairs(&self) -> Vec<Pair> {
+        self.pairs.lock().unwrap().try_iter().map(|pair| *pair).collect()
     }
 
     pub(crate) fn totals(&self) -> ShadowTotals {

@@ -26,6 +26,7 @@ fn busy() -> Arc<Telemetry> {
         failure: Some(Failure::Connect),
         covered: true,
         client_aborted: false,
+        drained: false,
     };
     migration.record(0, &observation);
     migration.record(1, &observation);
@@ -56,6 +57,7 @@ fn busy() -> Arc<Telemetry> {
     });
     migration.kept(0, Kept::NotReplayable);
     telemetry.comparisons("shop").record(Compared::Mismatched);
+    migration.drained(1, Drained::Stream);
     telemetry.evidence("shop").record(0, &mut crate::Memory::default(), &observation);
     let shadow = telemetry.shadow("shop");
     shadow.dropped(1, crate::Side::Lane, NotCopied::TooLarge);
@@ -118,6 +120,8 @@ fn the_scrape_says_what_was_counted() {
         r#"crossfade_ramp_steps{migration="shop"} 4"#,
         r#"crossfade_ramp_paused{migration="shop"} 1"#,
         r#"crossfade_rollbacks_total{migration="shop",cause="error_rate"} 2"#,
+        r#"crossfade_drained_total{migration="shop",kind="stream"} 1"#,
+        r#"crossfade_drained_total{migration="shop",kind="tunnel"} 0"#,
         "crossfade_journal_healthy 0",
         r#"crossfade_requests_refused_total{reason="bad-request"} 2"#,
         "crossfade_connections_open 2",
