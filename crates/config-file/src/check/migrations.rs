@@ -38,6 +38,7 @@ pub(super) fn migration(
     shadow::executes_twice(table, phase, shadow.as_ref(), sink);
     shadow::no_copies(table, phase, sink);
     shadow::needs_shadow(table, phase, sink);
+    shadow::ramp_first(&name.value, table, phase, sink);
     let is_compared = shadow::is_written(table);
     let guard = table.table("guard").map(|table| guard::guard(table, is_compared, sink));
     guard::unguarded(table, phase, sink);
