@@ -39,6 +39,7 @@ pub(super) fn migration(
     shadow::no_copies(table, phase, sink);
     shadow::needs_shadow(table, phase, sink);
     let compare = compare::compare(table, sink);
+    shadow::ramp_first(&name.value, table, phase, sink);
     let is_compared = shadow::is_written(table);
     let guard = table.table("guard").map(|table| guard::guard(table, is_compared, sink));
     guard::unguarded(table, phase, sink);

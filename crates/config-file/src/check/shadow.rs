@@ -206,6 +206,22 @@ fn is_cookie((field, cookie): (&str, &str)) -> bool {
     field.eq_ignore_ascii_case("set-cookie") && is_token(cookie)
 }
 
+/// Warns where users get new before any answer was compared, although there is a shadow.
+pub(super) fn ramp_first(name: &str, migration: &Table, phase: Option<Phase>, sink: &mut Sink) {
+    let is_at_once =
+        phase.is_none() && migration.share("percent").is_some_and(|said| said.value == Percent::ZERO);
+    let Some(key) = migration.key("ramp").filter(|_| is_at_once && is_written(migration)) else { return };
+    let message = "without a phase the ramp begins at once, before any answers were compared";
+    let diagnostic = Diagnostic::warning("ramp-before-shadow", &migration.spot.child("ramp", key), message);
+    let help =
+        format!("write `phase = \"shadow\"`: `crossfade advance {name}` goes on when the answers match");
+    let diagnostic = match migration.key("shadow") {
+        Some(shadow) => diagnostic.label(shadow, "the shadow"),
+        None => diagnostic,
+    };
+    sink.push(diagnostic.help(help));
+}
+
 /// Warns where mismatches are limited of which there are none.
 pub(super) fn needs_shadow(migration: &Table, phase: Option<Phase>, sink: &mut Sink) {
     let Some(guard) = migration.table("guard") else { return };

@@ -12,6 +12,7 @@ use super::steps::{Ask, refuse};
 use super::{Controller, Outlets};
 use crate::change::{self, LastChanges, THE_GUARD};
 use crate::event::{Actor, Reply};
+use crate::guarding::Watchman;
 use crate::handle::{Changed, ControlError};
 use crate::journal::{Entry, Kind};
 use crate::shadowing::{Finding, Scene, ShadowWatch, top_drops};
@@ -99,7 +100,7 @@ impl Controller {
             return refuse(&mut Some(reply), ControlError::Refused(sentence));
         }
         let note = (on && anew).then(|| {
-            self.guards.get_mut(name).into_iter().for_each(crate::guarding::Watchman::compare_anew);
+            self.guards.get_mut(name).into_iter().for_each(Watchman::compare_anew);
             self.shadows.get_mut(name).into_iter().for_each(ShadowWatch::begin_anew);
             format!("{name}: comparisons count anew")
         });
@@ -121,7 +122,7 @@ impl Controller {
             );
             return Evidence::Missing(sentence);
         }
-        self.guards.get(name).map_or(Evidence::Unguarded, |watchman| watchman.matching())
+        self.guards.get(name).map_or(Evidence::Unguarded, Watchman::matching)
     }
 
     /// How a migration's shadow is; `None` where it has none.
@@ -152,7 +153,7 @@ impl Controller {
             match_rate: (judged > 0).then(|| counted.matched as f64 / judged as f64),
             match_rate_at_least: matches_at_least(judged, counted.mismatched),
             compared: judged,
-            matching: self.guards.get(&migration.name).and_then(|watchman| watchman.match_sentence()),
+            matching: self.guards.get(&migration.name).and_then(Watchman::match_sentence),
             verdict: watch.verdict(),
             effect: watch.effect_sentence().filter(|_| state == ShadowState::On),
             drops: top_drops(&watch.totals()),

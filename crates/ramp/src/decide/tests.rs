@@ -53,6 +53,12 @@ fn insist(world: &mut World, event: &Event) {
     *world = world.clone().insisting(event);
 }
 
+/// Latched in preparation, with a shadow.
+fn preparing(policy: Policy) -> World {
+    let shadow = Policy { shadow: true, ..policy };
+    World::first("0", shadow).then(Event::PhaseSet(Phase::Preparation)).then(BACK)
+}
+
 #[test]
 fn what_is_waited_for_in_order_of_precedence() {
     let approve = |world: &mut World, _: &mut Facts| {
@@ -111,10 +117,6 @@ fn what_is_waited_for_in_order_of_precedence() {
         ("they match", |_, facts| facts.matching = Evidence::Proven),
         ("advanced", |world, _| insist(world, &Event::Advanced(Wait::Phase(Phase::Shadow)))),
     ];
-    let preparing = |policy: Policy| {
-        let shadow = Policy { shadow: true, ..policy };
-        World::first("0", shadow).then(Event::PhaseSet(Phase::Preparation)).then(BACK)
-    };
     let table = format!(
         "# latched in shadow, before the first step\n{}\n# in step 2 of 1/5/25/100, everything speaks against going on\n{}\n\
          # in step 4\n{}\n# without a ramp\n{}\n# with a shadow\n{}\n# with a shadow and no ramp\n{}",
