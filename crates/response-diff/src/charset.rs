@@ -72,8 +72,7 @@ pub(crate) fn both<'a>(old: &'a [u8], new: &'a [u8]) -> (Cow<'a, str>, Cow<'a, s
     }
 }
 
-/// Bytes as something to show: text as far as it is, and never an error. Every byte of what is none keeps a character of
-/// its own, so that what differs looks different.
+/// Bytes as something to show: text where they are, and never an error. Other bytes may look the same.
 pub(crate) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     str::from_utf8(bytes).map_or_else(|_| byte_by_byte(bytes), Cow::Borrowed)
 }
