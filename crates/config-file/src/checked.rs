@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use ipnet::IpNet;
 use ramp::Policy;
-use response_diff::RuleSet;
+use response_diff::{RuleSet, RuleSetSpec};
 use rollback_guard::Limits;
 use route_plan::{
     AnswerFailures, AssignCookie, CanaryCopies, ConnectionLimits, FallbackPolicy, ForceHeader,
@@ -43,6 +43,8 @@ pub struct Checked {
     pub workers: usize,
     /// How long requests under way may go on after the process was told to end, in milliseconds.
     pub drain_timeout_ms: u64,
+    /// How much of one processor comparing answers may use.
+    pub compare_cpu: Percent,
     /// Where a line for each request goes; `None`: nowhere.
     pub access_log: Option<AccessLog>,
     /// What is logged about the process itself.
@@ -125,7 +127,9 @@ pub struct MigrationConfig {
 /// By what the answers of a migration's arms are compared.
 #[derive(Clone, Debug)]
 pub struct CompareConfig {
-    /// Which differences count, `ignore` of the shadow included.
+    /// The rules as they are written, `ignore` of the shadow included.
+    pub spec: RuleSetSpec,
+    /// Which differences count by them.
     pub rules: RuleSet,
     /// How much of a body is kept to be compared.
     pub capture_bytes: usize,
