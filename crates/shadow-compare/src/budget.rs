@@ -37,10 +37,6 @@ impl Budget {
         self.share = share.clamp(0.01, 1.0);
     }
 
-    pub(crate) fn share(&self) -> f64 {
-        self.share
-    }
-
     /// What came in since the last time.
     pub(crate) fn fill(&mut self, now: Instant) {
         let past = now.saturating_duration_since(self.filled_at).as_secs_f64();

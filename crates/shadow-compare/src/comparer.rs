@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) ending: AtomicBool,
     /// The share of one core that comparing may use, as the bits of a float.
     pub(crate) cpu_share: AtomicU64,
+    /// What the thread has used of a processor, in microseconds.
+    pub(crate) used_us: AtomicU64,
     key: Key,
     telemetry: Arc<Telemetry>,
 }
@@ -66,6 +68,7 @@ impl Comparer {
             store,
             ending: AtomicBool::new(false),
             cpu_share: AtomicU64::new(1.0_f64.to_bits()),
+            used_us: AtomicU64::new(0),
             key,
             telemetry,
         });
@@ -85,8 +88,8 @@ impl Comparer {
     ///
     /// May read files, and is not for the users' path.
     pub fn follow(&self, checked: &Checked) {
-        let share = checked.compare_cpu.to_bits();
-        self.shared.cpu_share.store(share, Ordering::Relaxed);
+        let share = checked.compare_cpu.as_f64() / 100.0;
+        self.shared.cpu_share.store(share.to_bits(), Ordering::Relaxed);
         let now_ms = now_ms();
         let mut desks = BTreeMap::new();
         for settings in Settings::all(checked, &self.shared.key) {
@@ -138,6 +141,12 @@ impl Comparer {
         Some(Report::of(&lock(&desk), wish, &kept, share))
     }
 
+    /// What comparing has used of a processor so far.
+    #[must_use]
+    pub fn used(&self) -> Duration {
+        Duration::from_micros(self.shared.used_us.load(Ordering::Relaxed))
+    }
+
     /// Ends the thread; what was found is kept. Waits for the disk, but not for long.
     pub fn stop(&self) {
         self.shared.ending.store(true, Ordering::Relaxed);
@@ -161,6 +170,9 @@ impl Drop for Comparer {
 impl Compares for Comparer {
     fn take(&self, pair: Box<Pair>) -> Result<(), NotCopied> {
         let bytes = bytes_of(&pair);
+        if self.shared.ending.load(Ordering::Relaxed) {
+            return Err(NotCopied::Ended);
+        }
         self.shared.gate.enter(bytes)?;
         let sent = self.messages.try_send(Message::Pair { pair, bytes, at: Instant::now() });
         sent.map_err(|failed| {
@@ -194,3 +206,6 @@ pub(crate) fn now_ms() -> u64 {
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

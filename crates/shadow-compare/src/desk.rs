@@ -16,10 +16,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use response_diff::summary::endpoint::{Limits as EndpointLimits, Located};
 use response_diff::summary::groups::{Limits as GroupLimits, Sample, Wanted};
-use response_diff::summary::noise::Rules as NoiseRules;
-use response_diff::summary::{Class, Endpoint, Endpoints, Groups, Noise, Tally, Why};
+use response_diff::summary::{Class, Endpoint, Ledger, LedgerRules, LedgerState, Why};
 use route_plan::{Captured, NotCopied, Pair, normalise_path};
 use telemetry::{Compared, ComparisonCells, EvidenceCells};
 use traffic_split::Arm;
@@ -39,12 +37,13 @@ const FRESH: Duration = Duration::from_secs(1);
 const SAMPLE_WANTED: u32 = 4;
 const SAMPLE_ELSE: u32 = 64;
 
+/// All samples of one migration, in bytes.
+const SAMPLES_BYTES: usize = 4 << 20;
+
 /// The moment at which something happens, with some random bits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
     pub(crate) now: Instant,
-    /// By the wall clock, in milliseconds since 1970.
-    pub(crate) now_ms: u64,
     pub(crate) random: [u64; 2],
     /// Requests can be asked again.
     pub(crate) asks: bool,
@@ -52,25 +51,22 @@ pub(crate) struct Moment {
 
 /// What was asked again, and what came of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Questions {
+pub struct Questions {
     /// Sampled requests of which both arms answered.
-    pub(crate) sampled: u64,
+    pub sampled: u64,
     /// Mismatches of which both arms answered.
-    pub(crate) rechecked: u64,
+    pub rechecked: u64,
     /// Mismatches that were not asked again: not safe, no allowance, no room, old unwell or no answer.
-    pub(crate) not_rechecked: u64,
+    pub not_rechecked: u64,
     /// Races in which new alone gave another answer the second time, while old stood by its own.
-    pub(crate) new_alone: u64,
+    pub new_alone: u64,
 }
 
 /// One migration's comparisons.
 #[derive(Debug)]
 pub(crate) struct Desk {
     pub(crate) settings: Settings,
-    pub(crate) endpoints: Endpoints,
-    pub(crate) tally: Tally,
-    pub(crate) noise: Noise,
-    pub(crate) groups: Groups,
+    pub(crate) ledger: Ledger,
     pub(crate) questions: Questions,
     /// Since when comparisons count, in milliseconds since 1970.
     pub(crate) since_ms: u64,
@@ -93,10 +89,7 @@ impl Desk {
     /// Nothing is known yet.
     pub(crate) fn new(settings: Settings, sources: Sources, now_ms: u64) -> Desk {
         Desk {
-            endpoints: Endpoints::new(settings.templates(), EndpointLimits::default()),
-            tally: Tally::default(),
-            noise: Noise::new(NoiseRules::default()),
-            groups: Groups::new(GroupLimits::default()),
+            ledger: Ledger::new(settings.templates(), rules()),
             questions: Questions::default(),
             since_ms: now_ms,
             is_new: true,
@@ -111,12 +104,11 @@ impl Desk {
     pub(crate) fn follow(&mut self, settings: Settings, now_ms: u64) {
         let before = std::mem::replace(&mut self.settings, settings);
         if before.templates() != self.settings.templates() {
-            let state = self.endpoints.state();
-            self.endpoints =
-                Endpoints::restore(self.settings.templates(), EndpointLimits::default(), &state);
+            let state = self.ledger.state();
+            self.ledger = Ledger::restore(self.settings.templates(), rules(), &state);
         }
         if before.redacts_by != self.settings.redacts_by {
-            self.groups.forget_samples();
+            self.ledger.forget_samples();
             self.is_new = true;
         }
         if before.compares_by != self.settings.compares_by {
@@ -126,8 +118,9 @@ impl Desk {
 
     /// What was compared so far says nothing any more. What is known of endpoints and noise stays.
     pub(crate) fn begin_anew(&mut self, now_ms: u64) {
-        self.tally = Tally::default();
-        self.groups = Groups::new(GroupLimits::default());
+        let LedgerState { endpoints, noise, .. } = self.ledger.state();
+        let state = LedgerState { endpoints, noise, ..LedgerState::default() };
+        self.ledger = Ledger::restore(self.settings.templates(), rules(), &state);
         self.questions = Questions::default();
         self.since_ms = now_ms;
         self.is_new = true;
@@ -136,17 +129,16 @@ impl Desk {
     /// Takes a pair that has waited so long.
     pub(crate) fn take(&mut self, pair: Pair, waited: Duration, moment: &Moment, inquiries: &mut Inquiries) {
         self.is_new = true;
-        let endpoint = self.locate(&pair, inquiries);
+        let endpoint = self.locate(&pair);
         self.allowance.earn();
         self.look_at_old(moment.now);
         let is_sampled = waited <= FRESH && self.is_sampled(&pair, &endpoint, moment, inquiries);
         let pair = Arc::new(pair);
         let found = self.compare(&pair.answers[0], &pair.answers[1], &pair);
-        if let Some(why) = found.unseen {
-            self.close(&endpoint, Class::NotCompared(Why::Answers(why)), &found, &pair, moment);
-            return;
+        if let (Some(why), true) = (found.unseen, found.differences.is_empty()) {
+            return self.close(&endpoint, Class::NotCompared(Why::Answers(why)), &found, &pair, moment);
         }
-        if is_sampled && self.allowance.take(Purpose::Noise) {
+        if is_sampled && found.unseen.is_none() && self.allowance.take(Purpose::Noise) {
             let inquiry = Inquiry {
                 purpose: Purpose::Noise,
                 pair: pair.clone(),
@@ -158,10 +150,20 @@ impl Desk {
             // Room was looked for when it was drawn.
             let _ = inquiries.open(inquiry);
         }
-        self.noise.compared(&endpoint, &found.differences, found.complete);
-        match self.noise.judge(&endpoint, &found.differences, found.complete).class {
+        self.ledger.compared(&endpoint, &found.differences, found.complete);
+        match self.class_of(&endpoint, &found) {
             Class::Mismatched => self.mismatched(endpoint, found, pair, moment, inquiries),
             class => self.close(&endpoint, class, &found, &pair, moment),
+        }
+    }
+
+    /// The class of a pair, as far as it is known before anybody is asked again.
+    fn class_of(&self, endpoint: &Endpoint, found: &Look) -> Class {
+        let judged = self.ledger.judge(endpoint, &found.differences, found.complete);
+        match found.unseen {
+            // What is proven is noise; what could not be looked at may be anything.
+            Some(why) if judged.noise.iter().all(|noise| *noise) => Class::NotCompared(Why::Answers(why)),
+            _ => judged.class,
         }
     }
 
@@ -180,30 +182,22 @@ impl Desk {
     }
 
     /// The process ends before a pair was compared.
-    pub(crate) fn give_up(&mut self, pair: &Pair, moment: &Moment, inquiries: &mut Inquiries) {
-        let endpoint = self.locate(pair, inquiries);
+    pub(crate) fn give_up(&mut self, pair: &Pair, moment: &Moment) {
+        let endpoint = self.locate(pair);
         let class = Class::NotCompared(Why::Copy(NotCopied::Ended));
         self.is_new = true;
         self.close(&endpoint, class, &Look::default(), pair, moment);
     }
 
-    fn locate(&mut self, pair: &Pair, inquiries: &mut Inquiries) -> Endpoint {
+    fn locate(&mut self, pair: &Pair) -> Endpoint {
         let method = String::from_utf8_lossy(&pair.asked.method);
-        let path = path_of(pair);
         let found = pair.answers[pair.asked.served.index()].status != 404;
-        let Located { endpoint, folds } = self.endpoints.locate(&method, &path, found);
-        for fold in &folds {
-            self.tally.fold(fold);
-            self.noise.fold(fold);
-            self.groups.fold(fold);
-            inquiries.fold(&self.settings.name, fold);
-        }
-        endpoint
+        self.ledger.locate(&method, &path_of(pair), found)
     }
 
     /// Whether a request is of the sample. Nothing of its answers is known here but whether the path was found.
     fn is_sampled(&self, pair: &Pair, endpoint: &Endpoint, moment: &Moment, inquiries: &Inquiries) -> bool {
-        let one_in = if self.noise.wants_sample(endpoint) { SAMPLE_WANTED } else { SAMPLE_ELSE };
+        let one_in = if self.ledger.wants_sample(endpoint) { SAMPLE_WANTED } else { SAMPLE_ELSE };
         let is_drawn = (moment.random[1] >> 32).is_multiple_of(u64::from(one_in));
         is_drawn && self.allowance.has(Purpose::Noise) && self.may_ask(pair, moment, inquiries)
     }
@@ -250,24 +244,14 @@ impl Desk {
             return;
         }
         self.questions.sampled += 1;
-        self.noise.sampled(
-            &inquiry.endpoint,
-            &with_new.differences,
-            with_new.complete,
-            &itself.differences,
-        );
+        self.ledger.sampled(&inquiry.endpoint, &with_new.differences, with_new.complete, &itself.differences);
     }
 
     /// A mismatch was asked again: it lasts, or it is gone.
-    fn settle(
-        &mut self,
-        inquiry: Inquiry,
-        answers: [Result<Captured, NotCopied>; 2],
-        moment: &Moment,
-    ) {
+    fn settle(&mut self, inquiry: Inquiry, answers: [Result<Captured, NotCopied>; 2], moment: &Moment) {
         let Inquiry { pair, endpoint, look: first, .. } = inquiry;
         // What is noise may be known by now.
-        let class = match self.noise.judge(&endpoint, &first.differences, first.complete).class {
+        let class = match self.class_of(&endpoint, &first) {
             Class::Mismatched => match &answers {
                 [Ok(old), Ok(new)] => self.settled(&pair, &endpoint, old, new),
                 _ => {
@@ -283,25 +267,27 @@ impl Desk {
     fn settled(&mut self, pair: &Pair, endpoint: &Endpoint, old: &Captured, new: &Captured) -> Class {
         self.questions.rechecked += 1;
         let again = self.compare(old, new, pair);
-        let judged = self.noise.judge(endpoint, &again.differences, again.complete);
+        let judged = self.ledger.judge(endpoint, &again.differences, again.complete);
         if again.unseen.is_some() || judged.class == Class::Mismatched {
             return Class::Mismatched;
         }
         let itself = self.compare_olds(&pair.answers[Arm::Old.index()], old, pair);
-        let stands = self.noise.judge(endpoint, &itself.differences, itself.complete).class;
+        let stands = self.ledger.judge(endpoint, &itself.differences, itself.complete).class;
         self.questions.new_alone += u64::from(matches!(stands, Class::Matched | Class::Noise));
         Class::Race
     }
 
     /// What becomes of a pair when nothing more is to come: the one place where it is counted.
     fn close(&mut self, endpoint: &Endpoint, class: Class, found: &Look, pair: &Pair, moment: &Moment) {
-        self.tally.count(endpoint, class);
         self.sources.comparisons.record(result_of(class));
         if class == Class::Mismatched && self.is_intolerable(endpoint, found) {
             self.sources.comparisons.zero_tolerance();
         }
+        if let Class::NotCompared(why) = class {
+            return self.ledger.not_compared(endpoint, why);
+        }
         let at_ms = pair.asked.at_ms;
-        let wanted = self.groups.record(endpoint, class, &found.differences, at_ms, moment.random[0]);
+        let wanted = self.ledger.end(endpoint, class, &found.differences, at_ms, moment.random[0]);
         if let Some(wanted) = wanted {
             self.keep_sample(wanted, found, pair);
         }
@@ -309,7 +295,7 @@ impl Desk {
 
     /// Whether there is a difference where none may be; noise never is one.
     fn is_intolerable(&self, endpoint: &Endpoint, found: &Look) -> bool {
-        let judged = self.noise.judge(endpoint, &found.differences, found.complete);
+        let judged = self.ledger.judge(endpoint, &found.differences, found.complete);
         judged.noise.iter().zip(&found.intolerable).any(|(noise, intolerable)| *intolerable && !noise)
     }
 
@@ -326,7 +312,7 @@ impl Desk {
             old: redaction.answer(&old),
             new: redaction.answer(&new),
         };
-        let _ = self.groups.keep(wanted, sample);
+        let _ = self.ledger.keep(wanted, sample);
     }
 
     /// Holds old's answer against new's, by the rules of their path.
@@ -354,6 +340,12 @@ impl Desk {
             [&self.sources.served, &self.sources.copied].map(|cells| cells.totals().arm(Arm::Old).clone());
         self.old.look(now, served.requests + copied.requests, served.failures + copied.failures);
     }
+}
+
+/// What bounds a ledger.
+pub(crate) fn rules() -> LedgerRules {
+    let groups = GroupLimits { groups: 1_000, samples_bytes: SAMPLES_BYTES, ..GroupLimits::default() };
+    LedgerRules { groups, ..LedgerRules::default() }
 }
 
 /// The path of a pair's request, normalised as for matching.
@@ -384,3 +376,6 @@ fn result_of(class: Class) -> Compared {
         Class::NotCompared(_) => Compared::NotCompared,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-
 /// How often old is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a trouble keeps it from being asked.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use response_diff::summary::endpoint::{Endpoint, Fold};
+use response_diff::summary::Endpoint;
 use route_plan::{Captured, CapturedBody, NotCopied, Pair};
 use traffic_split::Arm;
 
@@ -165,14 +165,6 @@ impl Inquiries {
         self.close(ticket).map(|finished| Next::Finished(Box::new(finished)))
     }
 
-    /// Endpoints that were folded are folded here too.
-    pub(crate) fn fold(&mut self, migration: &str, fold: &Fold) {
-        let of_it = self.open.values_mut().filter(|open| *open.inquiry.pair.asked.migration == *migration);
-        for open in of_it.filter(|open| open.inquiry.endpoint == fold.from) {
-            open.inquiry.endpoint = fold.into.clone();
-        }
-    }
-
     /// Gives up all of them, as when the process ends.
     pub(crate) fn give_up(&mut self) -> Vec<Finished> {
         let tickets: Vec<u64> = self.open.keys().copied().collect();
@@ -260,7 +252,9 @@ mod tests {
         assert_eq!(asked(&all.due(start)), [(0, Arm::New)]);
         let next = all.answered(0, Arm::New, Ok(captured(200, "1"))).unwrap();
         assert_eq!(asked(&[next]), [(0, Arm::Old)]);
-        assert!(finished(all.answered(0, Arm::Old, Ok(captured(200, "1")))).answers.iter().all(Result::is_ok));
+        assert!(
+            finished(all.answered(0, Arm::Old, Ok(captured(200, "1")))).answers.iter().all(Result::is_ok)
+        );
         all.open(inquiry(Purpose::Noise, start, pair("shop", "/a", "1", "1"))).unwrap();
         all.due(start);
         let given_up = finished(all.answered(1, Arm::New, Err(NotCopied::Slow)));
@@ -282,17 +276,5 @@ mod tests {
         assert!(all.due(start + PATIENCE - Duration::from_secs(1)).is_empty());
         assert_eq!(all.due(start + PATIENCE).len(), MOST_OF_ONE + 1);
         assert_eq!((all.open.len(), all.bytes, all.by_migration.len()), (0, 0, 0));
-    }
-
-    #[test]
-    fn endpoints_are_folded_while_an_inquiry_is_open() {
-        let start = Instant::now();
-        let mut all = Inquiries::default();
-        all.open(inquiry(Purpose::Race, start, pair("shop", "/a", "1", "2"))).unwrap();
-        let fold = Fold { from: Endpoint::named("GET /a"), into: Endpoint::named("GET /{id}") };
-        all.fold("other", &fold);
-        all.fold("shop", &fold);
-        let given_up = all.give_up();
-        assert_eq!(given_up[0].inquiry.endpoint, fold.into);
     }
 }

@@ -1,6 +1,6 @@
 //! Two captured answers held against each other.
 
-use response_diff::{Answer, Body, Comparison, Difference, Field, Incomplete, Limits, NotCompared, Rules};
+use response_diff::{Answer, Body, Difference, Field, Incomplete, Limits, NotCompared, Rules, Seen};
 use route_plan::{Captured, CapturedBody, FieldLines, NotCopied};
 
 /// What holding two answers against each other came to.
@@ -17,13 +17,8 @@ pub(crate) struct Look {
 
 /// Holds what old answered against what new answered.
 pub(crate) fn look(old: &Captured, new: &Captured, rules: &Rules, limits: &Limits) -> Look {
-    let compared = response_diff::compare(&answer(old), &answer(new), rules, limits);
-    let (differences, unseen) = match compared {
-        Comparison::Match => (Vec::new(), None),
-        Comparison::Mismatch(differences) => (differences, None),
-        Comparison::NotCompared(why) => (Vec::new(), Some(why)),
-    };
-    let complete = unseen.is_none() && differences.len() < limits.differences.max(1);
+    let Seen { differences, unseen, complete } =
+        response_diff::look(&answer(old), &answer(new), rules, limits);
     Look { differences, unseen, complete, intolerable: Vec::new() }
 }
 

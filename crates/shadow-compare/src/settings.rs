@@ -46,7 +46,11 @@ impl Settings {
         let redactor = redactor
             .inspect_err(|errors| {
                 let first = errors.first().map(ToString::to_string).unwrap_or_default();
-                tracing::error!(migration = migration.name, "nothing is compared of {}: {first}", migration.name);
+                tracing::error!(
+                    migration = migration.name,
+                    "nothing is compared of {}: {first}",
+                    migration.name
+                );
             })
             .ok()?;
         let zero_tolerance = migration.guard.iter().flat_map(|guard| &guard.zero_tolerance);

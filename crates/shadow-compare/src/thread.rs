@@ -10,7 +10,7 @@ use rustix::time::{ClockId, clock_gettime};
 use traffic_split::Arm;
 
 use crate::budget::{Budget, LOOK, Shedding};
-use crate::comparer::{Shared, lock, now_ms};
+use crate::comparer::{Shared, lock};
 use crate::desk::{Desk, Moment};
 use crate::inquiry::{Ask, Finished, Inquiries, Next};
 
@@ -122,6 +122,8 @@ impl Worker {
         let used_all = thread_time();
         let used = used_all.saturating_sub(self.used_before);
         self.used_before = used_all;
+        let used_us = u64::try_from(used_all.as_micros()).unwrap_or(u64::MAX);
+        self.shared.used_us.store(used_us, Ordering::Relaxed);
         self.budget.set_share(f64::from_bits(self.shared.cpu_share.load(Ordering::Relaxed)));
         self.budget.fill(now);
         self.budget.take(used);
@@ -211,7 +213,6 @@ impl Worker {
     fn moment(&mut self) -> Moment {
         Moment {
             now: Instant::now(),
-            now_ms: now_ms(),
             random: [self.random.u64(..), self.random.u64(..)],
             asks: self.shared.asks.get().is_some(),
         }
@@ -242,11 +243,10 @@ impl Worker {
         while let Ok(message) = self.queue.try_recv() {
             let Message::Pair { pair, bytes, .. } = message else { continue };
             match self.desk(&pair.asked.migration) {
-                Some(desk) => lock(&desk).give_up(&pair, &moment, &mut self.inquiries),
-                None => self
-                    .shared
-                    .comparisons(&pair.asked.migration)
-                    .record(telemetry::Compared::NotCompared),
+                Some(desk) => lock(&desk).give_up(&pair, &moment),
+                None => {
+                    self.shared.comparisons(&pair.asked.migration).record(telemetry::Compared::NotCompared)
+                }
             }
             self.shared.gate.leave(bytes);
         }
