@@ -108,10 +108,13 @@ pub struct ReloadStatus {
 }
 
 /// What the guard says of new.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GuardStatus {
     /// The verdict.
     pub verdict: Verdict,
+    /// The natural logarithm of the evidence that new is worse: it begins with that of the stake, far below 0, and at 0
+    /// users go back, for slowness once that has lasted. `None` where there is nothing to judge by.
+    pub ln_evidence: Option<f64>,
     /// The verdict and what it rests on, as a sentence.
     pub sentence: String,
     /// It only says what it would do.

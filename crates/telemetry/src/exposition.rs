@@ -171,6 +171,9 @@ fn control(sheet: &mut Sheet, facts: &ControlFacts) {
             let is_it = migration.verdict == Some(verdict.as_str());
             sheet.gauge(&names::VERDICT, &[name, verdict.as_str()], flag(is_it));
         }
+        if let Some(ln_evidence) = migration.ln_evidence {
+            sheet.gauge(&names::GUARD_LN_EVIDENCE, &[name], ln_evidence);
+        }
         if let Some(ramp) = &migration.ramp {
             sheet.gauge(&names::RAMP_STEP, &[name], ramp.step as f64);
             sheet.gauge(&names::RAMP_STEPS, &[name], ramp.steps as f64);

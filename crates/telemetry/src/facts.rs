@@ -52,6 +52,8 @@ pub struct MigrationFacts {
     pub latched: bool,
     /// What its guard says; `None` where it has none.
     pub verdict: Option<&'static str>,
+    /// The natural logarithm of its evidence that new is worse; `None` where it has none to judge by.
+    pub ln_evidence: Option<f64>,
     /// How far its ramp is; `None` where it has none.
     pub ramp: Option<RampFacts>,
     /// Rollbacks since the start, by cause.

@@ -66,6 +66,8 @@ metrics! {
         "1 for the phase that the migration is in, else 0.";
     VERDICT: Gauge "crossfade_verdict" ["migration", "verdict"]
         "1 for what the guard says of new, else 0.";
+    GUARD_LN_EVIDENCE: Gauge "crossfade_guard_ln_evidence" ["migration"]
+        "Natural logarithm of the guard's evidence that new is worse: at 0 it takes the users back, for slowness once that has lasted; absent while there is nothing to judge by.";
     LATCHED: Gauge "crossfade_latched" ["migration"]
         "1 while a rollback caps the migration's percent, else 0.";
     ROLLBACKS: Counter "crossfade_rollbacks_total" ["migration", "cause"]

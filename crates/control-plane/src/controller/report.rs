@@ -149,7 +149,12 @@ impl Controller {
             verified: self.verified.get(name).filter(|_| intent.latch.is_some()).cloned(),
             guard: self.guards.get(name).map(|watchman| {
                 let (verdict, sentence) = watchman.report();
-                GuardStatus { verdict, sentence, dry_run: watchman.config().dry_run }
+                GuardStatus {
+                    verdict,
+                    ln_evidence: watchman.ln_evidence(),
+                    sentence,
+                    dry_run: watchman.config().dry_run,
+                }
             }),
             last_change: last_changes.latest().cloned(),
             attempt: migration.attempt,
@@ -323,6 +328,7 @@ fn facts(status: &Status) -> ControlFacts {
                 phase: migration.phase,
                 latched: migration.latch.is_some(),
                 verdict: migration.guard.as_ref().map(|guard| guard.verdict.as_str()),
+                ln_evidence: migration.guard.as_ref().and_then(|guard| guard.ln_evidence),
                 ramp: migration.ramp.as_ref().map(|ramp| RampFacts {
                     step: ramp.step,
                     steps: ramp.steps.len(),
