@@ -132,6 +132,8 @@ pub struct Controller {
     climbs: Climbs,
     /// When the ramps moved last.
     moved_at: Instant,
+    /// When the time that steps were served was written down last.
+    noted_at: Instant,
     /// Rollbacks and drills whose effect is being watched.
     watched: BTreeMap<String, Watched>,
     /// What the last rollback came to.
@@ -218,6 +220,7 @@ impl Controller {
             looked_at: Instant::now(),
             climbs: Climbs::new(),
             moved_at: Instant::now(),
+            noted_at: Instant::now(),
             watched: BTreeMap::new(),
             verified: BTreeMap::new(),
             no_policy: Policy::default(),

@@ -280,11 +280,17 @@ impl Controller {
             }
             states.extend(entry.migration.clone().zip(entry.state.clone()));
         }
+        let served: Vec<_> = entries.iter().flat_map(Entry::served).collect();
         let Some(ack) = journal.append(entries, keep) else {
             self.is_behind |= keep == Keep::UntilWritten;
             return Handed::Full;
         };
         self.recorded.extend(states);
+        for (name, held) in served {
+            if let Some(state) = self.recorded.get_mut(&name) {
+                state.serve(held);
+            }
+        }
         Handed::Over(ack)
     }
 

@@ -83,3 +83,47 @@ async fn a_rollback_meets_a_migration_on_its_way_to_another_name_or_out_of_the_f
         assert!(state.intent.latch.is_some(), "{now:?}: the rollback is lost");
     }
 }
+
+#[tokio::test]
+async fn the_time_served_is_kept_by_one_small_line_a_minute() {
+    let dir = tempfile::tempdir().unwrap();
+    let ramp = |name: &str| {
+        format!(
+            "[migration.{name}]\nmatch = [{{ path = \"/{name}/*\" }}]\nold = \"a\"\nnew = \"b\"\nguard = false\npercent = 5\n\
+             [[migration.{name}.ramp]]\npercent = 5\nhold = \"1h\"\n[[migration.{name}.ramp]]\npercent = 50\n"
+        )
+    };
+    let ramps = ["cart", "shop"].map(ramp).concat();
+    let held = |controller: &Controller, name: &str| {
+        controller.book.state(name).unwrap().intent.progress.unwrap().held
+    };
+    let mut controller = Controller::open(file(dir.path(), &ramps, 5), Telemetry::new(1)).unwrap();
+    let (status, _) = watch::channel(Arc::new(controller.status()));
+    let (paths, _) = watch::channel(controller.paths());
+    let outlets = Outlets { listeners: Arc::new(NoListeners), status, paths };
+    let second = Duration::from_secs(1);
+    (0..4).for_each(|_| controller.move_ramps(&outlets, second));
+    assert!(controller.pending.is_empty(), "not yet");
+    controller.noted_at = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
+    (0..4).for_each(|_| controller.move_ramps(&outlets, second));
+    while !controller.pending.is_empty() {
+        let result = next_ack(&mut controller.pending).await;
+        controller.acknowledged(&outlets, result);
+    }
+    assert_eq!(controller.recorded["shop"], controller.book.state("shop").unwrap());
+    drop(controller);
+    let text = std::fs::read_to_string(dir.path().join("state/journal.jsonl")).unwrap();
+    let notes: Vec<&str> = text.lines().filter(|line| line.contains("\"kind\":\"held\"")).collect();
+    assert_eq!(notes.len(), 1, "{text}");
+    assert!(
+        notes[0].contains("\"data\":{\"held_s\":{\"cart\":5.0,\"shop\":5.0}}") && notes[0].len() < 250,
+        "{}",
+        notes[0]
+    );
+    // A start goes on from there, and finds nothing to be written anew.
+    let again = Controller::open(file(dir.path(), &ramps, 5), Telemetry::new(1)).unwrap();
+    assert_eq!([held(&again, "cart"), held(&again, "shop")], [5 * second; 2]);
+    drop(again);
+    let after = std::fs::read_to_string(dir.path().join("state/journal.jsonl")).unwrap();
+    assert_eq!(after.lines().count(), text.lines().count() + 1, "{after}");
+}
