@@ -13,7 +13,7 @@ mod restart;
 mod steps;
 mod tidings;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::pending;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -136,6 +136,8 @@ pub struct Controller {
     noted_at: Instant,
     /// Rollbacks and drills whose effect is being watched.
     watched: BTreeMap<String, Watched>,
+    /// Those that were in a drill when the process before ended.
+    found_drilling: BTreeSet<String>,
     /// What the last rollback came to.
     verified: BTreeMap<String, String>,
     /// What a migration goes by that is not in the file.
@@ -192,6 +194,8 @@ impl Controller {
     fn with(first: Loaded, book: Book, kept: Kept, telemetry: Arc<Telemetry>) -> Self {
         let Loaded { checked, warnings, path, content } = first;
         let now = SystemTime::now();
+        let drilling = book.intents.iter().filter(|(_, intent)| intent.is_drilling);
+        let found_drilling = drilling.map(|(name, _)| name.clone()).collect();
         let mut controller = Controller {
             path,
             first: checked.clone(),
@@ -222,6 +226,7 @@ impl Controller {
             moved_at: Instant::now(),
             noted_at: Instant::now(),
             watched: BTreeMap::new(),
+            found_drilling,
             verified: BTreeMap::new(),
             no_policy: Policy::default(),
             line: Line::default(),

@@ -58,6 +58,7 @@ fn what(line: &Value) -> String {
         "verified" => "rollback: NOT verified".to_owned(),
         "drill_ended" if data["passed"] == true => "drill: went well".to_owned(),
         "drill_ended" => "drill: did NOT go well".to_owned(),
+        "drill_interrupted" => "drill: interrupted".to_owned(),
         "drill_begun" => "drill: begun".to_owned(),
         "opened" => "calendar: open again".to_owned(),
         "renamed" => format!("renamed from {}", data["from"].as_str().unwrap_or_default()),

@@ -104,19 +104,22 @@ fn change(after: &mut Intent, event: &Event, terms: &Terms<'_>) -> Result<Origin
             }
             after.is_drilling = true;
         }
-        Event::DrillEnded { passed } => {
-            if !std::mem::take(&mut after.is_drilling) {
-                return Err(Refusal::Drill);
-            }
-            if let Some(progress) = &mut after.progress {
-                progress.drilled |= passed;
-                if !passed {
-                    progress.paused.get_or_insert(Pause::Drill);
-                }
-            }
-        }
+        Event::DrillEnded { .. } | Event::DrillInterrupted => end_drill(after, event)?,
     }
     Ok(Origin::Person)
+}
+
+fn end_drill(intent: &mut Intent, event: &Event) -> Result<(), Refusal> {
+    if !std::mem::take(&mut intent.is_drilling) {
+        return Err(Refusal::Drill);
+    }
+    if let (Some(progress), Event::DrillEnded { passed }) = (&mut intent.progress, event) {
+        progress.drilled |= passed;
+        if !passed {
+            progress.paused.get_or_insert(Pause::Drill);
+        }
+    }
+    Ok(())
 }
 
 /// A percent or a phase that a person wants. It pauses the ramp, since what it leads to was not shown.
@@ -346,10 +349,11 @@ fn effects(before: &Intent, after: &Intent, event: &Event, by: Origin, policy: &
         effects.push(Effect::PhaseEntered { from: was.phase, to: is.phase, by });
     }
     held_back(before, after, by, &mut effects);
-    if let Event::DrillEnded { passed } = event {
-        effects.push(Effect::DrillEnded { passed: *passed });
-    } else if after.is_drilling && !before.is_drilling {
-        effects.push(Effect::DrillBegun { from: was.in_force() });
+    match event {
+        Event::DrillEnded { passed } => effects.push(Effect::DrillEnded { passed: *passed }),
+        Event::DrillInterrupted => effects.push(Effect::DrillInterrupted),
+        Event::DrillBegun => effects.push(Effect::DrillBegun { from: was.in_force() }),
+        _ => {}
     }
     if was.in_force() != is.in_force() {
         effects.push(Effect::InForce { from: was.in_force(), to: is.in_force() });

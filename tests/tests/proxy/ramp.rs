@@ -9,13 +9,13 @@ use tempfile::TempDir;
 use test_kit::{Config, Fault, FaultyOrigin, Outcome, Proxy, Scripted, Wire, eventually, request};
 
 /// Users that ask one after the other until this is dropped.
-struct Users {
+pub(crate) struct Users {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Users {
-    fn of(proxy: &Proxy) -> Self {
+    pub(crate) fn of(proxy: &Proxy) -> Self {
         let (addr, stop) = (proxy.addr(), Arc::new(AtomicBool::new(false)));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
@@ -39,14 +39,14 @@ impl Drop for Users {
     }
 }
 
-struct Stage {
+pub(crate) struct Stage {
     old: FaultyOrigin,
     new: FaultyOrigin,
     state: TempDir,
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Stage {
             old: FaultyOrigin::start("old"),
             new: FaultyOrigin::start("new"),
@@ -55,7 +55,7 @@ impl Stage {
     }
 
     /// With lines for the migration and sections after it.
-    fn config(&self, percent: u32, lines: &str, sections: &str) -> Config {
+    pub(crate) fn config(&self, percent: u32, lines: &str, sections: &str) -> Config {
         let state = format!("[state]\ndir = \"{}\"", self.state.path().display());
         // What is judged here is not how fast a busy machine is.
         let guard = "[migration.shop.guard]\nlatency = []";
@@ -65,17 +65,17 @@ impl Stage {
     }
 }
 
-fn steps(steps: &[(&str, &str)]) -> String {
+pub(crate) fn steps(steps: &[(&str, &str)]) -> String {
     let step =
         |(percent, lines): &(&str, &str)| format!("[[migration.shop.ramp]]\npercent = {percent}\n{lines}\n");
     steps.iter().map(step).collect()
 }
 
-fn shop(proxy: &Proxy) -> Value {
+pub(crate) fn shop(proxy: &Proxy) -> Value {
     proxy.admin_get("/api/v1/migrations/shop").json()
 }
 
-fn in_force(proxy: &Proxy) -> f64 {
+pub(crate) fn in_force(proxy: &Proxy) -> f64 {
     shop(proxy)["percent"]["in_force"].as_f64().unwrap()
 }
 
@@ -83,7 +83,7 @@ fn waits_for(proxy: &Proxy) -> String {
     shop(proxy)["ramp"]["waits_for"].as_str().unwrap_or_default().to_owned()
 }
 
-fn kinds(proxy: &Proxy) -> Vec<String> {
+pub(crate) fn kinds(proxy: &Proxy) -> Vec<String> {
     let journal = proxy.admin_get("/api/v1/migrations/shop/journal?limit=1000").json();
     let lines = journal["lines"].as_array().unwrap();
     let kinds = lines.iter().map(|line| line["kind"].as_str().unwrap().to_owned());
@@ -91,7 +91,7 @@ fn kinds(proxy: &Proxy) -> Vec<String> {
     kinds.filter(|kind| kind != "verdict").collect()
 }
 
-fn done(outcome: &Outcome) {
+pub(crate) fn done(outcome: &Outcome) {
     assert_eq!(outcome.code, 0, "{outcome:?}");
 }
 

@@ -74,6 +74,7 @@ impl Controller {
             }
             return;
         };
+        self.found_drilling.remove(name);
         let target = Percent::ZERO;
         let verification = Verification::new(target, self.count_of(name));
         let drill = Some(Drill { actor, from, reply });
@@ -198,7 +199,8 @@ impl Controller {
         self.write_aside(outlets, vec![entry]);
     }
 
-    /// A drill that nobody watches any more: the process that began it has ended.
+    /// A drill that nobody watches any more, since the process that began it has ended, or since its end could not be
+    /// written: users go back to where they were, and what was not seen counts neither way. A ramp tries it again.
     fn end_lost_drills(&mut self, outlets: &Outlets) {
         if self.is_going_forward() || self.trouble.is_some() {
             return;
@@ -207,12 +209,17 @@ impl Controller {
         let lost =
             drilling.filter(|(name, _)| !self.watched.contains_key(*name)).map(|(name, _)| name.clone());
         for name in lost.collect::<Vec<_>>() {
+            let why = if self.found_drilling.contains(&name) {
+                "a restart"
+            } else {
+                "a configuration without the migration, or a journal that could not be written"
+            };
             let actor = Actor {
                 who: "crossfade".to_owned(),
-                reason: Some("the drill was interrupted by a restart or a full disk".to_owned()),
+                reason: Some(format!("interrupted by {why}")),
                 force: false,
             };
-            self.ask(outlets, Ask::new(&name, ramp::Event::DrillEnded { passed: false }, actor));
+            self.ask(outlets, Ask::new(&name, ramp::Event::DrillInterrupted, actor));
         }
     }
 

@@ -62,6 +62,8 @@ pub(crate) enum Kind {
     DrillBegun,
     /// A drill is over.
     DrillEnded,
+    /// A drill is over, and nobody saw what became of it.
+    DrillInterrupted,
     /// The ramp is over: everybody gets new.
     Arrived,
 }
@@ -95,6 +97,7 @@ impl Kind {
             Kind::Opened => "opened",
             Kind::DrillBegun => "drill_begun",
             Kind::DrillEnded => "drill_ended",
+            Kind::DrillInterrupted => "drill_interrupted",
             Kind::Arrived => "arrived",
         }
     }

@@ -311,6 +311,27 @@ fn a_failed_drill_pauses_the_ramp_and_is_tried_again() {
 }
 
 #[test]
+fn an_interrupted_drill_counts_neither_way_and_is_tried_again() {
+    let approved = in_step(2).then(Event::Advanced(Wait::Approval { step: 2, unguarded: false }));
+    let mut drilling = approved.then(Event::DrillBegun);
+    let effects = drilling.happens(&Event::DrillInterrupted);
+    assert!(effects.contains(&Effect::DrillInterrupted), "{effects:?}");
+    assert_eq!((drilling.in_force().as_str(), drilling.step()), ("5", 2));
+    assert_eq!(drilling.next(), Next::Do(Event::DrillBegun));
+    assert_eq!(
+        drilling.refuses(&Event::DrillInterrupted),
+        "in a rollback drill already, or not in one any more"
+    );
+    // Whoever asked for less meanwhile gets that, and who paused the ramp finds it paused.
+    let lowered = in_step(2).then(Event::DrillBegun).then(set("2")).then(Event::DrillInterrupted);
+    assert_eq!((lowered.in_force().as_str(), lowered.wait()), ("2", Wait::Paused(Pause::Intent)));
+    // One that went well before stays so.
+    let passed = in_step(2).then(Event::DrillBegun).then(Event::DrillEnded { passed: true });
+    let again = passed.then(Event::DrillBegun).then(Event::DrillInterrupted);
+    assert!(again.intent.progress.is_some_and(|progress| progress.drilled));
+}
+
+#[test]
 fn a_rollback_ends_a_drill() {
     let mut world = in_step(2).then(Event::DrillBegun).then(BACK);
     assert!(!world.intent.is_drilling);

@@ -152,6 +152,7 @@ fn rows(world: &World) -> Vec<Row> {
         row("drill begun", Event::DrillBegun, false),
         row("drill passed", Event::DrillEnded { passed: true }, false),
         row("drill failed", Event::DrillEnded { passed: false }, false),
+        row("drill interrupted", Event::DrillInterrupted, false),
         row("arrived", Event::Arrived, false),
     ]);
     rows
@@ -183,6 +184,7 @@ fn told(effect: &Effect) -> String {
         Effect::RampGone => "ramp gone".to_owned(),
         Effect::DrillBegun { from } => format!("drill begun from {from}"),
         Effect::DrillEnded { passed } => format!("drill {}", if *passed { "passed" } else { "failed" }),
+        Effect::DrillInterrupted => "drill interrupted".to_owned(),
         Effect::Arrived => "arrived".to_owned(),
     }
 }
