@@ -153,6 +153,9 @@ fn pause_by_intent(intent: &mut Intent, was: &Intent) {
 
 fn roll_back(intent: &mut Intent, cause: Cause, to: Percent, in_parts: bool, policy: &Policy) {
     let from = intent.standing().in_force();
+    // Where nobody is on new nobody was failed: that is a lock, and no sign that the migration fails. Those whom a drill
+    // has away for a moment are on new all the same.
+    let has_users = intent.let_through() > Percent::ZERO;
     // What a drill has taken back stays where it is, and nothing that is called a rollback lets more through than is.
     let to = if std::mem::take(&mut intent.is_drilling) { Percent::ZERO } else { to.min(from) };
     let mut latch = Latch { cap: to, target: to, from, then: policy.rollback.then, cause };
@@ -162,7 +165,7 @@ fn roll_back(intent: &mut Intent, cause: Cause, to: Percent, in_parts: bool, pol
     }
     match &mut intent.latch {
         None => {
-            intent.rollbacks = intent.rollbacks.saturating_add(1);
+            intent.rollbacks = intent.rollbacks.saturating_add(u32::from(has_users));
             intent.latch = Some(latch);
         }
         // A second rollback never loosens the first, and what is on its way back in parts is let go on.

@@ -332,6 +332,25 @@ fn an_interrupted_drill_counts_neither_way_and_is_tried_again() {
 }
 
 #[test]
+fn a_rollback_of_nobody_is_no_sign_that_the_migration_fails() {
+    let rollbacks = |world: &World| world.intent.rollbacks;
+    let nobody = World::first("0", ramped()).then(BACK);
+    assert!(nobody.intent.latch.is_some(), "it latches all the same");
+    assert_eq!(rollbacks(&nobody), 0);
+    let often = (0..5).fold(nobody, |world, _| world.then(Event::Resumed).then(BACK));
+    assert_eq!(rollbacks(&often), 0);
+    let shadow = in_step(2).then(Event::PhaseSet(Phase::Shadow)).then(BACK);
+    assert_eq!(rollbacks(&shadow), 0, "5 % are asked for, and nobody is on new");
+    assert_eq!(rollbacks(&in_step(2).then(BACK)), 1);
+    assert_eq!(
+        rollbacks(&in_step(2).then(Event::DrillBegun).then(BACK)),
+        1,
+        "a drill has them away for a moment"
+    );
+    assert_eq!(rollbacks(&in_step(2).then(BACK).then(BACK)), 1);
+}
+
+#[test]
 fn a_rollback_ends_a_drill() {
     let mut world = in_step(2).then(Event::DrillBegun).then(BACK);
     assert!(!world.intent.is_drilling);

@@ -62,7 +62,7 @@ fn states_with_a_ramp() -> Vec<(&'static str, World)> {
         (0..step).fold(World::first("0", ramped()), |world, next| world.then(Event::StepEntered(next)))
     };
     let approval = || Event::Advanced(Wait::Approval { step: 2, unguarded: false });
-    let again = |world: World| world.then(BACK).then(Event::Resumed);
+    let again = |world: World| world.then(BACK).then(Event::Resumed).then(Event::StepEntered(0));
     let aborted = again(again(step(2))).then(BACK).insisting(&Event::Resumed);
     vec![
         ("before the first step", step(0)),
