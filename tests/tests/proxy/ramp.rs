@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use test_kit::{Config, Fault, FaultyOrigin, Outcome, Proxy, Scripted, Wire, eventually, request};
 
@@ -221,6 +221,28 @@ fn a_drill_takes_everybody_back_for_a_moment() {
     drop(users);
     done(&proxy.command(&["set", "shop", "0"]));
     refused(&proxy.command(&["drill", "shop"]), "latched or at 0 %, so there is nothing to try in a drill");
+}
+
+#[test]
+fn a_drill_s_last_word_is_where_users_are_then() {
+    let stage = Stage::new();
+    let proxy = Proxy::start(&stage.config(50, "", ""));
+    let _users = Users::of(&proxy);
+    let back = proxy.command(&["drill", "shop"]);
+    assert!(back.stdout.contains(" after the decision; back at 50%\n"), "{}", back.stdout);
+    let drill = std::thread::scope(|scope| {
+        let drill = scope.spawn(|| proxy.command(&["drill", "shop"]));
+        eventually("it is under way", || in_force(&proxy) == 0.0);
+        let less = json!({ "percent": 30, "who": "alice", "reason": "less" });
+        assert_eq!(proxy.admin_post("/api/v1/migrations/shop/percent", &less).status, 200);
+        drill.join().unwrap()
+    });
+    done(&drill);
+    let now = "; at 30% now instead of 50%: phase canary: the percent asked for is in force, following the percent; 30 % \
+               was asked for by alice (less)\n";
+    assert!(drill.stdout.contains(now), "{}", drill.stdout);
+    assert!(!drill.stdout.contains("back at"), "{}", drill.stdout);
+    assert_eq!(in_force(&proxy), 30.0);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::json;
 use traffic_split::{Arm, Percent, Role};
 
 use super::ramping::question;
-use super::steps::{Ask, refuse};
+use super::steps::{Ask, Shown, refuse};
 use super::{Controller, Outlets};
 use crate::event::{Actor, Event, Reply};
 use crate::handle::{Changed, ControlError};
@@ -149,26 +149,29 @@ impl Controller {
         let Count { old, old_failures, .. } = seen.count;
         let is_served = old_failures <= 1 || (old_failures as f64) < DRILL_FAILURES * old as f64;
         let passed = seen.verified && is_served;
-        let from = drill.from;
-        let note = match (seen.verified, is_served) {
+        let sentence = match (seen.verified, is_served) {
             (true, true) => format!(
-                "{name}: old served all {old} requests, the last one on new ended {} after the decision; back at {from}%",
+                "{name}: old served all {old} requests, the last one on new ended {} after the decision",
                 milliseconds(seen.to_target)
             ),
             (true, false) => format!(
-                "{name}: old served all {old} requests but failed {old_failures} of them, allowed {} %; back at {from}%",
+                "{name}: old served all {old} requests but failed {old_failures} of them, allowed {} %",
                 DRILL_FAILURES * 100.0
             ),
-            (false, _) => format!(
-                "{name}: not verified: {old} requests ended on old, {} on new; back at {from}%",
-                seen.count.new
-            ),
+            (false, _) => {
+                format!("{name}: not verified: {old} requests ended on old, {} on new", seen.count.new)
+            }
         };
-        let Drill { actor, reply, .. } = drill;
+        let Drill { actor, from, reply } = drill;
         // It ends also where nobody waits for the answer any more.
         let reply = reply.filter(|reply| !reply.is_closed());
         let event = ramp::Event::DrillEnded { passed };
-        let ask = Ask { note: Some(note), data: data(seen), reply, ..Ask::new(name, event, actor) };
+        let ask = Ask {
+            shown: Some(Shown { sentence, from }),
+            data: data(seen),
+            reply,
+            ..Ask::new(name, event, actor)
+        };
         self.ask(outlets, ask);
     }
 
