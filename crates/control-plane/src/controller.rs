@@ -41,7 +41,7 @@ use crate::event::Event;
 use crate::fallbacks::{Counts, Teller};
 use crate::guarding::Watchman;
 use crate::handle::{ControlError, ControlHandle};
-use crate::hooks::Line;
+use crate::hooks::{Answers, Line};
 use crate::journal::{Health, Journal, State};
 use crate::listeners::{Bound, ListenError, Listeners};
 use crate::measure::{Measure, Reading};
@@ -146,6 +146,8 @@ pub struct Controller {
     line: Line,
     /// So many hooks were called.
     calls: u64,
+    /// What they said since the start, by migration.
+    hook_answers: BTreeMap<String, Answers>,
     own_events: Option<mpsc::WeakSender<Event>>,
     generation: u64,
     draining: bool,
@@ -231,6 +233,7 @@ impl Controller {
             no_policy: Policy::default(),
             line: Line::default(),
             calls: 0,
+            hook_answers: BTreeMap::new(),
             own_events: None,
             generation: 0,
             draining: false,

@@ -179,6 +179,10 @@ fn control(sheet: &mut Sheet, facts: &ControlFacts) {
             sheet.gauge(&names::RAMP_STEPS, &[name], ramp.steps as f64);
             sheet.gauge(&names::RAMP_PAUSED, &[name], flag(ramp.paused));
         }
+        for hook in &migration.hooks {
+            sheet.count(&names::HOOK_ANSWERS, &[name, hook.hook, "yes"], hook.yes);
+            sheet.count(&names::HOOK_ANSWERS, &[name, hook.hook, "no"], hook.no);
+        }
         for (cause, count) in &migration.rollbacks {
             sheet.count(&names::ROLLBACKS, &[name, cause], *count);
         }

@@ -58,6 +58,19 @@ pub struct MigrationFacts {
     pub ramp: Option<RampFacts>,
     /// Rollbacks since the start, by cause.
     pub rollbacks: Vec<(&'static str, u64)>,
+    /// Answers of the hooks of its ramp since the start.
+    pub hooks: Vec<HookFacts>,
+}
+
+/// Answers of one kind of hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HookFacts {
+    /// The hook's key in the file.
+    pub hook: &'static str,
+    /// Those that said yes.
+    pub yes: u64,
+    /// Those that said no, or nothing that was understood.
+    pub no: u64,
 }
 
 /// How far a ramp is.

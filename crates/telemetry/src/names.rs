@@ -78,6 +78,8 @@ metrics! {
         "How many steps the ramp has; absent without one.";
     RAMP_PAUSED: Gauge "crossfade_ramp_paused" ["migration"]
         "1 while the ramp does not move until somebody resumes, else 0; absent without a ramp.";
+    HOOK_ANSWERS: Counter "crossfade_hook_answers_total" ["migration", "hook", "answer"]
+        "Answers of the hooks of ramps: yes, or no, which is also none, a late one and one that is not understood.";
     JOURNAL_HEALTHY: Gauge "crossfade_journal_healthy" []
         "1 while the journal can be written, 0 while it cannot, so that nothing goes forward; absent without a journal.";
     ROUTE_REQUESTS: Counter "crossfade_route_requests_total" ["route", "code_class"]

@@ -352,6 +352,13 @@ fn hooks_are_told_and_asked_and_hold_it() {
     eventually("the first step is entered", || in_force(&proxy) == 20.0);
     eventually("the second is refused", || waits_for(&proxy).starts_with("the confirm hook says no: "));
     assert_eq!((in_force(&proxy), asked.load(Ordering::Relaxed)), (20.0, 2));
+    for (hook, answer, count) in
+        [("announce", "yes", 2.0), ("announce", "no", 0.0), ("confirm", "yes", 1.0), ("confirm", "no", 1.0)]
+    {
+        let labels = [("migration", "shop"), ("hook", hook), ("answer", answer)];
+        proxy.wait_metric("crossfade_hook_answers_total", &labels, |counted| counted == count);
+    }
+    assert!(proxy.log().contains("shop: the confirm hook says no: "), "{}", proxy.log());
 }
 
 #[test]

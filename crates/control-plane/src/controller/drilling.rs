@@ -263,22 +263,32 @@ impl Controller {
         number: u64,
         answer: Result<(), String>,
     ) {
-        let said = match &answer {
-            Ok(()) => "yes".to_owned(),
-            Err(why) => format!("no: {why}"),
-        };
+        if self.book.knows(name) {
+            self.hook_answers.entry(name.to_owned()).or_default().count(kind, answer.is_ok());
+        }
+        let word = kind.as_str();
+        let why = answer.as_ref().err().cloned();
         let climb = self.climbs.get_mut(name);
-        let is_waited_for = climb.is_some_and(|climb| climb.hooks.answered(kind, number, answer));
-        let kind = kind.as_str();
-        if !is_waited_for {
-            tracing::info!(
-                migration = name,
-                "{name}: the {kind} hook says {said}, which nobody waits for any more"
-            );
-        } else if said == "yes" {
-            tracing::info!(migration = name, "{name}: the {kind} hook says yes");
-        } else {
-            tracing::warn!(migration = name, "{name}: the {kind} hook says {said}");
+        let waiting = climb.and_then(|climb| climb.hooks.answered(kind, number, answer).then_some(climb));
+        match (waiting, why) {
+            (None, why) => {
+                let said = why.map_or_else(|| "yes".to_owned(), |why| format!("no: {why}"));
+                tracing::info!(
+                    migration = name,
+                    "{name}: the {word} hook says {said}, which nobody waits for any more"
+                );
+            }
+            (Some(climb), None) => {
+                climb.complaints.yes(kind);
+                tracing::info!(migration = name, "{name}: the {word} hook says yes");
+            }
+            (Some(climb), Some(why)) => {
+                if let Some(untold) = climb.complaints.no(kind, &why, Instant::now()) {
+                    let before =
+                        if untold > 0 { format!(", as {untold} times before") } else { String::new() };
+                    tracing::warn!(migration = name, "{name}: the {word} hook says no{before}: {why}");
+                }
+            }
         }
     }
 }

@@ -19,7 +19,7 @@ use super::{Controller, Outlets};
 use crate::change::THE_RAMP;
 use crate::event::Actor;
 use crate::guarding::Watchman;
-use crate::hooks::{Hooks, Question};
+use crate::hooks::{Complaints, Hooks, Question};
 use crate::journal::Entry;
 
 /// More than this between two looks was not served: the process was stopped.
@@ -41,6 +41,8 @@ pub(super) struct Climb {
     /// Requests of new when the step began, or the process.
     first_requests: u64,
     pub(super) hooks: Hooks,
+    /// What the log was told of them.
+    pub(super) complaints: Complaints,
     /// When the next part of the users is taken back.
     part_due: Option<Instant>,
     /// It does not return, since old is not there; that has been told.
@@ -57,6 +59,7 @@ impl Climb {
             if self.entered != progress.entered || self.next.is_none() {
                 self.first_requests = requests;
                 self.hooks.forget();
+                self.complaints = Complaints::default();
             }
             (self.entered, self.noted, self.held) = (progress.entered, progress.held, progress.held);
         }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use config_file::MigrationConfig;
-use ramp::{Cause, Intent};
-use telemetry::{ControlFacts, MigrationFacts, RampFacts, Totals};
+use ramp::{Cause, HookKind, Intent};
+use telemetry::{ControlFacts, HookFacts, MigrationFacts, RampFacts, Totals};
 use traffic_split::{Arm, Role};
 
+use super::ramping::question;
 use super::{Controller, Outlets, Traffic};
 use crate::change::LastChanges;
 use crate::fallbacks::Counts;
@@ -16,8 +17,8 @@ use crate::handle::{ControlError, Reloaded};
 use crate::journal::Health;
 use crate::source::LoadError;
 use crate::status::{
-    ArmStatus, EndpointStatus, FallbackStatus, GuardStatus, LatchStatus, MigrationStatus, RampStatus,
-    ReloadStatus, StateStatus, Status,
+    ArmStatus, EndpointStatus, FallbackStatus, GuardStatus, HookStatus, LatchStatus, MigrationStatus,
+    RampStatus, ReloadStatus, StateStatus, Status,
 };
 use crate::{change, reload};
 
@@ -143,6 +144,7 @@ impl Controller {
             measured: traffic.measure.percent(),
             latch: latch_status(intent, &last_changes),
             rollbacks: self.rollbacks_of(name),
+            hooks: self.hooks_of(migration),
             why: change::why(intent, &last_changes),
             ramp: self.ramp_status(migration, intent),
             rollbacks_of_attempt: intent.rollbacks,
@@ -187,6 +189,16 @@ impl Controller {
         let counts = self.rollbacks.get(name);
         let count = |cause| counts.and_then(|counts| counts.get(&cause)).copied().unwrap_or_default();
         Cause::ALL.into_iter().map(|cause| (cause, count(cause))).collect()
+    }
+
+    /// Those that the ramp has, also before they are called.
+    fn hooks_of(&self, migration: &MigrationConfig) -> Vec<HookStatus> {
+        let steps = &migration.policy.steps;
+        let answers = self.hook_answers.get(&migration.name).copied().unwrap_or_default();
+        let has = |kind| (0..steps.len()).any(|step| question(&migration.policy, kind, step).is_some());
+        let kinds = [HookKind::Announce, HookKind::Confirm].into_iter().filter(|kind| has(*kind));
+        let status = |kind| HookStatus { kind, yes: answers.of(kind).yes, no: answers.of(kind).no };
+        kinds.map(status).collect()
     }
 
     fn arm_status(&self, arm: Arm, upstream: &str, totals: &Totals) -> ArmStatus {
@@ -334,6 +346,11 @@ fn facts(status: &Status) -> ControlFacts {
                     steps: ramp.steps.len(),
                     paused: ramp.paused.is_some(),
                 }),
+                hooks: migration
+                    .hooks
+                    .iter()
+                    .map(|hook| HookFacts { hook: hook.kind.as_str(), yes: hook.yes, no: hook.no })
+                    .collect(),
                 rollbacks: migration
                     .rollbacks
                     .iter()

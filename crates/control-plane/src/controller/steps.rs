@@ -349,6 +349,7 @@ impl Controller {
             (self.checked, self.warnings, self.content) = (checked, warnings, content);
             self.recorded.retain(|name, _| self.book.knows(name));
             self.rollbacks.retain(|name, _| self.book.knows(name));
+            self.hook_answers.retain(|name, _| self.book.knows(name));
             self.verified.retain(|name, _| self.book.knows(name));
         }
         self.publish();

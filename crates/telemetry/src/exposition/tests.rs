@@ -6,7 +6,7 @@ use route_plan::outcome::Observation;
 use traffic_split::Percent;
 
 use super::*;
-use crate::{EndpointFacts, MigrationFacts, RampFacts, Telemetry};
+use crate::{EndpointFacts, HookFacts, MigrationFacts, RampFacts, Telemetry};
 
 fn busy() -> Arc<Telemetry> {
     let telemetry = Telemetry::new(2);
@@ -50,6 +50,7 @@ fn busy() -> Arc<Telemetry> {
             latched: true,
             ramp: Some(RampFacts { step: 2, steps: 4, paused: true }),
             rollbacks: vec![("person", 0), ("error_rate", 2)],
+            hooks: vec![HookFacts { hook: "confirm", yes: 1, no: 7 }],
         }],
         journal_healthy: Some(false),
         ..ControlFacts::default()
@@ -92,6 +93,8 @@ fn the_scrape_says_what_was_counted() {
         r#"crossfade_ramp_steps{migration="shop"} 4"#,
         r#"crossfade_ramp_paused{migration="shop"} 1"#,
         r#"crossfade_rollbacks_total{migration="shop",cause="error_rate"} 2"#,
+        r#"crossfade_hook_answers_total{migration="shop",hook="confirm",answer="yes"} 1"#,
+        r#"crossfade_hook_answers_total{migration="shop",hook="confirm",answer="no"} 7"#,
         "crossfade_journal_healthy 0",
         r#"crossfade_requests_refused_total{reason="bad-request"} 2"#,
         "crossfade_connections_open 2",
