@@ -73,7 +73,8 @@ pub(crate) struct Undo {
     pub(crate) force: bool,
 }
 
-/// `POST reload`, `.../resume`, `.../advance`, `.../pause` and `.../drill`; their body may be left out.
+/// `POST reload`, `.../resume`, `.../advance`, `.../pause` and `.../drill`; their body may be left out. A reload cannot be
+/// forced.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SaidBy {

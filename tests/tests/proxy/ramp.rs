@@ -303,8 +303,12 @@ fn while_the_calendar_is_closed_nothing_rises_but_by_force() {
     assert_eq!(in_force(&proxy), 6.0);
     done(&proxy.reload(stage.config(25, "", closed)));
     assert_eq!(in_force(&proxy), 6.0);
-    done(&proxy.reload(stage.config(25, "", "")));
-    eventually("the calendar is open", || in_force(&proxy) == 25.0);
+    done(&proxy.command(&["advance", "shop", "--force", "--reason", "the fair is off"]));
+    assert_eq!(in_force(&proxy), 25.0, "what the file asked for, by force");
+    done(&proxy.reload(stage.config(30, "", closed)));
+    assert_eq!(in_force(&proxy), 25.0);
+    done(&proxy.reload(stage.config(30, "", "")));
+    eventually("the calendar is open", || in_force(&proxy) == 30.0);
 }
 
 #[test]
