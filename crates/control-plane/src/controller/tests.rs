@@ -77,7 +77,13 @@ async fn a_rollback_meets_a_migration_on_its_way_to_another_name_or_out_of_the_f
             let result = next_ack(&mut controller.pending).await;
             controller.acknowledged(&outlets, result);
         }
-        assert!(answer.try_recv().is_ok());
+        let Err(ControlError::Left { name, effects }) = answer.try_recv().unwrap() else {
+            panic!("{now:?}: there is no status of a migration that is not in the file")
+        };
+        let said = ControlError::Left { name, effects }.to_string();
+        let expected = "shop left the configuration, or has another name, since this was asked; it was done all the same: \
+                        shop: rolled back from 5% to 0%: asked for by a person; ";
+        assert!(said.starts_with(expected), "{said}");
         let state = controller.book.state(now.unwrap_or("shop")).unwrap();
         assert_eq!(state.is_present, now.is_some());
         assert!(state.intent.latch.is_some(), "{now:?}: the rollback is lost");

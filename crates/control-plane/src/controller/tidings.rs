@@ -70,13 +70,13 @@ impl Controller {
                 }
                 let status = self.renew(outlets);
                 if let Some(reply) = reply {
-                    let migration = status.migration(&name).cloned().ok_or(ControlError::Gone);
+                    let (generation, effects) = (self.generation, sentences);
+                    let result = match status.migration(&name).cloned() {
+                        Some(migration) => Ok(Changed { generation, effects, migration }),
+                        None => Err(ControlError::Left { name, effects }),
+                    };
                     // A caller that has gone away needs no answer.
-                    let _ = reply.send(migration.map(|migration| Changed {
-                        generation: self.generation,
-                        effects: sentences,
-                        migration,
-                    }));
+                    let _ = reply.send(result);
                 }
             }
             Tidings::File { mut sentences, wishes } => {
