@@ -94,13 +94,16 @@ impl Controller {
         for name in &names {
             self.go_on_returning(outlets, name);
         }
-        let within = names.iter().filter(|name| {
-            self.is_exclusive(name) && self.decide(name, None).is_some_and(|next| is_within_a_step(&next))
-        });
-        let mut within: BTreeSet<String> = within.cloned().collect();
-        for name in &names {
+        let decided = names.iter().filter_map(|name| Some((name, self.decide(name, None)?)));
+        let decided: Vec<_> = decided.collect();
+        let within = decided.iter().filter(|(name, next)| self.is_exclusive(name) && is_within_a_step(next));
+        let mut within: BTreeSet<String> = within.map(|(name, _)| (*name).clone()).collect();
+        for (name, mut next) in decided {
             let busy = within.iter().find(|other| *other != name).cloned();
-            let Some(next) = self.decide(name, busy) else { continue };
+            // That another one is within a step is nothing to whoever waits for something else.
+            if busy.is_some() && self.is_exclusive(name) && is_before_a_step(&next) {
+                next = self.decide(name, busy).unwrap_or(next);
+            }
             if matches!(next, Next::Do(ramp::Event::StepEntered(_))) && self.is_exclusive(name) {
                 within.insert(name.clone());
             }
@@ -328,6 +331,16 @@ pub(super) fn question(policy: &Policy, kind: HookKind, step: usize) -> Option<Q
         HookKind::Confirm => next.confirm.clone(),
     };
     Some(Question { step, percent: next.percent, url: url? })
+}
+
+/// Whether nothing but the calendar and hooks stands before the next step: all that is looked at once another exclusive
+/// migration is not within one.
+fn is_before_a_step(next: &Next) -> bool {
+    match next {
+        Next::Do(event) => matches!(event, ramp::Event::StepEntered(_)),
+        Next::Call(..) => true,
+        Next::Wait(wait) => matches!(wait, Wait::Closed(_) | Wait::Hook(..)),
+    }
 }
 
 /// Whether the ramp may be about to enter a step, or is kept from it by what passes by itself: then what its hooks have

@@ -141,3 +141,43 @@ async fn the_time_served_is_kept_by_one_small_line_a_minute() {
     let after = std::fs::read_to_string(dir.path().join("state/journal.jsonl")).unwrap();
     assert_eq!(after.lines().count(), text.lines().count() + 1, "{after}");
 }
+
+#[tokio::test]
+async fn of_exclusive_ramps_one_is_within_a_step_whatever_their_order() {
+    let ramp = |name: &str, percent: u32, lines: &str| {
+        format!(
+            "[migration.{name}]\nmatch = [{{ path = \"/{name}/*\" }}]\nold = \"a\"\nnew = \"b\"\nguard = false\npercent = {percent}\n\
+             exclusive = true\n{lines}[[migration.{name}.ramp]]\npercent = 5\nhold = \"1h\"\n[[migration.{name}.ramp]]\npercent = 50\n"
+        )
+    };
+    let closed = "calendar = { freezes = [{ from = 2000-01-01, to = 2200-01-01 }] }\n";
+    for (ramps, expected) in [
+        // The one that is in its step comes later in the file.
+        (
+            [ramp("cart", 0, ""), ramp("shop", 5, ""), ramp("till", 0, closed)],
+            ["busy: shop", "hold", "busy: shop"],
+        ),
+        // Two may begin: the first of them does.
+        (
+            [ramp("cart", 0, ""), ramp("shop", 0, ""), ramp("till", 0, closed)],
+            ["enters", "busy: cart", "busy: cart"],
+        ),
+        // Whoever waits for the calendar keeps nobody else from it.
+        ([ramp("cart", 0, closed), ramp("shop", 0, ""), ramp("till", 50, "")], ["closed", "enters", "waits"]),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut controller = Controller::new(file(dir.path(), &ramps.concat(), 5), Telemetry::new(1));
+        let (status, _) = watch::channel(Arc::new(controller.status()));
+        let (paths, _) = watch::channel(controller.paths());
+        let outlets = Outlets { listeners: Arc::new(NoListeners), status, paths };
+        controller.move_ramps(&outlets, Duration::from_millis(200));
+        let next = |name: &str| match &controller.climbs[name].next {
+            Some(ramp::Next::Do(ramp::Event::StepEntered(0))) => "enters".to_owned(),
+            Some(ramp::Next::Wait(ramp::Wait::Busy(other))) => format!("busy: {other}"),
+            Some(ramp::Next::Wait(ramp::Wait::Hold { .. })) => "hold".to_owned(),
+            Some(ramp::Next::Wait(ramp::Wait::Closed(_))) => "closed".to_owned(),
+            _ => "waits".to_owned(),
+        };
+        assert_eq!(["cart", "shop", "till"].map(next), expected);
+    }
+}
