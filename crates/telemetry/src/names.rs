@@ -68,6 +68,8 @@ metrics! {
         "1 for what the guard says of new, else 0.";
     GUARD_LN_EVIDENCE: Gauge "crossfade_guard_ln_evidence" ["migration"]
         "Natural logarithm of the guard's evidence that new is worse: at 0 it takes the users back, for slowness once that has lasted; absent while there is nothing to judge by.";
+    GUARD_LOOK_INTERVAL: Histogram "crossfade_guard_look_interval_seconds" []
+        "Time between two looks of the guards at what was counted, due every 50 ms: by so much a decision may come after the request that it rests on.";
     LATCHED: Gauge "crossfade_latched" ["migration"]
         "1 while a rollback caps the migration's percent, else 0.";
     ROLLBACKS: Counter "crossfade_rollbacks_total" ["migration", "cause"]

@@ -32,6 +32,9 @@ fn new_that_fails_is_left_and_stays_left() {
     let (_old, _new, proxy) = broken_new("");
     let ln_evidence =
         |proxy: &Proxy| proxy.metrics().count("crossfade_guard_ln_evidence", &[("migration", "shop")]);
+    let looks = |proxy: &Proxy| proxy.metrics().count("crossfade_guard_look_interval_seconds_count", &[]);
+    let before = looks(&proxy);
+    eventually("it looks again and again", || looks(&proxy) >= before + 3.0);
     let stake = ln_evidence(&proxy);
     assert!((-12.0..-2.0).contains(&stake), "far from 0 as long as nothing was seen: {stake}");
     let mut asked = 0;

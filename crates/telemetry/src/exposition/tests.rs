@@ -55,6 +55,8 @@ fn busy() -> Arc<Telemetry> {
         journal_healthy: Some(false),
         ..ControlFacts::default()
     });
+    telemetry.looks().record(Duration::from_micros(50_900));
+    telemetry.looks().record(Duration::from_micros(61_000));
     migration.kept(0, Kept::NotReplayable);
     telemetry.evidence("shop").record(0, &mut crate::Memory::default(), &observation);
     let endpoint = "10.0.0.1:80".to_owned();
@@ -89,6 +91,10 @@ fn the_scrape_says_what_was_counted() {
         r#"crossfade_phase{migration="shop",phase="canary"} 0"#,
         r#"crossfade_latched{migration="shop"} 1"#,
         r#"crossfade_guard_ln_evidence{migration="shop"} -2.5"#,
+        r#"crossfade_guard_look_interval_seconds_bucket{le="0.05"} 0"#,
+        r#"crossfade_guard_look_interval_seconds_bucket{le="0.06"} 1"#,
+        r#"crossfade_guard_look_interval_seconds_bucket{le="+Inf"} 2"#,
+        "crossfade_guard_look_interval_seconds_sum 0.1119",
         r#"crossfade_ramp_step{migration="shop"} 2"#,
         r#"crossfade_ramp_steps{migration="shop"} 4"#,
         r#"crossfade_ramp_paused{migration="shop"} 1"#,
