@@ -14,6 +14,7 @@ mod evidence;
 mod exposition;
 mod facts;
 pub mod logs;
+mod looks;
 pub mod names;
 mod process;
 mod registry;
@@ -24,7 +25,8 @@ use std::sync::{Arc, RwLock};
 
 pub use counter::Counter;
 pub use evidence::{EvidenceCells, Memory};
-pub use facts::{ControlFacts, EndpointFacts, MigrationFacts, RampFacts, ReloadCounts};
+pub use facts::{ControlFacts, EndpointFacts, HookFacts, MigrationFacts, RampFacts, ReloadCounts};
+pub use looks::{LOOK_BOUNDS_S, LookCells};
 pub use registry::{MAX_TRAFFIC_NAMES, Telemetry};
 pub use traffic::{
     CODE_CLASSES, DURATION_BOUNDS_S, Durations, Leg, Totals, TrafficCells, TrafficKind, code_class,

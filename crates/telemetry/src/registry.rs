@@ -7,8 +7,8 @@ use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::process::ProcessFacts;
 use crate::{
-    ControlFacts, EndpointFacts, EvidenceCells, TrafficCells, TrafficKind, WorkerCells, access_log,
-    exposition,
+    ControlFacts, EndpointFacts, EvidenceCells, LookCells, TrafficCells, TrafficKind, WorkerCells,
+    access_log, exposition,
 };
 
 /// How many migrations and routes have counters of their own in the life of a process. Names come from the
@@ -19,6 +19,7 @@ pub const MAX_TRAFFIC_NAMES: usize = 4096;
 #[derive(Debug)]
 pub struct Telemetry {
     workers: Box<[Arc<WorkerCells>]>,
+    looks: LookCells,
     directory: Mutex<Directory>,
     facts: Mutex<Arc<ControlFacts>>,
     endpoints: Mutex<Arc<[EndpointFacts]>>,
@@ -32,6 +33,7 @@ impl Telemetry {
     pub fn new(workers: usize) -> Arc<Self> {
         Arc::new(Telemetry {
             workers: (0..workers.max(1)).map(|_| Arc::default()).collect(),
+            looks: LookCells::default(),
             directory: Mutex::default(),
             facts: Mutex::default(),
             endpoints: Mutex::new(Arc::default()),
@@ -63,6 +65,12 @@ impl Telemetry {
     pub fn worker(&self, index: usize) -> Arc<WorkerCells> {
         let at = index % self.workers.len();
         self.workers.get(at).map(Arc::clone).unwrap_or_default()
+    }
+
+    /// The times between two looks at the guards.
+    #[must_use]
+    pub fn looks(&self) -> &LookCells {
+        &self.looks
     }
 
     /// How many workers there are cells for.
@@ -113,6 +121,7 @@ impl Telemetry {
             evidence: &evidence,
             names_overflowed: overflowed,
             workers: &self.workers,
+            looks: &self.looks,
             facts: &self.facts(),
             endpoints: &self.endpoints(),
             access_log: self.access_log.get(),
