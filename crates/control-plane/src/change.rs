@@ -81,6 +81,9 @@ fn sentence(migration: &str, effect: &Effect, author: &str) -> String {
         }
         Effect::DrillEnded { passed: true } => format!("{migration}: the rollback drill went well"),
         Effect::DrillEnded { passed: false } => format!("{migration}: the rollback drill did not go well"),
+        Effect::DrillInterrupted => {
+            format!("{migration}: the rollback drill was interrupted, so it shows nothing")
+        }
         Effect::Arrived => format!("{migration}: the ramp has arrived, everybody gets new"),
         Effect::AttemptRaised { from, to } => format!("{migration}: attempt {to} begins after {from}"),
     }

@@ -14,6 +14,7 @@ mod evidence;
 mod exposition;
 mod facts;
 pub mod logs;
+mod looks;
 pub mod names;
 mod process;
 mod registry;
@@ -25,7 +26,8 @@ use std::sync::{Arc, RwLock};
 
 pub use counter::Counter;
 pub use evidence::{EvidenceCells, Memory};
-pub use facts::{ControlFacts, EndpointFacts, MigrationFacts, RampFacts, ReloadCounts};
+pub use facts::{ControlFacts, EndpointFacts, HookFacts, MigrationFacts, RampFacts, ReloadCounts};
+pub use looks::{LOOK_BOUNDS_S, LookCells};
 pub use registry::{MAX_TRAFFIC_NAMES, Telemetry};
 pub use shadow::{COPIED, HELD_OUT, LaneCells, SHADOW_MEMORY_BYTES, ShadowCells, ShadowTotals, Side};
 pub use traffic::{

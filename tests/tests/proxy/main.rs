@@ -16,6 +16,7 @@ mod guard;
 mod http10;
 mod interim;
 mod keep_alive;
+mod kills;
 mod latch;
 mod limits;
 mod malformed;
