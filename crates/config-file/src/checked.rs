@@ -101,6 +101,8 @@ pub struct MigrationConfig {
     pub assign_cookie: Option<AssignCookie>,
     /// How long either upstream may take.
     pub timeouts: Timeouts,
+    /// How long tunnels and streams on new may go on when their users are back on old, in milliseconds.
+    pub drain_after_rollback_ms: u32,
     /// When old answers what new has failed; `None`: never.
     pub fallback: Option<FallbackPolicy>,
     /// What the copies to the other arm go by; `None`: there are none ever.
@@ -272,7 +274,7 @@ impl Checked {
     /// The immutable value that workers run on.
     ///
     /// `in_force` says for each migration, by name, where it stands; [`MigrationConfig::standing`] is what the file
-    /// itself asks for.
+    /// itself asks for. The lineage of each is its place in the file, which tells nothing of the files before.
     #[must_use]
     pub fn snapshot(&self, generation: u64, in_force: &dyn Fn(&str) -> Standing) -> Snapshot {
         Snapshot {
@@ -281,7 +283,8 @@ impl Checked {
             migrations: self
                 .migrations
                 .iter()
-                .map(|migration| migration.at(in_force(&migration.name)))
+                .zip(0..)
+                .map(|(migration, index)| migration.at(in_force(&migration.name), index))
                 .collect(),
             routes: self.routes.clone(),
             upstreams: self.upstreams.clone(),
@@ -332,9 +335,10 @@ impl MigrationConfig {
         Some(Box::new(ShadowPolicy { off: standing.shadow_off, ..shadow.policy.clone() }))
     }
 
-    fn at(&self, standing: Standing) -> Migration {
+    fn at(&self, standing: Standing, lineage: u64) -> Migration {
         Migration {
             name: self.name.clone(),
+            lineage,
             old: self.old,
             new: self.new,
             phase: standing.phase,
@@ -348,6 +352,7 @@ impl MigrationConfig {
             force: self.force.clone(),
             assign_cookie: self.assign_cookie.clone(),
             timeouts: self.timeouts,
+            drain_after_rollback_ms: self.drain_after_rollback_ms,
             fallback: self.fallback.clone(),
             shadow: self.copies_at(standing),
             failures: self.guard.as_ref().map(|guard| guard.failures.clone()).unwrap_or_default(),

@@ -14,7 +14,7 @@ mod shadowing;
 mod steps;
 mod tidings;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::pending;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -38,12 +38,14 @@ use crate::controller::reading::{Reader, Wish};
 pub(crate) use crate::controller::steps::Ask;
 use crate::controller::steps::{Pending, next_ack};
 use crate::controller::tidings::Tidings;
+use crate::drains;
 use crate::event::Event;
 use crate::fallbacks::{Counts, Teller};
 use crate::guarding::Watchman;
 use crate::handle::{ControlError, ControlHandle};
-use crate::hooks::Line;
+use crate::hooks::{Answers, Line};
 use crate::journal::{Health, Journal, State};
+use crate::lineages::Lineages;
 use crate::listeners::{Bound, ListenError, Listeners};
 use crate::measure::{Measure, Reading};
 use crate::shadowing::ShadowWatch;
@@ -125,6 +127,7 @@ pub struct Controller {
     reopens: bool,
     /// What the start has to say.
     first_words: Vec<String>,
+    lineages: Lineages,
     traffic: BTreeMap<String, Traffic>,
     guards: BTreeMap<String, Watchman>,
     shadows: BTreeMap<String, ShadowWatch>,
@@ -135,8 +138,12 @@ pub struct Controller {
     climbs: Climbs,
     /// When the ramps moved last.
     moved_at: Instant,
+    /// When the time that steps were served was written down last.
+    noted_at: Instant,
     /// Rollbacks and drills whose effect is being watched.
     watched: BTreeMap<String, Watched>,
+    /// Those that were in a drill when the process before ended.
+    found_drilling: BTreeSet<String>,
     /// What the last rollback came to.
     verified: BTreeMap<String, String>,
     /// What a migration goes by that is not in the file.
@@ -145,6 +152,8 @@ pub struct Controller {
     line: Line,
     /// So many hooks were called.
     calls: u64,
+    /// What they said since the start, by migration.
+    hook_answers: BTreeMap<String, Answers>,
     own_events: Option<mpsc::WeakSender<Event>>,
     generation: u64,
     draining: bool,
@@ -160,9 +169,21 @@ struct Traffic {
     cells: Arc<TrafficCells>,
     measure: Measure,
     teller: Teller,
+    drains: drains::Teller,
 }
 
 impl Traffic {
+    /// Begins at `now`, the time since the start: what was counted before is not told of.
+    fn from(cells: Arc<TrafficCells>, now: Duration) -> Self {
+        let totals = cells.totals();
+        Traffic {
+            measure: Measure::from(Traffic::reading(&totals)),
+            teller: Teller::from(Counts::of(&totals), now),
+            drains: drains::Teller::from(drains::Counts::of(&totals)),
+            cells,
+        }
+    }
+
     fn reading(totals: &Totals) -> Reading {
         Reading { old: totals.by_bucket(Arm::Old), new: totals.by_bucket(Arm::New) }
     }
@@ -193,6 +214,8 @@ impl Controller {
     fn with(first: Loaded, book: Book, kept: Kept, telemetry: Arc<Telemetry>) -> Self {
         let Loaded { checked, warnings, path, content } = first;
         let now = SystemTime::now();
+        let drilling = book.intents.iter().filter(|(_, intent)| intent.is_drilling);
+        let found_drilling = drilling.map(|(name, _)| name.clone()).collect();
         let mut controller = Controller {
             path,
             first: checked.clone(),
@@ -215,6 +238,7 @@ impl Controller {
             waiting: VecDeque::new(),
             reopens: false,
             first_words: Vec::new(),
+            lineages: Lineages::default(),
             traffic: BTreeMap::new(),
             guards: BTreeMap::new(),
             shadows: BTreeMap::new(),
@@ -222,11 +246,14 @@ impl Controller {
             looked_at: Instant::now(),
             climbs: Climbs::new(),
             moved_at: Instant::now(),
+            noted_at: Instant::now(),
             watched: BTreeMap::new(),
+            found_drilling,
             verified: BTreeMap::new(),
             no_policy: Policy::default(),
             line: Line::default(),
             calls: 0,
+            hook_answers: BTreeMap::new(),
             own_events: None,
             generation: 0,
             draining: false,
@@ -407,7 +434,11 @@ impl Controller {
             let ramp::Standing { asked, phase, cap } = standing.unwrap_or(unknown);
             Standing { asked, phase, cap, shadow_off }
         };
-        self.snapshots.store(Arc::new(self.checked.snapshot(self.generation, &standing)));
+        let mut snapshot = self.checked.snapshot(self.generation, &standing);
+        for migration in &mut snapshot.migrations {
+            migration.lineage = self.lineages.of(&migration.name);
+        }
+        self.snapshots.store(Arc::new(snapshot));
         self.follow_guards();
         self.follow_shadows();
         self.keep_stakes();
@@ -423,22 +454,21 @@ impl Controller {
             .iter()
             .map(|migration| (migration.name.clone(), migration.split.percent))
             .collect();
+        let now = self.started.1.elapsed();
         for migration in &self.checked.migrations {
             let name = &migration.name;
-            let same = self.book.intents.get(name).map(|intent| intent.standing().in_force())
-                == in_force.get(name).copied();
-            let traffic = match before.remove(name) {
-                Some(traffic) if same => traffic,
+            let is = self.book.intents.get(name).map(|intent| intent.standing().in_force());
+            let was = in_force.get(name).copied();
+            let mut traffic = before
+                .remove(name)
+                .unwrap_or_else(|| Traffic::from(self.telemetry.traffic(TrafficKind::Migration, name), now));
+            if is != was {
                 // A new percentage is measured from here on; what the log has said of the old one holds.
-                known => {
-                    let cells = self.telemetry.traffic(TrafficKind::Migration, name);
-                    let totals = cells.totals();
-                    let teller = known.map(|known| known.teller);
-                    let teller =
-                        teller.unwrap_or_else(|| Teller::from(Counts::of(&totals), self.started.1.elapsed()));
-                    Traffic { cells, measure: Measure::from(Traffic::reading(&totals)), teller }
-                }
-            };
+                traffic.measure = Measure::from(Traffic::reading(&traffic.cells.totals()));
+            }
+            if is < was {
+                traffic.drains.taken_back(now);
+            }
             self.traffic.insert(name.clone(), traffic);
         }
         for route in &self.checked.routes {

@@ -59,6 +59,8 @@ pub(super) fn migration(
         force: force.unwrap_or_default(),
         assign_cookie: assign_cookie.unwrap_or_default(),
         timeouts: timeouts?,
+        // A day at most.
+        drain_after_rollback_ms: table.millis("drain_after_rollback")?.value.try_into().unwrap_or(u32::MAX),
         fallback: fallback.unwrap_or_default(),
         shadow,
         guard: guard.unwrap_or_default(),
