@@ -31,6 +31,10 @@ const MAX_REASON_CHARS: usize = 1024;
 const DEFAULT_LINES: usize = 100;
 /// The most lines of the journal that are given.
 const MAX_LINES: usize = 1000;
+/// A file is about all migrations and may have been read already when somebody insists, so whoever insists names one.
+const NO_FORCED_RELOAD: &str = "force: a reload cannot be forced; what a file asks for beyond a closed calendar or a latch \
+     waits, and `advance` of that migration with force and a reason brings it into force while the calendar is closed, \
+     `resume` while it is latched";
 /// Who asks, where nobody says.
 const ANONYMOUS: &str = "the admin API";
 
@@ -188,6 +192,9 @@ pub(crate) async fn plan(State(parts): State<Parts>, name: Name) -> Answer {
 
 pub(crate) async fn reload(State(parts): State<Parts>, headers: HeaderMap, body: Body) -> Answer {
     let actor = said_by(&headers, body)?;
+    if actor.force {
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-request").detail(NO_FORCED_RELOAD));
+    }
     let reloaded = parts.control.reload(control_plane::Cause::Asked(actor)).await?;
     Ok(Json(ReloadedAnswer::from(reloaded)).into_response())
 }

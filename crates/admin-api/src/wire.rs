@@ -74,7 +74,8 @@ pub(crate) struct Undo {
     pub(crate) force: bool,
 }
 
-/// `POST reload`, `.../resume`, `.../advance`, `.../pause` and `.../drill`; their body may be left out.
+/// `POST reload`, `.../resume`, `.../advance`, `.../pause` and `.../drill`; their body may be left out. A reload cannot be
+/// forced.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SaidBy {
@@ -149,13 +150,20 @@ pub(crate) struct MigrationsAnswer<'a> {
 #[derive(Debug, Serialize)]
 struct GuardAnswer<'a> {
     verdict: &'static str,
+    /// Natural logarithm of the evidence that new is worse; at 0 users go back. `null` where there is nothing to judge by.
+    ln_evidence: Option<f64>,
     sentence: &'a str,
     dry_run: bool,
 }
 
 impl<'a> From<&'a GuardStatus> for GuardAnswer<'a> {
     fn from(guard: &'a GuardStatus) -> Self {
-        GuardAnswer { verdict: guard.verdict.as_str(), sentence: &guard.sentence, dry_run: guard.dry_run }
+        GuardAnswer {
+            verdict: guard.verdict.as_str(),
+            ln_evidence: guard.ln_evidence,
+            sentence: &guard.sentence,
+            dry_run: guard.dry_run,
+        }
     }
 }
 

@@ -351,7 +351,11 @@ async fn a_reload_says_what_it_did_or_all_that_is_wrong() {
     assert_eq!((unchanged.status, &unchanged.json()["changed"]), (200, &json!(false)));
 
     fs::write(&path, config("50") + "[proxy]\nworkers = 7\n").unwrap();
-    let applied = admin.post("/api/v1/reload", &json!({ "who": "alice" })).await.json();
+    let forced = admin.post("/api/v1/reload", &json!({ "force": true, "reason": "now" })).await;
+    let detail = forced.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.starts_with("force: a reload cannot be forced; "), "{detail}");
+    assert_eq!(forced.problem(), (422, "bad-request".to_owned()));
+    let applied = admin.post("/api/v1/reload", &json!({ "who": "alice", "force": false })).await.json();
     assert_eq!((&applied["changed"], &applied["generation"]), (&json!(true), &json!(2)));
     assert_eq!(applied["needs_restart"], json!(["proxy.workers: running 1, file says 7"]));
     assert_eq!(applied["effects"].as_array().unwrap().len(), 2);

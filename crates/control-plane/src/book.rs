@@ -112,7 +112,8 @@ impl Book {
             | Event::Held(_)
             | Event::Opened
             | Event::DrillBegun
-            | Event::DrillEnded { .. } => {}
+            | Event::DrillEnded { .. }
+            | Event::DrillInterrupted => {}
         }
         Ok(effects)
     }

@@ -89,6 +89,9 @@ fn sentence(migration: &str, effect: &Effect, author: &str) -> String {
         Effect::ShadowSwitched { off: None } => {
             format!("{migration}: the shadow is switched on, by {author}")
         }
+        Effect::DrillInterrupted => {
+            format!("{migration}: the rollback drill was interrupted, so it shows nothing")
+        }
         Effect::Arrived => format!("{migration}: the ramp has arrived, everybody gets new"),
         Effect::AttemptRaised { from, to } => format!("{migration}: attempt {to} begins after {from}"),
     }

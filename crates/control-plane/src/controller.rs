@@ -14,7 +14,7 @@ mod shadowing;
 mod steps;
 mod tidings;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::pending;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -43,7 +43,7 @@ use crate::event::Event;
 use crate::fallbacks::{Counts, Teller};
 use crate::guarding::Watchman;
 use crate::handle::{ControlError, ControlHandle};
-use crate::hooks::Line;
+use crate::hooks::{Answers, Line};
 use crate::journal::{Health, Journal, State};
 use crate::lineages::Lineages;
 use crate::listeners::{Bound, ListenError, Listeners};
@@ -138,8 +138,12 @@ pub struct Controller {
     climbs: Climbs,
     /// When the ramps moved last.
     moved_at: Instant,
+    /// When the time that steps were served was written down last.
+    noted_at: Instant,
     /// Rollbacks and drills whose effect is being watched.
     watched: BTreeMap<String, Watched>,
+    /// Those that were in a drill when the process before ended.
+    found_drilling: BTreeSet<String>,
     /// What the last rollback came to.
     verified: BTreeMap<String, String>,
     /// What a migration goes by that is not in the file.
@@ -148,6 +152,8 @@ pub struct Controller {
     line: Line,
     /// So many hooks were called.
     calls: u64,
+    /// What they said since the start, by migration.
+    hook_answers: BTreeMap<String, Answers>,
     own_events: Option<mpsc::WeakSender<Event>>,
     generation: u64,
     draining: bool,
@@ -208,6 +214,8 @@ impl Controller {
     fn with(first: Loaded, book: Book, kept: Kept, telemetry: Arc<Telemetry>) -> Self {
         let Loaded { checked, warnings, path, content } = first;
         let now = SystemTime::now();
+        let drilling = book.intents.iter().filter(|(_, intent)| intent.is_drilling);
+        let found_drilling = drilling.map(|(name, _)| name.clone()).collect();
         let mut controller = Controller {
             path,
             first: checked.clone(),
@@ -238,11 +246,14 @@ impl Controller {
             looked_at: Instant::now(),
             climbs: Climbs::new(),
             moved_at: Instant::now(),
+            noted_at: Instant::now(),
             watched: BTreeMap::new(),
+            found_drilling,
             verified: BTreeMap::new(),
             no_policy: Policy::default(),
             line: Line::default(),
             calls: 0,
+            hook_answers: BTreeMap::new(),
             own_events: None,
             generation: 0,
             draining: false,

@@ -336,6 +336,12 @@ impl Watchman {
         self.idle().map_or_else(|| self.guard.judgement().verdict, |(verdict, _)| verdict)
     }
 
+    /// The logarithm of the evidence that new is worse: at 0 users go back. `None` where there is nothing to judge by.
+    pub(crate) fn ln_evidence(&self) -> Option<f64> {
+        let judges = !matches!(self.idle(), Some((Verdict::Unguarded, _)));
+        judges.then(|| rounded(self.guard.judgement().ln_w))
+    }
+
     /// The verdict, and one sentence about it.
     pub(crate) fn report(&self) -> (Verdict, String) {
         if let Some((verdict, sentence)) = self.idle() {
@@ -574,6 +580,19 @@ mod tests {
         assert_eq!(told(&stage), Some(1_000));
         drop(stage.watchman);
         assert_eq!(stage.cells.fail_after_ms(), None, "nobody judges");
+    }
+
+    #[test]
+    fn the_evidence_is_a_number_where_something_is_judged() {
+        let mut stage = Stage::new("50");
+        let stake = stage.watchman.ln_evidence().expect("compared");
+        assert!((stake - 1e-4_f64.ln()).abs() < 1e-3, "{stake}");
+        assert!(stage.second(200, true).is_some());
+        assert!(stage.watchman.ln_evidence() >= Some(0.0));
+        stage.watchman.follow(&GuardConfig::default(), Ground { is_latched: true, ..at("0") });
+        assert!(stage.watchman.ln_evidence() >= Some(0.0), "what took them back");
+        assert_eq!(Stage::new("100").watchman.ln_evidence(), None);
+        assert_eq!(Stage::new("0").watchman.ln_evidence(), Some(stake));
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub use journal::{JournalError, Verified, verify as verify_journal};
 pub use listeners::{Bound, ListenError, Listeners};
 pub use source::{BadConfig, LoadError, Loaded, MAX_CONFIG_BYTES, MAX_KEY_FILE_BYTES, load, read, resolve};
 pub use status::{
-    ArmStatus, EndpointStatus, FallbackStatus, GuardStatus, LastChange, LatchStatus, MigrationStatus, Plan,
-    PlannedStep, RampStatus, ReloadStatus, ShadowState, ShadowStatus, StateStatus, Status,
+    ArmStatus, EndpointStatus, FallbackStatus, GuardStatus, HookStatus, LastChange, LatchStatus,
+    MigrationStatus, Plan, PlannedStep, RampStatus, ReloadStatus, ShadowState, ShadowStatus, StateStatus,
+    Status,
 };

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use ramp::{Cause, Origin, Pause};
+use ramp::{Cause, HookKind, Origin, Pause};
 use rollback_guard::Verdict;
 use route_plan::Phase;
 use telemetry::{ComparisonTotals, ReloadCounts};
@@ -108,10 +108,13 @@ pub struct ReloadStatus {
 }
 
 /// What the guard says of new.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GuardStatus {
     /// The verdict.
     pub verdict: Verdict,
+    /// The natural logarithm of the evidence that new is worse: it begins with that of the stake, far below 0, and at 0
+    /// users go back, for slowness once that has lasted. `None` where there is nothing to judge by.
+    pub ln_evidence: Option<f64>,
     /// The verdict and what it rests on, as a sentence.
     pub sentence: String,
     /// It only says what it would do.
@@ -195,6 +198,8 @@ pub struct MigrationStatus {
     pub latch: Option<LatchStatus>,
     /// Rollbacks since the start, by cause.
     pub rollbacks: Vec<(Cause, u64)>,
+    /// Answers of the hooks that its ramp has, since the start.
+    pub hooks: Vec<HookStatus>,
     /// Why this percent is in force, as a sentence.
     pub why: String,
     /// How far the ramp is; `None` where there is none.
@@ -223,6 +228,17 @@ pub struct MigrationStatus {
     pub fallback: FallbackStatus,
     /// Requests without a key, which went to old.
     pub keyless: u64,
+}
+
+/// How often one kind of hook said yes and no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HookStatus {
+    /// Which.
+    pub kind: HookKind,
+    /// Those that said yes.
+    pub yes: u64,
+    /// Those that said no, or nothing that was understood.
+    pub no: u64,
 }
 
 /// How far a ramp is.

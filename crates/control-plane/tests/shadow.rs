@@ -153,6 +153,7 @@ fn observation(key: u64, fails: bool) -> Observation {
         total: Duration::from_millis(5),
         failure: fails.then_some(Failure::Closed),
         client_aborted: false,
+        drained: false,
     }
 }
 

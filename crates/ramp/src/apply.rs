@@ -109,19 +109,22 @@ fn change(after: &mut Intent, event: &Event, terms: &Terms<'_>) -> Result<Origin
             }
             after.is_drilling = true;
         }
-        Event::DrillEnded { passed } => {
-            if !std::mem::take(&mut after.is_drilling) {
-                return Err(Refusal::Drill);
-            }
-            if let Some(progress) = &mut after.progress {
-                progress.drilled |= passed;
-                if !passed {
-                    progress.paused.get_or_insert(Pause::Drill);
-                }
-            }
-        }
+        Event::DrillEnded { .. } | Event::DrillInterrupted => end_drill(after, event)?,
     }
     Ok(Origin::Person)
+}
+
+fn end_drill(intent: &mut Intent, event: &Event) -> Result<(), Refusal> {
+    if !std::mem::take(&mut intent.is_drilling) {
+        return Err(Refusal::Drill);
+    }
+    if let (Some(progress), Event::DrillEnded { passed }) = (&mut intent.progress, event) {
+        progress.drilled |= passed;
+        if !passed {
+            progress.paused.get_or_insert(Pause::Drill);
+        }
+    }
+    Ok(())
 }
 
 /// A percent or a phase that a person wants. It pauses the ramp, since what it leads to was not shown.
@@ -155,6 +158,9 @@ fn pause_by_intent(intent: &mut Intent, was: &Intent) {
 
 fn roll_back(intent: &mut Intent, cause: Cause, to: Percent, in_parts: bool, policy: &Policy) {
     let from = intent.standing().in_force();
+    // Where nobody is on new nobody was failed: that is a lock, and no sign that the migration fails. Those whom a drill
+    // has away for a moment are on new all the same.
+    let has_users = intent.let_through() > Percent::ZERO;
     // What a drill has taken back stays where it is, and nothing that is called a rollback lets more through than is.
     let to = if std::mem::take(&mut intent.is_drilling) { Percent::ZERO } else { to.min(from) };
     let mut latch = Latch { cap: to, target: to, from, then: policy.rollback.then, cause };
@@ -164,7 +170,7 @@ fn roll_back(intent: &mut Intent, cause: Cause, to: Percent, in_parts: bool, pol
     }
     match &mut intent.latch {
         None => {
-            intent.rollbacks = intent.rollbacks.saturating_add(1);
+            intent.rollbacks = intent.rollbacks.saturating_add(u32::from(has_users));
             intent.latch = Some(latch);
         }
         // A second rollback never loosens the first, and what is on its way back in parts is let go on.
@@ -353,10 +359,11 @@ fn effects(before: &Intent, after: &Intent, event: &Event, by: Origin, policy: &
         effects.push(Effect::PhaseEntered { from: was.phase, to: is.phase, by });
     }
     held_back(before, after, by, &mut effects);
-    if let Event::DrillEnded { passed } = event {
-        effects.push(Effect::DrillEnded { passed: *passed });
-    } else if after.is_drilling && !before.is_drilling {
-        effects.push(Effect::DrillBegun { from: was.in_force() });
+    match event {
+        Event::DrillEnded { passed } => effects.push(Effect::DrillEnded { passed: *passed }),
+        Event::DrillInterrupted => effects.push(Effect::DrillInterrupted),
+        Event::DrillBegun => effects.push(Effect::DrillBegun { from: was.in_force() }),
+        _ => {}
     }
     if was.in_force() != is.in_force() {
         effects.push(Effect::InForce { from: was.in_force(), to: is.in_force() });

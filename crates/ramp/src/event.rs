@@ -56,6 +56,8 @@ pub enum Event {
         /// Whether old served them all.
         passed: bool,
     },
+    /// They come back, but nobody saw what became of them: the drill counts neither way, and the ramp tries it again.
+    DrillInterrupted,
     /// The last step was shown to be good: everybody gets new.
     Arrived,
     /// Requests are copied again, or not any more and why.
@@ -157,6 +159,8 @@ pub enum Effect {
         /// Whether old served everybody.
         passed: bool,
     },
+    /// A drill is over, and nobody saw what became of it.
+    DrillInterrupted,
     /// The ramp is over: everybody gets new.
     Arrived,
     /// Requests are copied again, or not any more.

@@ -120,7 +120,7 @@ pub struct Intent {
     pub attempt: u64,
     /// The mark of a rollback, until somebody resumes.
     pub latch: Option<Latch>,
-    /// Rollbacks of this attempt.
+    /// Rollbacks of this attempt, of those on new at the time; without any it is none.
     pub rollbacks: u32,
     /// How far the ramp is; `None` exactly where there is none.
     pub progress: Option<Progress>,

@@ -19,8 +19,8 @@ use crate::process::ProcessFacts;
 use crate::registry::Named;
 use crate::traffic::{CODE_CLASSES, DURATION_BOUNDS_S, Durations, Leg};
 use crate::{
-    Compared, ComparisonCells, ControlFacts, Counter, EndpointFacts, EvidenceCells, LaneCells, ShadowCells,
-    ShadowTotals, Totals, TrafficKind, WorkerCells, access_log,
+    Compared, ComparisonCells, ControlFacts, Counter, EndpointFacts, EvidenceCells, LOOK_BOUNDS_S, LaneCells,
+    LookCells, ShadowCells, ShadowTotals, Totals, TrafficKind, WorkerCells, access_log,
 };
 
 /// Everything that a scrape is made of.
@@ -32,6 +32,7 @@ pub(crate) struct Sources<'a> {
     pub(crate) lanes: &'a [Arc<LaneCells>],
     pub(crate) names_overflowed: u64,
     pub(crate) workers: &'a [Arc<WorkerCells>],
+    pub(crate) looks: &'a LookCells,
     pub(crate) facts: &'a ControlFacts,
     pub(crate) endpoints: &'a [EndpointFacts],
     pub(crate) access_log: Option<&'a access_log::Handle>,
@@ -68,6 +69,12 @@ pub(crate) fn text(sources: &Sources<'_>) -> String {
     lanes(&mut sheet, sources.lanes);
     sheet.count(&names::TRAFFIC_NAMES_OVERFLOWED, &[], sources.names_overflowed);
     workers(&mut sheet, sources);
+    let (counts, sum_s) = sources.looks.read();
+    sheet.histogram(
+        &names::GUARD_LOOK_INTERVAL,
+        &[],
+        Buckets { bounds: &LOOK_BOUNDS_S, counts: &counts, sum_s },
+    );
     control(&mut sheet, sources.facts);
     for one in sources.endpoints {
         sheet.gauge(&names::UPSTREAM_HEALTHY, &[&one.upstream, &one.endpoint], flag(one.healthy));
@@ -110,7 +117,7 @@ fn requests(sheet: &mut Sheet, [name, arm, role]: [&str; 3], leg: &Leg) {
     for (class, count) in CODE_CLASSES.iter().zip(leg.by_class) {
         sheet.count(&names::REQUESTS, &[name, arm, role, class], count);
     }
-    sheet.histogram(&names::REQUEST_DURATION, &[name, arm, role], &leg.durations);
+    sheet.histogram(&names::REQUEST_DURATION, &[name, arm, role], Buckets::of(&leg.durations));
     for (failure, count) in Failure::ALL.iter().zip(leg.failures) {
         sheet.count(&names::FAILURES, &[name, arm, role, failure.as_str()], count);
     }
@@ -122,7 +129,7 @@ fn shadow(sheet: &mut Sheet, name: &str, totals: &ShadowTotals) {
     }
     sheet.count(&names::SHADOW_PAIRS, &[name], totals.pairs);
     for (copied, durations) in ["no", "yes"].iter().zip(&totals.served) {
-        sheet.histogram(&names::SHADOW_SERVED_DURATION, &[name, copied], durations);
+        sheet.histogram(&names::SHADOW_SERVED_DURATION, &[name, copied], Buckets::of(durations));
     }
 }
 
@@ -146,7 +153,7 @@ fn route(sheet: &mut Sheet, name: &str, leg: &Leg) {
     for (failure, count) in Failure::ALL.iter().zip(leg.failures) {
         sheet.count(&names::ROUTE_FAILURES, &[name, failure.as_str()], count);
     }
-    sheet.histogram(&names::ROUTE_REQUEST_DURATION, &[name], &leg.durations);
+    sheet.histogram(&names::ROUTE_REQUEST_DURATION, &[name], Buckets::of(&leg.durations));
     sheet.count(&names::ROUTE_CLIENT_ABORTS, &[name], leg.client_aborts);
 }
 
@@ -216,10 +223,17 @@ fn control(sheet: &mut Sheet, facts: &ControlFacts) {
             sheet.gauge(&names::MATCH_RATE, &[name], shadow.match_rate.unwrap_or(f64::NAN));
             sheet.gauge(&names::MATCH_RATE_AT_LEAST, &[name], shadow.match_rate_at_least);
         }
+        if let Some(ln_evidence) = migration.ln_evidence {
+            sheet.gauge(&names::GUARD_LN_EVIDENCE, &[name], ln_evidence);
+        }
         if let Some(ramp) = &migration.ramp {
             sheet.gauge(&names::RAMP_STEP, &[name], ramp.step as f64);
             sheet.gauge(&names::RAMP_STEPS, &[name], ramp.steps as f64);
             sheet.gauge(&names::RAMP_PAUSED, &[name], flag(ramp.paused));
+        }
+        for hook in &migration.hooks {
+            sheet.count(&names::HOOK_ANSWERS, &[name, hook.hook, "yes"], hook.yes);
+            sheet.count(&names::HOOK_ANSWERS, &[name, hook.hook, "no"], hook.no);
         }
         for (cause, count) in &migration.rollbacks {
             sheet.count(&names::ROLLBACKS, &[name, cause], *count);
@@ -273,7 +287,20 @@ fn flag(set: bool) -> f64 {
 
 enum Value<'a> {
     Number(f64),
-    Durations(&'a Durations),
+    Buckets(Buckets<'a>),
+}
+
+/// A histogram: upper bounds, counts that are not cumulated, one more than there are bounds, and the sum in seconds.
+struct Buckets<'a> {
+    bounds: &'a [f64],
+    counts: &'a [u64],
+    sum_s: f64,
+}
+
+impl<'a> Buckets<'a> {
+    fn of(durations: &'a Durations) -> Self {
+        Buckets { bounds: &DURATION_BOUNDS_S, counts: &durations.counts, sum_s: durations.sum_s }
+    }
 }
 
 /// Metric families under construction.
@@ -291,8 +318,8 @@ impl Sheet {
         self.add(metric, labels, Value::Number(value));
     }
 
-    fn histogram(&mut self, metric: &Metric, labels: &[&str], durations: &Durations) {
-        self.add(metric, labels, Value::Durations(durations));
+    fn histogram(&mut self, metric: &Metric, labels: &[&str], buckets: Buckets<'_>) {
+        self.add(metric, labels, Value::Buckets(buckets));
     }
 
     fn add(&mut self, metric: &Metric, labels: &[&str], value: Value<'_>) {
@@ -315,7 +342,7 @@ impl Sheet {
                 gauge.set_value(number);
                 sample.set_gauge(gauge);
             }
-            (Value::Durations(durations), _) => sample.set_histogram(histogram_of(durations)),
+            (Value::Buckets(buckets), _) => sample.set_histogram(histogram_of(&buckets)),
         }
         self.families.entry(metric.name).or_insert_with(|| (*metric, Vec::new())).1.push(sample);
     }
@@ -341,10 +368,10 @@ fn family(metric: &Metric, samples: Vec<proto::Metric>) -> proto::MetricFamily {
     family
 }
 
-fn histogram_of(durations: &Durations) -> proto::Histogram {
+fn histogram_of(of: &Buckets<'_>) -> proto::Histogram {
     let mut histogram = proto::Histogram::default();
     let mut sum = 0;
-    let buckets = DURATION_BOUNDS_S.iter().zip(durations.counts).map(|(bound, count)| {
+    let buckets = of.bounds.iter().zip(of.counts).map(|(bound, count)| {
         sum += count;
         let mut bucket = proto::Bucket::default();
         bucket.set_upper_bound(*bound);
@@ -352,8 +379,8 @@ fn histogram_of(durations: &Durations) -> proto::Histogram {
         bucket
     });
     histogram.set_bucket(buckets.collect());
-    histogram.set_sample_count(durations.count());
-    histogram.set_sample_sum(durations.sum_s);
+    histogram.set_sample_count(of.counts.iter().sum());
+    histogram.set_sample_sum(of.sum_s);
     histogram
 }
 

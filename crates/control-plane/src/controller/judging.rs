@@ -52,6 +52,9 @@ impl Controller {
         let now = Instant::now();
         let since_last = now.saturating_duration_since(self.looked_at);
         self.looked_at = now;
+        if !self.guards.is_empty() {
+            self.telemetry.looks().record(since_last);
+        }
         let (mut breached, mut turned) = (Vec::new(), Vec::new());
         for (name, watchman) in &mut self.guards {
             if let Some(breach) = watchman.look(since_last) {

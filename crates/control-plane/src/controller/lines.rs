@@ -26,6 +26,7 @@ pub(super) fn change_of(ask: &Ask) -> LastChange {
         ramp::Event::Opened => "calendar open".to_owned(),
         ramp::Event::DrillBegun => "rollback drill begun".to_owned(),
         ramp::Event::DrillEnded { .. } => "rollback drill ended".to_owned(),
+        ramp::Event::DrillInterrupted => "rollback drill given up".to_owned(),
         ramp::Event::Arrived => "ramp arrived".to_owned(),
         ramp::Event::ShadowSwitched(Some(_)) => "shadow switched off".to_owned(),
         ramp::Event::ShadowSwitched(None) => "shadow switched on".to_owned(),
@@ -61,6 +62,7 @@ pub(super) fn entry(ask: &Ask, change: &LastChange, effects: &[Effect], state: S
         ramp::Event::Opened => Kind::Opened,
         ramp::Event::DrillBegun => Kind::DrillBegun,
         ramp::Event::DrillEnded { .. } => Kind::DrillEnded,
+        ramp::Event::DrillInterrupted => Kind::DrillInterrupted,
         ramp::Event::Arrived => Kind::Arrived,
         ramp::Event::ShadowSwitched(_) => Kind::Shadow,
     };

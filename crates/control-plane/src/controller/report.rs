@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use config_file::MigrationConfig;
-use ramp::{Cause, Intent};
+use ramp::{Cause, HookKind, Intent};
 use rollback_guard::Verdict;
-use telemetry::{ControlFacts, MigrationFacts, RampFacts, ShadowFacts, Totals};
+use telemetry::{ControlFacts, HookFacts, MigrationFacts, RampFacts, ShadowFacts, Totals};
 use traffic_split::{Arm, Role};
 
+use super::ramping::question;
 use super::{Controller, Outlets, Traffic};
 use crate::change::LastChanges;
 use crate::drains;
@@ -19,8 +20,8 @@ use crate::journal::Health;
 use crate::shadowing::ShadowWatch;
 use crate::source::LoadError;
 use crate::status::{
-    ArmStatus, EndpointStatus, FallbackStatus, GuardStatus, LatchStatus, MigrationStatus, RampStatus,
-    ReloadStatus, ShadowState, StateStatus, Status,
+    ArmStatus, EndpointStatus, FallbackStatus, GuardStatus, HookStatus, LatchStatus, MigrationStatus,
+    RampStatus, ReloadStatus, ShadowState, StateStatus, Status,
 };
 use crate::{change, reload};
 
@@ -152,6 +153,7 @@ impl Controller {
             measured: traffic.measure.percent(),
             latch: latch_status(intent, &last_changes),
             rollbacks: self.rollbacks_of(name),
+            hooks: self.hooks_of(migration),
             why: change::why(intent, &last_changes),
             ramp: self.ramp_status(migration, intent),
             rollbacks_of_attempt: intent.rollbacks,
@@ -179,7 +181,8 @@ impl Controller {
             (Verdict::Unguarded, sentence) => by_copies().unwrap_or((Verdict::Unguarded, sentence)),
             report => report,
         };
-        Some(GuardStatus { verdict, sentence, dry_run: watchman.config().dry_run })
+        let (ln_evidence, dry_run) = (watchman.ln_evidence(), watchman.config().dry_run);
+        Some(GuardStatus { verdict, ln_evidence, sentence, dry_run })
     }
 
     fn ramp_status(&self, migration: &MigrationConfig, intent: &Intent) -> Option<RampStatus> {
@@ -200,6 +203,16 @@ impl Controller {
         let counts = self.rollbacks.get(name);
         let count = |cause| counts.and_then(|counts| counts.get(&cause)).copied().unwrap_or_default();
         Cause::ALL.into_iter().map(|cause| (cause, count(cause))).collect()
+    }
+
+    /// Those that the ramp has, also before they are called.
+    fn hooks_of(&self, migration: &MigrationConfig) -> Vec<HookStatus> {
+        let steps = &migration.policy.steps;
+        let answers = self.hook_answers.get(&migration.name).copied().unwrap_or_default();
+        let has = |kind| (0..steps.len()).any(|step| question(&migration.policy, kind, step).is_some());
+        let kinds = [HookKind::Announce, HookKind::Confirm].into_iter().filter(|kind| has(*kind));
+        let status = |kind| HookStatus { kind, yes: answers.of(kind).yes, no: answers.of(kind).no };
+        kinds.map(status).collect()
     }
 
     fn arm_status(&self, arm: Arm, upstream: &str, totals: &Totals) -> ArmStatus {
@@ -346,11 +359,17 @@ fn facts(status: &Status) -> ControlFacts {
                     match_rate: shadow.match_rate,
                     match_rate_at_least: shadow.match_rate_at_least,
                 }),
+                ln_evidence: migration.guard.as_ref().and_then(|guard| guard.ln_evidence),
                 ramp: migration.ramp.as_ref().map(|ramp| RampFacts {
                     step: ramp.step,
                     steps: ramp.steps.len(),
                     paused: ramp.paused.is_some(),
                 }),
+                hooks: migration
+                    .hooks
+                    .iter()
+                    .map(|hook| HookFacts { hook: hook.kind.as_str(), yes: hook.yes, no: hook.no })
+                    .collect(),
                 rollbacks: migration
                     .rollbacks
                     .iter()

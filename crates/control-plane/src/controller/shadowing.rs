@@ -8,7 +8,7 @@ use ramp::{Evidence, Intent, ShadowOff};
 use rollback_guard::matches_at_least;
 use serde_json::Map;
 
-use super::steps::{Ask, refuse};
+use super::steps::{ANEW, Ask, refuse};
 use super::{Controller, Outlets};
 use crate::change::{self, LastChanges, THE_GUARD};
 use crate::event::{Actor, Reply};
@@ -99,15 +99,14 @@ impl Controller {
             let sentence = format!("{name} has no shadow: the file says `shadow = false`");
             return refuse(&mut Some(reply), ControlError::Refused(sentence));
         }
-        let note = (on && anew).then(|| {
+        let anew = on && anew;
+        if anew {
             self.guards.get_mut(name).into_iter().for_each(Watchman::compare_anew);
             self.shadows.get_mut(name).into_iter().for_each(ShadowWatch::begin_anew);
-            format!("{name}: comparisons count anew")
-        });
+        }
         let event = ramp::Event::ShadowSwitched((!on).then_some(ShadowOff::Asked));
-        let mut ask = Ask { note, reply: Some(reply), ..Ask::new(name, event, actor) };
-        ask.data.extend([("on".to_owned(), on.into()), ("anew".to_owned(), (on && anew).into())]);
-        self.ask(outlets, ask);
+        let data = Map::from_iter([(ANEW.to_owned(), anew.into())]);
+        self.ask(outlets, Ask { data, reply: Some(reply), ..Ask::new(name, event, actor) });
     }
 
     /// Whether it is shown that the answers of both arms match, where that comes before users get new.

@@ -39,6 +39,7 @@ fn observation(key: u64, took: Duration, fails: bool) -> Observation {
         total: took,
         failure: fails.then_some(Failure::Closed),
         client_aborted: false,
+        drained: false,
     }
 }
 

@@ -73,7 +73,7 @@ fn states_with_a_ramp() -> Vec<(&'static str, World)> {
         (0..step).fold(World::first("0", ramped()), |world, next| world.then(Event::StepEntered(next)))
     };
     let approval = || Event::Advanced(Wait::Approval { step: 2, unguarded: false });
-    let again = |world: World| world.then(BACK).then(Event::Resumed);
+    let again = |world: World| world.then(BACK).then(Event::Resumed).then(Event::StepEntered(0));
     let aborted = again(again(step(2))).then(BACK).insisting(&Event::Resumed);
     vec![
         ("before the first step", step(0)),
@@ -163,6 +163,7 @@ fn rows(world: &World) -> Vec<Row> {
         row("drill begun", Event::DrillBegun, false),
         row("drill passed", Event::DrillEnded { passed: true }, false),
         row("drill failed", Event::DrillEnded { passed: false }, false),
+        row("drill interrupted", Event::DrillInterrupted, false),
         row("arrived", Event::Arrived, false),
         row("shadow off", Event::ShadowSwitched(Some(ShadowOff::Asked)), false),
         row("shadow harms", Event::ShadowSwitched(Some(ShadowOff::Effect)), false),
@@ -198,6 +199,7 @@ fn told(effect: &Effect) -> String {
         Effect::RampGone => "ramp gone".to_owned(),
         Effect::DrillBegun { from } => format!("drill begun from {from}"),
         Effect::DrillEnded { passed } => format!("drill {}", if *passed { "passed" } else { "failed" }),
+        Effect::DrillInterrupted => "drill interrupted".to_owned(),
         Effect::Arrived => "arrived".to_owned(),
     }
 }
