@@ -13,14 +13,17 @@ pub enum Severity {
     Error,
     /// The file is taken; a person should look at this.
     Warning,
+    /// The file is taken; a person should know this.
+    Note,
 }
 
 impl Severity {
-    /// `error` or `warning`.
+    /// `error`, `warning` or `note`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Severity::Error => "error",
             Severity::Warning => "warning",
+            Severity::Note => "note",
         }
     }
 }
@@ -57,6 +60,10 @@ impl Diagnostic {
 
     pub(crate) fn warning(code: &'static str, at: &Spot, message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, code, at, message.into())
+    }
+
+    pub(crate) fn note(code: &'static str, at: &Spot, message: impl Into<String>) -> Self {
+        Self::new(Severity::Note, code, at, message.into())
     }
 
     pub(crate) fn expected(mut self, expected: impl Into<String>) -> Self {

@@ -51,7 +51,7 @@ mod written;
 
 pub use checked::{
     AccessLog, Admin, Checked, GuardConfig, Listener, Log, LogFormat, LogLevel, MigrationConfig, Secret,
-    Standing,
+    ShadowConfig, Standing,
 };
 pub use diagnostic::{Diagnostic, Severity};
 pub use outcome::Outcome;

@@ -59,6 +59,8 @@ enum Command {
     Pause(SaidArgs),
     /// Try going back: all users are on old for some seconds, then where they were.
     Drill(SaidArgs),
+    /// Switch a migration's shadow off, or on again. It stays so, also over restarts.
+    Shadow(ShadowArgs),
     /// Ask for percent and phase as they were after a line of `history`.
     Undo(UndoArgs),
     /// Show what happened to a migration: who asked for what, when and why.
@@ -218,6 +220,30 @@ pub(crate) struct RollbackArgs {
     pub(crate) word: WordArgs,
 }
 
+/// `crossfade shadow`
+#[derive(Debug, Args)]
+pub(crate) struct ShadowArgs {
+    /// The migration.
+    pub(crate) name: String,
+    /// Whether requests are copied.
+    #[arg(value_enum)]
+    pub(crate) switch: Switch,
+    /// With `on`: comparisons count anew, since new was mended; those before say nothing any more.
+    #[arg(long)]
+    pub(crate) anew: bool,
+    #[command(flatten)]
+    pub(crate) word: WordArgs,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    /// Requests are copied.
+    On,
+    /// They are not.
+    Off,
+}
+
 /// `crossfade undo`
 #[derive(Debug, Args)]
 pub(crate) struct UndoArgs {
@@ -331,6 +357,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Advance(args) => ask::said(&args, "advance"),
         Command::Pause(args) => ask::said(&args, "pause"),
         Command::Drill(args) => ask::drill(&args),
+        Command::Shadow(args) => ask::shadow(&args),
         Command::Undo(args) => ask::undo(&args),
         Command::History(args) => history::history(&args),
         Command::Where(args) => place::place(&args),

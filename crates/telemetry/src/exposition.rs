@@ -19,14 +19,15 @@ use crate::process::ProcessFacts;
 use crate::registry::Named;
 use crate::traffic::{CODE_CLASSES, DURATION_BOUNDS_S, Durations, Leg};
 use crate::{
-    ControlFacts, Counter, EndpointFacts, EvidenceCells, LOOK_BOUNDS_S, LaneCells, LookCells, ShadowCells,
-    ShadowTotals, Totals, TrafficKind, WorkerCells, access_log,
+    Compared, ComparisonCells, ControlFacts, Counter, EndpointFacts, EvidenceCells, LOOK_BOUNDS_S, LaneCells,
+    LookCells, ShadowCells, ShadowTotals, Totals, TrafficKind, WorkerCells, access_log,
 };
 
 /// Everything that a scrape is made of.
 pub(crate) struct Sources<'a> {
     pub(crate) traffic: &'a [Named],
     pub(crate) evidence: &'a BTreeMap<Arc<str>, Arc<EvidenceCells>>,
+    pub(crate) comparisons: &'a BTreeMap<Arc<str>, Arc<ComparisonCells>>,
     pub(crate) shadow: &'a BTreeMap<Arc<str>, Arc<ShadowCells>>,
     pub(crate) lanes: &'a [Arc<LaneCells>],
     pub(crate) names_overflowed: u64,
@@ -54,6 +55,12 @@ pub(crate) fn text(sources: &Sources<'_>) -> String {
             let counts = totals.arm(arm);
             sheet.count(&names::EVIDENCE_REQUESTS, &[name, arm.as_str()], counts.requests);
             sheet.count(&names::EVIDENCE_FAILURES, &[name, arm.as_str()], counts.failures);
+        }
+    }
+    for (name, cells) in sources.comparisons {
+        let totals = cells.totals();
+        for result in Compared::ALL {
+            sheet.count(&names::COMPARISONS, &[name, result.as_str()], totals.of(result));
         }
     }
     for (name, cells) in sources.shadow {
@@ -210,6 +217,11 @@ fn control(sheet: &mut Sheet, facts: &ControlFacts) {
         for verdict in Verdict::ALL.iter().filter(|_| migration.verdict.is_some()) {
             let is_it = migration.verdict == Some(verdict.as_str());
             sheet.gauge(&names::VERDICT, &[name, verdict.as_str()], flag(is_it));
+        }
+        if let Some(shadow) = &migration.shadow {
+            sheet.gauge(&names::SHADOW_ON, &[name], flag(shadow.on));
+            sheet.gauge(&names::MATCH_RATE, &[name], shadow.match_rate.unwrap_or(f64::NAN));
+            sheet.gauge(&names::MATCH_RATE_AT_LEAST, &[name], shadow.match_rate_at_least);
         }
         if let Some(ln_evidence) = migration.ln_evidence {
             sheet.gauge(&names::GUARD_LN_EVIDENCE, &[name], ln_evidence);

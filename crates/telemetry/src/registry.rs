@@ -7,8 +7,8 @@ use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::process::ProcessFacts;
 use crate::{
-    ControlFacts, EndpointFacts, EvidenceCells, LaneCells, LookCells, ShadowCells, TrafficCells, TrafficKind,
-    WorkerCells, access_log, exposition,
+    ComparisonCells, ControlFacts, EndpointFacts, EvidenceCells, LaneCells, LookCells, ShadowCells,
+    TrafficCells, TrafficKind, WorkerCells, access_log, exposition,
 };
 
 /// How many migrations and routes have counters of their own in the life of a process. Names come from the
@@ -94,6 +94,12 @@ impl Telemetry {
         self.lanes.get(at).map_or_else(|| Arc::new(LaneCells::new(1)), Arc::clone)
     }
 
+    /// What comparing a migration's answers came to: for one name always the same cells.
+    #[must_use]
+    pub fn comparisons(&self, migration: &str) -> Arc<ComparisonCells> {
+        named(&mut lock(&self.directory).comparisons, migration, ComparisonCells::default)
+    }
+
     /// The cells of worker `index`, counted from 0; an index beyond the last wraps around.
     #[must_use]
     pub fn worker(&self, index: usize) -> Arc<WorkerCells> {
@@ -150,10 +156,12 @@ impl Telemetry {
     pub fn scrape(&self) -> String {
         let (traffic, overflowed) = lock(&self.directory).list();
         let evidence = lock(&self.directory).evidence.clone();
+        let comparisons = lock(&self.directory).comparisons.clone();
         let shadow = lock(&self.directory).shadow.clone();
         exposition::text(&exposition::Sources {
             traffic: &traffic,
             evidence: &evidence,
+            comparisons: &comparisons,
             shadow: &shadow,
             lanes: &self.lanes,
             names_overflowed: overflowed,
@@ -178,6 +186,7 @@ pub(crate) type Named = (TrafficKind, Arc<str>, Arc<TrafficCells>);
 struct Directory {
     cells: BTreeMap<(TrafficKind, Arc<str>), Arc<TrafficCells>>,
     evidence: BTreeMap<Arc<str>, Arc<EvidenceCells>>,
+    comparisons: BTreeMap<Arc<str>, Arc<ComparisonCells>>,
     shadow: BTreeMap<Arc<str>, Arc<ShadowCells>>,
     shadow_effect: BTreeMap<Arc<str>, Arc<EvidenceCells>>,
     shadow_evidence: BTreeMap<Arc<str>, Arc<EvidenceCells>>,

@@ -18,6 +18,7 @@ mod overrides;
 mod policy;
 mod proxy;
 mod rules;
+mod shadow;
 mod timeouts;
 mod upstreams;
 

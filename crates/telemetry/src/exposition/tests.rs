@@ -6,7 +6,7 @@ use route_plan::outcome::Observation;
 use traffic_split::Percent;
 
 use super::*;
-use crate::{EndpointFacts, HookFacts, MigrationFacts, RampFacts, Telemetry};
+use crate::{EndpointFacts, HookFacts, MigrationFacts, RampFacts, ShadowFacts, Telemetry};
 
 fn busy() -> Arc<Telemetry> {
     let telemetry = Telemetry::new(2);
@@ -49,6 +49,7 @@ fn busy() -> Arc<Telemetry> {
             verdict: Some("healthy"),
             ln_evidence: Some(-2.5),
             latched: true,
+            shadow: Some(ShadowFacts { on: true, match_rate: Some(0.9993), match_rate_at_least: 0.999 }),
             ramp: Some(RampFacts { step: 2, steps: 4, paused: true }),
             rollbacks: vec![("person", 0), ("error_rate", 2)],
             hooks: vec![HookFacts { hook: "confirm", yes: 1, no: 7 }],
@@ -59,6 +60,7 @@ fn busy() -> Arc<Telemetry> {
     telemetry.looks().record(Duration::from_micros(50_900));
     telemetry.looks().record(Duration::from_micros(61_000));
     migration.kept(0, Kept::NotReplayable);
+    telemetry.comparisons("shop").record(Compared::Mismatched);
     migration.drained(1, Drained::Stream);
     telemetry.evidence("shop").record(0, &mut crate::Memory::default(), &observation);
     let shadow = telemetry.shadow("shop");
@@ -92,6 +94,11 @@ fn the_scrape_says_what_was_counted() {
         r#"crossfade_request_duration_seconds_bucket{migration="shop",arm="new",role="served",le="+Inf"} 2"#,
         r#"crossfade_request_duration_seconds_sum{migration="shop",arm="new",role="served"} 0.008"#,
         r#"crossfade_request_duration_seconds_count{migration="shop",arm="new",role="served"} 2"#,
+        r#"crossfade_shadow_on{migration="shop"} 1"#,
+        r#"crossfade_match_rate{migration="shop"} 0.9993"#,
+        r#"crossfade_match_rate_at_least{migration="shop"} 0.999"#,
+        r#"crossfade_comparisons_total{migration="shop",result="mismatched"} 1"#,
+        r#"crossfade_comparisons_total{migration="shop",result="matched"} 0"#,
         r#"crossfade_failures_total{migration="shop",arm="new",role="served",reason="connect"} 2"#,
         r#"crossfade_failures_total{migration="shop",arm="old",role="served",reason="truncated"} 0"#,
         r#"crossfade_shadow_dropped_total{migration="shop",reason="too-large"} 1"#,
