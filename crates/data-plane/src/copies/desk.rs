@@ -166,19 +166,31 @@ impl Copier {
     pub(crate) fn send(&self, mut job: Box<Job>) -> bool {
         let lane = self.lane.borrow();
         let Some(lane) = lane.as_ref() else {
-            job.account.close(NotCopied::QueueFull);
+            job.close(NotCopied::QueueFull);
             return false;
         };
-        job.account.pass_to(Side::Between, NotCopied::Ended);
-        match lane.jobs.try_send(job) {
+        if let Some(account) = &mut job.account {
+            account.pass_to(Side::Between, NotCopied::Ended);
+        }
+        let (mut job, why) = match lane.jobs.try_send(job) {
             Ok(()) => {
                 lane.cells.queued.inc();
                 return true;
             }
-            Err(TrySendError::Full(mut job)) => job.account.pass_to(Side::Worker, NotCopied::QueueFull),
-            Err(TrySendError::Closed(mut job)) => job.account.pass_to(Side::Worker, NotCopied::Ended),
+            Err(TrySendError::Full(job)) => (job, NotCopied::QueueFull),
+            Err(TrySendError::Closed(job)) => (job, NotCopied::Ended),
+        };
+        if let Some(account) = &mut job.account {
+            account.pass_to(Side::Worker, why);
         }
         false
+    }
+
+    /// Frees what the lane is done with.
+    pub(crate) fn collect(&self) {
+        if let Some(lane) = self.lane.borrow().as_ref() {
+            lane.spent.try_iter().for_each(drop);
+        }
     }
 
     /// Limits are the process's: each worker has its part, rounded up.
