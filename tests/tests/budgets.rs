@@ -47,6 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "route-plan",
             "ramp",
             "rollback-guard",
+            "response-diff",
             "config-file",
             "telemetry",
             "migration-glue",

@@ -9,6 +9,7 @@ use std::fmt;
 use traffic_split::{Arm, Assignment, Bucket, Percent, RequestView};
 
 use crate::matching::RouteTable;
+use crate::rules::HostRule;
 use crate::snapshot::Phase;
 
 /// What a migration's file says about copies.
@@ -38,6 +39,11 @@ pub struct ShadowPolicy {
     /// The share of requests that would be copied and are not, so that the effect of copying on those that are can be
     /// measured, in millionths of a per cent as [`Percent`] has it.
     pub holdout: Percent,
+    /// The share of copies that fail at which the arm counts as down, so that copies are tried only now and then; `None`:
+    /// it never does.
+    pub max_failures: Option<Percent>,
+    /// The host that copies ask for; `None`: as the arm's rules have it for all requests.
+    pub host: Option<HostRule>,
     /// What is done with the client's credentials, by header.
     pub credentials: Credentials,
     /// No copies at the moment, because somebody said so or because they did harm.
@@ -58,6 +64,8 @@ impl Default for ShadowPolicy {
             capture_bytes: 256 << 10,
             deadline_ms: 10_000,
             holdout: Percent::ZERO,
+            max_failures: Percent::from_millionths(50_000_000).ok(),
+            host: None,
             credentials: Credentials::default(),
             off: false,
         }
@@ -236,7 +244,8 @@ impl ShadowPolicy {
         let not = |why: NotCopied| Copying::Not(why);
         let copies = match (phase, served) {
             (Phase::Shadow, Arm::Old) | (Phase::Full, Arm::New) => true,
-            (Phase::Canary, Arm::Old) => self.canary != CanaryCopies::None,
+            // After a rollback from full old serves: new still gets copies, so that the cause stays visible.
+            (Phase::Canary | Phase::Full, Arm::Old) => self.canary != CanaryCopies::None,
             (Phase::Canary, Arm::New) => self.canary == CanaryCopies::Both,
             _ => false,
         };

@@ -106,6 +106,14 @@ pub(crate) fn hash(text: &str) -> u64 {
     Decimal::parse(text).map_or_else(|| xxh3_64(text.as_bytes()), |decimal| decimal.hash())
 }
 
+/// One text for all numbers of one value.
+pub(crate) fn canonical(text: &str) -> String {
+    let Some(decimal) = Decimal::parse(text) else { return text.to_owned() };
+    let sign = if decimal.negative { "-" } else { "" };
+    let digits: String = decimal.digits().map(char::from).collect();
+    format!("{sign}0.{digits}e{}", decimal.scale)
+}
+
 /// Whether a number is written without fraction and exponent: `1` and not `1.0`. Languages with types read the one as
 /// an integer and the other as a floating-point number, and some refuse the one where they expect the other.
 pub(crate) fn is_integer_form(text: &str) -> bool {
@@ -306,7 +314,7 @@ fn without_trailing_zeros(digits: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
-    use super::{Decimal, Tolerance, hash, same_value};
+    use super::{Decimal, Tolerance, canonical, hash, same_value};
     use proptest::prelude::*;
     use std::cmp::Ordering;
 
@@ -336,6 +344,7 @@ mod tests {
                 for one in *class {
                     for another in *other {
                         assert_eq!(same_value(one, another), i == j, "{one} and {another}");
+                        assert_eq!(canonical(one) == canonical(another), i == j, "{one} and {another}");
                         if i == j {
                             assert_eq!(hash(one), hash(another), "{one} and {another}");
                         }

@@ -128,7 +128,7 @@ fn what_is_shown_is_cut_between_characters() {
             "{\"name\":\"…",
             "{\"name\":\"ä…",
             "{\"name\":\"ä…",
-            "{\"name\":\"ääääää\",\"list…"
+            "{\"name\":\"ääääää\",\"list\":…"
         ]
     );
     for limit in 0..50 {

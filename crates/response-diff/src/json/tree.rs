@@ -121,10 +121,10 @@ impl<'a> Json<'a> {
         &from[node.start as usize..node.start as usize + node.len as usize]
     }
 
-    /// How the document writes a container, unless mapping changed it.
+    /// How the document writes a container, unless mapping changed it. Scalars have none: `1` and `"1"` have one text.
     pub(super) fn source(&self, node: Node) -> Option<&'a str> {
         let (start, len) = (node.start as usize, node.len as usize);
-        (len > 0).then(|| &self.text[start..start + len])
+        (len > 0 && matches!(node.tag, Tag::Array | Tag::Object)).then(|| &self.text[start..start + len])
     }
 }
 

@@ -100,7 +100,7 @@ impl Template {
     }
 
     /// A key by which the template that says the most comes first.
-    pub(super) fn rank(&self) -> impl Ord + use<'_> {
+    pub(crate) fn rank(&self) -> impl Ord + use<'_> {
         &self.segments
     }
 }
