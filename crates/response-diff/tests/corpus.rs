@@ -17,8 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use case::{Case, Message, Place, Side, Verdict};
-use response_diff::summary::noise::{self, Noise};
 use response_diff::summary::Endpoint;
+use response_diff::summary::noise::{self, Noise};
 use response_diff::{Comparison, Difference, Limits, Rules};
 
 /// What the engine has to reach, both in precision and in recall.
@@ -53,7 +53,10 @@ fn the_engine_agrees_with_the_corpus() {
         if !found.agrees(case) {
             let written =
                 Outcome { verdict: case.verdict, places: expected(case), reason: case.reason.clone() };
-            println!("{}: {}\n  {}\n  written: {written}\n  found:   {found}", case.file, case.name, case.why);
+            println!(
+                "{}: {}\n  {}\n  written: {written}\n  found:   {found}",
+                case.file, case.name, case.why
+            );
         }
     }
     println!("{} cases; written and found verdicts:", cases.len());
@@ -188,7 +191,8 @@ impl Draw {
 }
 
 fn places<'d>(differences: impl IntoIterator<Item = &'d Difference>) -> BTreeSet<Place> {
-    let place = |difference: &Difference| Place { path: difference.path.clone(), kind: difference.kind.to_string() };
+    let place =
+        |difference: &Difference| Place { path: difference.path.clone(), kind: difference.kind.to_string() };
     differences.into_iter().map(place).collect()
 }
 

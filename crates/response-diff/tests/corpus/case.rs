@@ -176,7 +176,8 @@ impl Case {
         };
         let text = repeated(text);
         let (head, body) = if text.starts_with("HTTP/") {
-            text.split_once("\n\n").unwrap_or_else(|| panic!("{}: no blank line after the head", self.name))
+            let end = ["\n\n", "\r\n\r\n"].into_iter().find_map(|end| text.split_once(end));
+            end.unwrap_or_else(|| panic!("{}: no blank line after the head", self.name))
         } else {
             ("HTTP/1.1 200 OK\ncontent-type: application/json", text.as_str())
         };
@@ -212,13 +213,17 @@ impl Message {
     pub fn answer(&self) -> Answer<'_> {
         let body = match self.incomplete {
             Some(why) => Body::Incomplete(why),
-            None if self.hashed => Body::Hashed {
-                bytes: self.body.len() as u64,
-                hash: xxhash_rust::xxh3::xxh3_128(&self.body),
-            },
+            None if self.hashed => {
+                Body::Hashed { bytes: self.body.len() as u64, hash: xxhash_rust::xxh3::xxh3_128(&self.body) }
+            }
             None => Body::Whole(&self.body),
         };
-        Answer { status: self.status, headers: as_fields(&self.fields), trailers: as_fields(&self.trailers), body }
+        Answer {
+            status: self.status,
+            headers: as_fields(&self.fields),
+            trailers: as_fields(&self.trailers),
+            body,
+        }
     }
 }
 
@@ -282,9 +287,13 @@ fn compressed(body: &[u8], coding: &str) -> Vec<u8> {
     let fast = flate2::Compression::fast();
     match coding {
         "identity" => body.to_vec(),
-        "gzip" | "x-gzip" => written(flate2::write::GzEncoder::new(Vec::new(), fast), body, |done| done.finish()),
+        "gzip" | "x-gzip" => {
+            written(flate2::write::GzEncoder::new(Vec::new(), fast), body, |done| done.finish())
+        }
         "deflate" => written(flate2::write::ZlibEncoder::new(Vec::new(), fast), body, |done| done.finish()),
-        "raw-deflate" => written(flate2::write::DeflateEncoder::new(Vec::new(), fast), body, |done| done.finish()),
+        "raw-deflate" => {
+            written(flate2::write::DeflateEncoder::new(Vec::new(), fast), body, |done| done.finish())
+        }
         "zstd" => ruzstd::encoding::compress_to_vec(body, ruzstd::encoding::CompressionLevel::Fastest),
         "br" => {
             let mut made = Vec::new();
@@ -296,7 +305,11 @@ fn compressed(body: &[u8], coding: &str) -> Vec<u8> {
     }
 }
 
-fn written<W: Write>(mut encoder: W, body: &[u8], finish: impl FnOnce(W) -> std::io::Result<Vec<u8>>) -> Vec<u8> {
+fn written<W: Write>(
+    mut encoder: W,
+    body: &[u8],
+    finish: impl FnOnce(W) -> std::io::Result<Vec<u8>>,
+) -> Vec<u8> {
     encoder.write_all(body).expect("an encoder writes to memory");
     finish(encoder).expect("an encoder writes to memory")
 }

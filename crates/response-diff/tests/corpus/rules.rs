@@ -19,7 +19,11 @@ pub fn of(case: &Case) -> (RuleSet, Limits) {
         let table = table.as_table().expect("a section is a table");
         match section.as_str() {
             "shadow" => {
-                assert!(table.keys().all(|key| key == "ignore"), "{}: only ignore is for comparing", case.name);
+                assert!(
+                    table.keys().all(|key| key == "ignore"),
+                    "{}: only ignore is for comparing",
+                    case.name
+                );
                 spec.rules.json.ignore = texts(&table["ignore"]);
             }
             "compare" => compare(table, &mut spec, &mut limits),
@@ -35,7 +39,8 @@ fn compare(table: &Table, spec: &mut RuleSetSpec, limits: &mut Limits) {
         match key.as_str() {
             "endpoint" => spec.endpoints = tables(value).map(endpoint).collect(),
             "decoded_limit" => {
-                let mebibytes = text(value).strip_suffix("MiB").and_then(|number| number.parse::<usize>().ok());
+                let mebibytes =
+                    text(value).strip_suffix("MiB").and_then(|number| number.parse::<usize>().ok());
                 limits.decoded_bytes = mebibytes.expect("limits of the corpus are in MiB") << 20;
             }
             _ => rule(key, value, &mut spec.rules),
@@ -112,8 +117,17 @@ fn change(table: &Table) -> MapSpec {
         wrap: said("wrap"),
         unwrap: said("unwrap"),
         drop: said("drop"),
-        ..MapSpec::default()
+        names: said("names"),
+        values: table.get("values").map(words).unwrap_or_default(),
+        convert: said("convert"),
+        at: said("at"),
     }
+}
+
+/// Old's words and new's for them.
+fn words(value: &Value) -> Vec<(String, String)> {
+    let pairs = value.as_array().expect("a list of pairs").iter();
+    pairs.map(|pair| (text(&pair[0]), text(&pair[1]))).collect()
 }
 
 fn tables(value: &Value) -> impl Iterator<Item = &Table> {
