@@ -99,7 +99,9 @@ pub(crate) fn hint(kind: &Kind, spot: &Spot) -> Option<String> {
         Kind::Factor { .. } | Kind::OrOff(Kind::Factor { .. }) => {
             Some("write it with an `x` and in quotes, such as \"2x\"".to_owned())
         }
-        Kind::List { of: Kind::Count { min: 100, .. }, .. } => Some("write a pair such as `[201, 200]`".to_owned()),
+        Kind::List { of: Kind::Count { min: 100, .. }, .. } => {
+            Some("write a pair such as `[201, 200]`".to_owned())
+        }
         Kind::List { of: Kind::Count { min, .. }, .. } => {
             Some(format!("write a single entry in brackets too: `[{min}]`"))
         }

@@ -28,8 +28,7 @@ key = ["header:x-user-id"]
 
 /// An answer as `status name: value, ... body`.
 fn answer<'a>(status: u16, fields: &[(&'a str, &'a str)], body: &'a str) -> Answer<'a> {
-    let headers =
-        fields.iter().map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() });
+    let headers = fields.iter().map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() });
     Answer { status, headers: headers.collect(), trailers: Vec::new(), body: Body::Whole(body.as_bytes()) }
 }
 
@@ -66,7 +65,11 @@ fn each_rule_does_what_it_says() {
     for (sections, old, new) in [
         ("[migration.shop.compare]\nstatus = \"class\"", answer(201, &json, "{}"), base.clone()),
         ("[migration.shop.compare]\nstatus_pairs = [[404, 200]]", answer(404, &json, "{}"), base.clone()),
-        ("[migration.shop.compare]\nheaders = []", answer(200, &[("x-a", "1")], "{}"), answer(200, &[], "{}")),
+        (
+            "[migration.shop.compare]\nheaders = []",
+            answer(200, &[("x-a", "1")], "{}"),
+            answer(200, &[], "{}"),
+        ),
         ("[migration.shop.shadow]\nignore = [\"header:content-*\"]", answer(200, &[], "{}"), base.clone()),
         ("[migration.shop.shadow]\nignore = [\"$.a\"]", with(r#"{"a":1}"#), base.clone()),
         ("[migration.shop.compare]\nnumbers = { form = \"loose\" }", with("[1]"), with("[1.0]")),

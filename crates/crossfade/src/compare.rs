@@ -29,9 +29,10 @@ fn rules(args: &CompareArgs) -> Result<(RuleSet, Limits), CallError> {
         return Ok((RuleSet::default(), Limits { decoded_bytes: MOST_BYTES, ..Limits::default() }));
     };
     let loaded = place::load(config)?;
-    let migration = loaded.checked.migration(name).ok_or_else(|| {
-        CallError::Usage(format!("there is no migration `{name}` in {}", config.display()))
-    })?;
+    let migration = loaded
+        .checked
+        .migration(name)
+        .ok_or_else(|| CallError::Usage(format!("there is no migration `{name}` in {}", config.display())))?;
     Ok((migration.compare.rules.clone(), migration.compare.limits))
 }
 
@@ -62,8 +63,9 @@ fn is_standard_input(path: &Path) -> bool {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CallError> {
-    let cannot =
-        |error: &dyn std::fmt::Display| CallError::Usage(format!("{} cannot be read: {error}", path.display()));
+    let cannot = |error: &dyn std::fmt::Display| {
+        CallError::Usage(format!("{} cannot be read: {error}", path.display()))
+    };
     let mut bytes = Vec::new();
     // One byte more shows that there is more.
     let most = MOST_BYTES as u64 + 1;
@@ -124,8 +126,12 @@ fn in_words(comparison: &Comparison, limits: &Limits, style: &differences::Style
 fn sentence(why: NotCompared, limits: &Limits) -> String {
     match why {
         NotCompared::Incomplete => "a body did not come to its end".to_owned(),
-        NotCompared::CaptureLimit => "of a body, only length and hash were kept, which cannot tell".to_owned(),
-        NotCompared::Encoding => "a body has a Content-Encoding that is not known or that it does not fulfil".to_owned(),
+        NotCompared::CaptureLimit => {
+            "of a body, only length and hash were kept, which cannot tell".to_owned()
+        }
+        NotCompared::Encoding => {
+            "a body has a Content-Encoding that is not known or that it does not fulfil".to_owned()
+        }
         NotCompared::DecodedSize => {
             format!("a body decodes to more than the limit of {} bytes", limits.decoded_bytes)
         }

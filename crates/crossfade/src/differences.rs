@@ -59,7 +59,11 @@ impl Style {
     }
 
     fn in_colour(&self, code: &str, text: &str) -> String {
-        if self.is_coloured && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.is_coloured && !text.is_empty() {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
@@ -158,9 +162,21 @@ mod tests {
         vec![
             difference("status", "status", Kind::Value, Some("200"), Some("404")),
             difference("$.items[*].price", "$.items[3].price", Kind::Type, Some("10.5"), Some("\"10.5\"")),
-            difference("header:x-name", "header:x-name", Kind::Missing, Some("\u{1b}[31mred\r\n\u{202e}"), None),
+            difference(
+                "header:x-name",
+                "header:x-name",
+                Kind::Missing,
+                Some("\u{1b}[31mred\r\n\u{202e}"),
+                None,
+            ),
             difference("body", "body:2", Kind::Value, Some("<p>Hello"), Some("<p>Hallo")),
-            difference("body", "body:11", Kind::Value, None, Some("a line that is longer than there is room for it")),
+            difference(
+                "body",
+                "body:11",
+                Kind::Value,
+                None,
+                Some("a line that is longer than there is room for it"),
+            ),
             difference("body", "body:12", Kind::Value, Some("\tgone"), None),
         ]
     }

@@ -19,8 +19,8 @@ use crate::rules::Rules;
 use crate::text;
 
 use bytes::Print;
-pub(crate) use records::percent_decoded;
 use records::Unread;
+pub(crate) use records::percent_decoded;
 
 /// The place of a body as a whole.
 const BODY: &str = "body";
@@ -169,7 +169,9 @@ impl<'a> Pair<'_, 'a> {
         let may_hide_json = |side: &Side<'_, '_>| side.media.as_ref().is_some_and(MediaType::may_hide_json);
         match (self.old.kind(), self.new.kind()) {
             (None, None) => Agreed::MaybeJson,
-            (Some(Text), Some(Text)) if may_hide_json(self.old) && may_hide_json(self.new) => Agreed::MaybeJson,
+            (Some(Text), Some(Text)) if may_hide_json(self.old) && may_hide_json(self.new) => {
+                Agreed::MaybeJson
+            }
             (Some(old), Some(new)) if old == new => Agreed::On(old),
             (Some(kind), None) | (None, Some(kind)) => Agreed::On(kind),
             // One says that it is JSON; whether the other is, it tells itself.
@@ -314,11 +316,12 @@ impl<'a> Pair<'_, 'a> {
         texts: &Texts<'_>,
         reader: impl Fn(&str, &Limits) -> Result<String, Unread>,
     ) -> Result<(Option<String>, Option<String>), NotCompared> {
-        let read = |side: &Side<'_, '_>, body| match side.text(body, kind).map(|text| reader(&text, self.limits)) {
-            Some(Ok(json)) => Ok(Some(json)),
-            Some(Err(Unread::TooMuch(why))) => Err(why),
-            Some(Err(Unread::Malformed)) | None => Ok(None),
-        };
+        let read =
+            |side: &Side<'_, '_>, body| match side.text(body, kind).map(|text| reader(&text, self.limits)) {
+                Some(Ok(json)) => Ok(Some(json)),
+                Some(Err(Unread::TooMuch(why))) => Err(why),
+                Some(Err(Unread::Malformed)) | None => Ok(None),
+            };
         Ok((read(self.old, texts.old)?, read(self.new, texts.new)?))
     }
 

@@ -12,9 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use encoding_rs::Encoding;
 
 use crate::answer::{Answer, Field};
+use crate::body::percent_decoded;
 use crate::charset::{both, byte_by_byte};
 use crate::dates::http_date;
-use crate::body::percent_decoded;
 use crate::findings::Findings;
 use crate::media::{BodyKind, MediaType, split_unquoted, unquote};
 use crate::outcome::Kind;
@@ -80,12 +80,7 @@ impl FieldRules {
 const ALL: &str = "*";
 
 /// Compares all header and trailer fields.
-pub(crate) fn compare(
-    old: &Fields<'_>,
-    new: &Fields<'_>,
-    rules: &Rules,
-    findings: &mut Findings,
-) {
+pub(crate) fn compare(old: &Fields<'_>, new: &Fields<'_>, rules: &Rules, findings: &mut Findings) {
     for section in [Section::Header, Section::Trailer] {
         let names: BTreeSet<&String> =
             old.section(section).keys().chain(new.section(section).keys()).collect();
@@ -95,7 +90,8 @@ pub(crate) fn compare(
                 Treatment::Cookies => {
                     let old = Jar { fields: &pair.old, date: old.date };
                     let new = Jar { fields: &pair.new, date: new.date };
-                    let is_ignored = |cookie: &str| rules.fields().ignores(section, &format!("set-cookie:{cookie}"));
+                    let is_ignored =
+                        |cookie: &str| rules.fields().ignores(section, &format!("set-cookie:{cookie}"));
                     cookies::compare(&old, &new, &is_ignored, findings);
                 }
                 treatment => pair.compare(treatment, rules, findings),

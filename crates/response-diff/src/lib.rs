@@ -16,6 +16,7 @@ mod media;
 mod message;
 mod outcome;
 pub mod path;
+pub mod redact;
 mod rules;
 pub mod summary;
 mod text;
@@ -38,9 +39,18 @@ pub fn compare(old: &Answer<'_>, new: &Answer<'_>, rules: &Rules, limits: &Limit
     let [old_fields, new_fields] = [(old, &web_trailers[0]), (new, &web_trailers[1])]
         .map(|(answer, more)| headers::Fields::of(answer, more.iter().map(message::field)));
     headers::compare(&old_fields, &new_fields, rules, &mut findings);
+    let before_bodies = findings.len();
     match body::compare(old, new, rules, limits, &mut findings) {
-        Err(why) if findings.is_empty() => Comparison::NotCompared(why),
-        _ if findings.is_empty() => Comparison::Match,
-        _ => Comparison::Mismatch(findings.into_list()),
+        Err(why) => {
+            // What was found in bodies before they turned out to be too much is worth nothing.
+            findings.truncate(before_bodies);
+            if findings.len() == 0 {
+                Comparison::NotCompared(why)
+            } else {
+                Comparison::Mismatch(findings.into_list())
+            }
+        }
+        Ok(()) if findings.len() == 0 => Comparison::Match,
+        Ok(()) => Comparison::Mismatch(findings.into_list()),
     }
 }

@@ -84,7 +84,10 @@ impl Rules {
         json.rules = json_rules.iter().filter_map(|at| spec.json.rules.get(*at).cloned()).collect();
         for (index, (old, new)) in spec.status_pairs.iter().enumerate() {
             if let Some(wrong) = [old, new].into_iter().find(|status| !(100..=599).contains(*status)) {
-                errors.push(error(format!("status_pairs[{index}]"), format!("{wrong} is no status: they are 100 to 599")));
+                errors.push(error(
+                    format!("status_pairs[{index}]"),
+                    format!("{wrong} is no status: they are 100 to 599"),
+                ));
             }
         }
         let compiled = JsonRules::compile(&json).map_err(|found| {
@@ -247,7 +250,8 @@ fn split<E: Place, T>(
             Ok(rule) => own.push(rule),
             Err(wrong) => {
                 let wrong = wrong.into_iter();
-                errors.extend(wrong.map(|(field, message)| error(format!("{list}[{index}]{field}"), message)));
+                errors
+                    .extend(wrong.map(|(field, message)| error(format!("{list}[{index}]{field}"), message)));
             }
         }
     }

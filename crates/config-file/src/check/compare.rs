@@ -152,7 +152,9 @@ fn place_of(table: &Table, entry: &str, sink: &Sink) -> Place {
             None => Place::At(said.spot.clone()),
         },
         Value::List(items) => Place::At(items.get(index).unwrap_or(said).spot.clone()),
-        Value::Texts(pairs) => Place::At(pairs.get(index).map_or(&said.spot, |(_, value)| &value.spot).clone()),
+        Value::Texts(pairs) => {
+            Place::At(pairs.get(index).map_or(&said.spot, |(_, value)| &value.spot).clone())
+        }
         _ => Place::At(said.spot.clone()),
     }
 }

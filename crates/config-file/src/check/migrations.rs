@@ -5,7 +5,8 @@ use route_plan::{Phase, Rules};
 use traffic_split::{Arm, Percent};
 
 use super::{
-    compare, cookie, fallback, force, guard, header_name, heads, keys, overrides, policy, shadow, timeouts, upstreams,
+    compare, cookie, fallback, force, guard, header_name, heads, keys, overrides, policy, shadow, timeouts,
+    upstreams,
 };
 use crate::Files;
 use crate::checked::MigrationConfig;

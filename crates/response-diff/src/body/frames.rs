@@ -51,7 +51,8 @@ pub(crate) fn compare(
     let messages = |frames: &[Frame<'_>]| frames.iter().filter(|frame| frame.trailers().is_none()).count();
     let (count, new_count) = (messages(old.1), messages(new.1));
     if count != new_count {
-        let shown = |count: usize| if count == 1 { "1 message".to_owned() } else { format!("{count} messages") };
+        let shown =
+            |count: usize| if count == 1 { "1 message".to_owned() } else { format!("{count} messages") };
         let kind = match (count, new_count) {
             (0, _) => Kind::Added,
             (_, 0) => Kind::Missing,

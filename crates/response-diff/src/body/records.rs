@@ -260,7 +260,10 @@ mod tests {
             (": hello\n\n", "[]"),
             ("data: a\n\n", r#"[{"data":"a"}]"#),
             ("data:a\r\n\r\ndata: b\r\rdata\n\n", r#"[{"data":"a"},{"data":"b"},{"data":""}]"#),
-            ("event: e\ndata: {\"n\": 1}\nid: 7\nretry: 3\nother: x\n\n", r#"[{"event":"e","id":"7","retry":"3","data":{"n": 1}}]"#),
+            (
+                "event: e\ndata: {\"n\": 1}\nid: 7\nretry: 3\nother: x\n\n",
+                r#"[{"event":"e","id":"7","retry":"3","data":{"n": 1}}]"#,
+            ),
             ("data: {\ndata: \"a\":1}\n\n", "[{\"data\":{\n\"a\":1}}]"),
             ("data: a\ndata:  b\n\n", r#"[{"data":"a\u000a b"}]"#),
             ("data: [DONE]\n\n", r#"[{"data":"[DONE]"}]"#),

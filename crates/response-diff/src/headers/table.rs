@@ -36,17 +36,17 @@ impl Treatment {
     #[cfg(test)]
     pub(crate) fn words(self) -> &'static str {
         match self {
-            Treatment::Ignored => "ignored",
-            Treatment::Presence => "presence",
-            Treatment::Exact => "as it is",
-            Treatment::Caseless => "without case",
-            Treatment::Members => "set",
-            Treatment::CaselessMembers => "set, without case",
-            Treatment::Directives | Treatment::Parameters => "set of directives",
-            Treatment::MediaType => "media type",
-            Treatment::Policy => "policy",
-            Treatment::Moment => "moment",
-            Treatment::Cookies => "cookies",
+            Ignored => "ignored",
+            Presence => "presence",
+            Exact => "as it is",
+            Caseless => "without case",
+            Members => "set",
+            CaselessMembers => "set, without case",
+            Directives | Parameters => "set of directives",
+            MediaType => "media type",
+            Policy => "policy",
+            Moment => "moment",
+            Cookies => "cookies",
         }
     }
 }
@@ -62,13 +62,13 @@ pub(crate) struct Row {
 /// How a field of this name, in lower case, is compared unless the rules say otherwise.
 pub(crate) fn treatment(name: &str) -> Treatment {
     if let Ok(found) = ROWS.binary_search_by(|row| row.name.cmp(name)) {
-        return ROWS.get(found).map_or(Treatment::Exact, |row| row.treatment);
+        return ROWS.get(found).map_or(Exact, |row| row.treatment);
     }
     let ends = PATTERNS.iter().find(|row| {
         let (start, end) = row.name.split_once('*').unwrap_or((row.name, ""));
         name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end)
     });
-    ends.map_or(Treatment::Exact, |row| row.treatment)
+    ends.map_or(Exact, |row| row.treatment)
 }
 
 const fn row(name: &'static str, treatment: Treatment, why: &'static str) -> Row {

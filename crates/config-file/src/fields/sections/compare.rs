@@ -191,7 +191,8 @@ const STATUS: Kind = Kind::Choice { names: &["exact", "class"], later: &[] };
 const FORM: Kind = Kind::Choice { names: &["exact", "loose"], later: &[] };
 const FORM_DOC: &str =
     "Whether `1` and `1.0` differ. Default: they do (exact), unless a tolerance is given (loose).";
-const RELATIVE_DOC: &str = "How far apart two numbers may be, as a share of the greater one: \"0.1%\" or 0.001.";
+const RELATIVE_DOC: &str =
+    "How far apart two numbers may be, as a share of the greater one: \"0.1%\" or 0.001.";
 const DECIMAL: Kind = Kind::Decimal(Format {
     expected: "a number such as 0.01, or a share such as \"1%\"",
     pattern: r"^[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?%?$",

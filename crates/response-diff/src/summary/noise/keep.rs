@@ -1,7 +1,8 @@
 //! What is kept of noise across restarts, as plain data.
 
 use super::evidence::Wealth;
-use super::{Evidence, Mark, Noise, Place, PlacesOf, Rules};
+use super::place::{Mark, Place};
+use super::{Evidence, Noise, PlacesOf, Rules};
 use crate::Kind;
 use crate::summary::endpoint::Endpoint;
 
