@@ -334,6 +334,14 @@ impl MigrationConfig {
         self.phase.unwrap_or(implied)
     }
 
+    /// What its answers are compared by, as a text that is another one where what was compared before says nothing any
+    /// more: by other rules, or in another attempt.
+    #[must_use]
+    pub fn compares_by(&self) -> String {
+        let CompareConfig { spec, limits, .. } = &self.compare;
+        format!("{spec:?} {limits:?} {}", self.attempt)
+    }
+
     /// What the file asks for.
     #[must_use]
     pub fn standing(&self) -> Standing {
