@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 
 use ipnet::IpNet;
 use ramp::Policy;
+use response_diff::{RuleSet, RuleSetSpec};
 use rollback_guard::Limits;
 use route_plan::{
     AnswerFailures, AssignCookie, CanaryCopies, ConnectionLimits, FallbackPolicy, ForceHeader,
@@ -107,6 +108,8 @@ pub struct MigrationConfig {
     pub fallback: Option<FallbackPolicy>,
     /// What the copies to the other arm go by; `None`: there are none ever.
     pub shadow: Option<ShadowConfig>,
+    /// By what its answers are compared.
+    pub compare: CompareConfig,
     /// By what new is judged; `None`: by nobody.
     pub guard: Option<GuardConfig>,
     /// What its way forward and back goes by.
@@ -117,6 +120,19 @@ pub struct MigrationConfig {
     pub expose_arm: Option<String>,
     /// Whether this file may move users between the arms by another key or salt.
     pub reshuffle: bool,
+}
+
+/// By what the answers of a migration's arms are compared.
+#[derive(Clone, Debug)]
+pub struct CompareConfig {
+    /// Which differences count, `ignore` of the shadow included.
+    pub rules: RuleSet,
+    /// The same as written: what was compared by other rules says nothing of these.
+    pub written: RuleSetSpec,
+    /// How much of a body is kept to be compared.
+    pub capture_bytes: usize,
+    /// What one comparison may cost.
+    pub limits: response_diff::Limits,
 }
 
 /// By what new is judged against old.
@@ -332,7 +348,9 @@ impl MigrationConfig {
     /// copied for that is counted.
     fn copies_at(&self, standing: Standing) -> Option<Box<ShadowPolicy>> {
         let shadow = self.shadow.as_ref().filter(|shadow| shadow.copies_in(standing.phase))?;
-        Some(Box::new(ShadowPolicy { off: standing.shadow_off, ..shadow.policy.clone() }))
+        // The schema keeps it far below.
+        let capture_bytes = u32::try_from(self.compare.capture_bytes).unwrap_or(u32::MAX);
+        Some(Box::new(ShadowPolicy { off: standing.shadow_off, capture_bytes, ..shadow.policy.clone() }))
     }
 
     fn at(&self, standing: Standing, lineage: u64) -> Migration {

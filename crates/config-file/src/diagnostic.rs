@@ -149,6 +149,11 @@ impl Sink {
         self.found.iter().any(|d| d.code == "unknown-key" && is_below(&d.path))
     }
 
+    /// Whether an error was reported of just this value.
+    pub(crate) fn has_error_at(&self, spot: &Spot) -> bool {
+        self.found.iter().any(|d| d.severity == Severity::Error && d.span == spot.span && d.path == spot.path)
+    }
+
     /// Everything found, with line and column, in file order and without repetitions.
     pub(crate) fn finish(self, text: &str) -> Vec<Diagnostic> {
         let lines = Lines::new(text);

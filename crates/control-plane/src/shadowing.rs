@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use config_file::{GuardConfig, MigrationConfig, ShadowConfig};
 use ramp::Intent;
+use response_diff::RuleSetSpec;
 use rollback_guard::{
     Breach, ClientErrors, Counts, Guard, GuardState, LatencyLimit, Limits, Margin, Merged, MismatchLimit,
     Quantile, RateLimit, Signal, Verdict, WarmUp,
@@ -133,8 +134,8 @@ pub(crate) struct ShadowWatch {
     /// `None`: nothing judges new.
     pairs: Option<Sight>,
     scene: Scene,
-    /// What may differ, as it was when comparisons began to count.
-    ignored: Vec<String>,
+    /// By what rules is compared, since comparisons began to count.
+    rules: RuleSetSpec,
     /// What was compared before they did.
     before: ComparisonTotals,
     /// What was found of new before anybody is on it, and how long ago.
@@ -162,7 +163,7 @@ impl ShadowWatch {
             effect,
             pairs,
             scene,
-            ignored: shadow.map(|shadow| shadow.ignore.clone()).unwrap_or_default(),
+            rules: migration.compare.written.clone(),
             before: ComparisonTotals::default(),
             told: None,
             readings: VecDeque::new(),
@@ -200,8 +201,10 @@ impl ShadowWatch {
             self.pairs.iter_mut().for_each(|pairs| pairs.guard.resume());
             self.told = None;
         }
-        let ignored = shadow.map(|shadow| shadow.ignore.clone()).unwrap_or_default();
-        let is_other = std::mem::replace(&mut self.ignored, ignored.clone()) != ignored;
+        let is_other = self.rules != migration.compare.written;
+        if is_other {
+            self.rules.clone_from(&migration.compare.written);
+        }
         if is_other || begins {
             self.begin_anew();
         }

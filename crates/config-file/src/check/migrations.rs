@@ -5,7 +5,8 @@ use route_plan::{Phase, Rules};
 use traffic_split::{Arm, Percent};
 
 use super::{
-    cookie, fallback, force, guard, header_name, heads, keys, overrides, policy, shadow, timeouts, upstreams,
+    compare, cookie, fallback, force, guard, header_name, heads, keys, overrides, policy, shadow, timeouts,
+    upstreams,
 };
 use crate::Files;
 use crate::checked::MigrationConfig;
@@ -39,6 +40,7 @@ pub(super) fn migration(
     shadow::no_copies(table, phase, sink);
     shadow::needs_shadow(table, phase, sink);
     shadow::ramp_first(&name.value, table, phase, sink);
+    let compare = compare::compare(table, sink);
     let is_compared = shadow::is_written(table);
     let guard = table.table("guard").map(|table| guard::guard(table, is_compared, sink));
     guard::unguarded(table, phase, sink);
@@ -63,6 +65,7 @@ pub(super) fn migration(
         drain_after_rollback_ms: table.millis("drain_after_rollback")?.value.try_into().unwrap_or(u32::MAX),
         fallback: fallback.unwrap_or_default(),
         shadow,
+        compare: compare?,
         guard: guard.unwrap_or_default(),
         policy: policy?,
         rules: rules?,

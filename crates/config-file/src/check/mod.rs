@@ -5,6 +5,7 @@
 
 mod addresses;
 mod calendar;
+mod compare;
 mod cookie;
 mod fallback;
 mod force;

@@ -177,6 +177,8 @@ pub(super) fn places(table: &Table, field: &str, sink: &mut Sink) -> Vec<String>
             Some((kind @ ("header" | "trailer"), name)) if is_token(name) => {
                 format!("{kind}:{}", name.to_ascii_lowercase())
             }
+            // One cookie of all that an answer sets.
+            Some(("header", name)) if name.split_once(':').is_some_and(is_cookie) => format!("header:{name}"),
             _ if said.value.starts_with('$') => said.value.to_owned(),
             _ => {
                 let message = format!("`{}` is no place in an answer", said.value);
@@ -213,6 +215,11 @@ pub(super) fn ramp_first(name: &str, migration: &Table, phase: Option<Phase>, si
         None => diagnostic,
     };
     sink.push(diagnostic.help(help));
+}
+
+/// `set-cookie:session`, split.
+fn is_cookie((field, cookie): (&str, &str)) -> bool {
+    field.eq_ignore_ascii_case("set-cookie") && is_token(cookie)
 }
 
 /// Warns where mismatches are limited of which there are none.

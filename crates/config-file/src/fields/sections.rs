@@ -1,5 +1,6 @@
 //! The sections themselves: the top level, and what it consists of.
 
+mod compare;
 mod guard;
 mod migration;
 mod process;
@@ -8,6 +9,7 @@ mod requests;
 mod shadow;
 mod upstream;
 
+use compare::{COMPARE, COMPARE_ENDPOINT, MAP, NUMBERS, RULE};
 use guard::{ERROR_RATE, FAILURES, FALSE_ALARMS, GUARD, LATENCY, MISMATCHES};
 use migration::{ASSIGN_COOKIE, FALLBACK, FORCE, MIGRATION, OVERRIDE};
 use process::{ADMIN, LISTENER, LOG, PROXY, STATE};
@@ -73,6 +75,11 @@ pub(crate) static ALL: &[&Section] = &[
     &FORCE,
     &TIMEOUTS,
     &FALLBACK,
+    &COMPARE,
+    &NUMBERS,
+    &RULE,
+    &MAP,
+    &COMPARE_ENDPOINT,
     &GUARD,
     &ERROR_RATE,
     &LATENCY,

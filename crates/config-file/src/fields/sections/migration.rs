@@ -1,5 +1,6 @@
 //! What may stand in a migration beside what every route may have.
 
+use super::compare::COMPARE;
 use super::guard::GUARD;
 use super::ramp::{ABORT, MIGRATION_CALENDAR, PRESETS, ROLLBACK, STEP};
 use super::requests::{MATCH, RULES, TIMEOUTS};
@@ -72,6 +73,12 @@ pub(super) static MIGRATION: Section = Section {
              `false`: none. Default: in phase `shadow` alone.",
         ),
         defaulted(
+            "compare",
+            Kind::Table(&COMPARE),
+            "{}",
+            "By what rules the answers of the two arms are compared.",
+        ),
+        defaulted(
             "guard",
             Kind::TableOrFlag(&GUARD),
             "{}",
@@ -116,7 +123,7 @@ pub(super) static MIGRATION: Section = Section {
         defaulted("rules", Kind::Table(&RULES), "{}", "What is changed in the heads of each arm's messages."),
         optional("expose_arm", HEADER_NAME, "A response header that tells clients the arm. Default: none."),
     ],
-    later: &["compare", "dual_write"],
+    later: &["dual_write"],
 };
 
 pub(super) static ASSIGN_COOKIE: Section = Section {
