@@ -156,7 +156,7 @@ fn check(text: &str) {
         (Err(Unparsed::Malformed { .. }), Err(_)) => {}
         // Numbers beyond floating point and nesting beyond ours are no question of what JSON is.
         (Ok(_), Err(error)) => {
-            assert!(error.to_string().starts_with("number out of range"), "{text}: {error}")
+            assert!(error.to_string().starts_with("number out of range"), "{text}: {error}");
         }
         (Err(Unparsed::TooMuch(NotCompared::Depth)), _) => {}
         (ours, theirs) => panic!("{text}: {ours:?} and {theirs:?}"),
