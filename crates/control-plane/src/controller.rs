@@ -389,10 +389,13 @@ impl Controller {
         self.follow_traffic();
         let standing = |name: &str| {
             let standing = self.book.intents.get(name).map(ramp::Intent::standing);
-            standing.map_or(
-                Standing { asked: Percent::ZERO, phase: route_plan::Phase::Preparation, cap: Percent::ZERO },
-                |standing| Standing { asked: standing.asked, phase: standing.phase, cap: standing.cap },
-            )
+            let unknown = ramp::Standing {
+                asked: Percent::ZERO,
+                phase: route_plan::Phase::Preparation,
+                cap: Percent::ZERO,
+            };
+            let ramp::Standing { asked, phase, cap } = standing.unwrap_or(unknown);
+            Standing { asked, phase, cap, shadow_off: false }
         };
         self.snapshots.store(Arc::new(self.checked.snapshot(self.generation, &standing)));
         self.follow_guards();

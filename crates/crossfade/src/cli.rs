@@ -10,7 +10,7 @@ use route_plan::Phase;
 use traffic_split::Percent;
 
 use crate::output::Exit;
-use crate::{ask, check, demo, history, output, place, ramp, replay, run, status};
+use crate::{ask, check, compare, demo, history, output, place, ramp, replay, run, status};
 
 /// Where the configuration is when nobody says.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/crossfade/crossfade.toml";
@@ -65,6 +65,10 @@ enum Command {
     History(HistoryArgs),
     /// Say which system a key goes to, and why.
     Where(WhereArgs),
+    /// Compare two saved answers by the rules of a migration, and say what differs.
+    ///
+    /// Asks no proxy. Exit codes: 0 they match, 1 they differ or cannot be compared, 2 usage or bad configuration.
+    Compare(CompareArgs),
     /// Try out the guard that takes users back.
     #[command(subcommand)]
     Guard(GuardCommand),
@@ -313,6 +317,29 @@ pub(crate) struct ReplayArgs {
     pub(crate) dump: bool,
 }
 
+/// `crossfade compare`
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// What old answered: a whole answer as `curl -i` saves it, or a body alone; - is standard input.
+    #[arg(value_name = "OLD")]
+    pub(crate) old: PathBuf,
+    /// What new answered.
+    #[arg(value_name = "NEW")]
+    pub(crate) new: PathBuf,
+    /// The configuration that has the rules; without it, all of an answer counts.
+    #[arg(short, long, value_name = "FILE", requires = "migration")]
+    pub(crate) config: Option<PathBuf>,
+    /// The migration of that configuration.
+    #[arg(short, long, value_name = "NAME", requires = "config")]
+    pub(crate) migration: Option<String>,
+    /// The path that was asked for, which chooses the rules of an endpoint.
+    #[arg(long, value_name = "PATH", default_value = "/")]
+    pub(crate) path: String,
+    /// As one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// Reads the arguments and does what they say.
 pub(crate) fn main() -> ExitCode {
     // Ends with 2 and a word on usage when they say nothing that can be done.
@@ -334,6 +361,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Undo(args) => ask::undo(&args),
         Command::History(args) => history::history(&args),
         Command::Where(args) => place::place(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Guard(GuardCommand::Replay(args)) => replay::replay(&args),
         Command::Completions { shell } => completions(shell),
     };

@@ -63,13 +63,23 @@ fn quoted_after<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     rest.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '>' | ';' | '/')).next()
 }
 
-/// Bytes as something to show: text as far as it is, and never an error.
-pub(crate) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
-    match str::from_utf8(bytes) {
-        Ok(text) => Cow::Borrowed(text),
-        // Every byte keeps a character of its own, so that what differs looks different.
-        Err(_) => WINDOWS_1252.decode_without_bom_handling(bytes).0,
+/// Bytes of two sides as texts that are the same only where the bytes are: as UTF-8 where both are valid so, else with
+/// one character for each byte of either.
+pub(crate) fn both<'a>(old: &'a [u8], new: &'a [u8]) -> (Cow<'a, str>, Cow<'a, str>) {
+    match (str::from_utf8(old), str::from_utf8(new)) {
+        (Ok(old), Ok(new)) => (Cow::Borrowed(old), Cow::Borrowed(new)),
+        _ => (byte_by_byte(old), byte_by_byte(new)),
     }
+}
+
+/// Bytes as something to show: text where they are, and never an error. Other bytes may look the same.
+pub(crate) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    str::from_utf8(bytes).map_or_else(|_| byte_by_byte(bytes), Cow::Borrowed)
+}
+
+/// One character for each byte: windows-1252 has one for each.
+pub(crate) fn byte_by_byte(bytes: &[u8]) -> Cow<'_, str> {
+    WINDOWS_1252.decode_without_bom_handling(bytes).0
 }
 
 #[cfg(test)]
@@ -124,9 +134,13 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_differ_look_different() {
-        let shown: std::collections::HashSet<String> =
-            (0..=255_u8).map(|byte| lossy(&[0xff, byte]).into_owned()).collect();
-        assert_eq!(shown.len(), 256);
+    fn texts_of_both_sides_are_the_same_only_where_the_bytes_are() {
+        let all: Vec<Vec<u8>> = (0..=255_u8).map(|byte| vec![byte]).chain([vec![0xc3, 0xbf]]).collect();
+        for (number, old) in all.iter().enumerate() {
+            for (other, new) in all.iter().enumerate() {
+                let (old, new) = both(old, new);
+                assert_eq!(old == new, number == other, "{old} {new}");
+            }
+        }
     }
 }

@@ -25,9 +25,14 @@ impl Findings {
         self.list.len() >= self.most
     }
 
-    /// Whether nothing was found.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.list.is_empty()
+    /// How many were found and kept.
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Forgets what was found since there were so many.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.list.truncate(len);
     }
 
     /// From here on what is called old is new, and the other way round; once more turns it back. What looks at the
@@ -78,7 +83,7 @@ mod tests {
     fn it_keeps_as_many_as_the_limit_and_at_least_one() {
         for (limit, kept) in [(0, 1), (1, 1), (3, 3)] {
             let mut findings = Findings::new(&Limits { differences: limit, ..Limits::default() });
-            assert!(findings.is_empty() && !findings.is_full());
+            assert!(findings.len() == 0 && !findings.is_full());
             for _ in 0..5 {
                 findings.push("status", Kind::Value, Some("200"), Some("201"));
             }

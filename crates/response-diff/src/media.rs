@@ -95,6 +95,8 @@ impl MediaType {
             | "application/x-json" => BodyKind::Json,
             "text/event-stream" => BodyKind::Events,
             "application/x-www-form-urlencoded" => BodyKind::Form,
+            // Messages in base64, which can be put together in many ways.
+            _ if essence.starts_with("application/grpc-web-text") => BodyKind::Text,
             _ if essence.starts_with("application/grpc") => BodyKind::Grpc,
             _ if essence.starts_with("multipart/") => BodyKind::Multipart,
             _ if essence.ends_with("+json-seq") => BodyKind::JsonSequence,
@@ -146,16 +148,18 @@ fn is_text(essence: &str) -> bool {
         || APPLICATIONS.contains(&essence)
 }
 
-/// The parts between separators that stand in no quoted string (RFC 9110 section 5.6.4).
+/// The parts between separators that stand neither in a quoted string (RFC 9110 section 5.6.4) nor between angle
+/// brackets, as the address of a link does.
 pub(crate) fn split_unquoted(text: &str, separator: char) -> Vec<&str> {
     let mut parts = Vec::new();
-    let (mut start, mut is_quoted, mut is_escaped) = (0, false, false);
+    let (mut start, mut is_quoted, mut is_escaped, mut is_angled) = (0, false, false, false);
     for (at, c) in text.char_indices() {
         match c {
             _ if is_escaped => is_escaped = false,
             '\\' if is_quoted => is_escaped = true,
-            '"' => is_quoted = !is_quoted,
-            _ if c == separator && !is_quoted => {
+            '"' if !is_angled => is_quoted = !is_quoted,
+            '<' | '>' if !is_quoted => is_angled = c == '<',
+            _ if c == separator && !is_quoted && !is_angled => {
                 parts.push(&text[start..at]);
                 start = at + c.len_utf8();
             }
@@ -237,7 +241,8 @@ mod tests {
             ("multipart/mixed", Multipart),
             ("application/grpc", Grpc),
             ("application/grpc+proto", Grpc),
-            ("application/grpc-web-text", Grpc),
+            ("application/grpc-web+proto", Grpc),
+            ("application/grpc-web-text", Text),
             ("application/octet-stream", Bytes),
             ("image/png", Bytes),
             ("application/pdf", Bytes),

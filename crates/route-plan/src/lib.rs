@@ -15,10 +15,12 @@ pub mod limits;
 pub mod location;
 pub mod matching;
 pub mod outcome;
+pub mod pair;
 pub mod path;
 pub mod pattern;
 pub mod plan;
 pub mod rules;
+pub mod shadow;
 pub mod snapshot;
 pub mod upstream;
 
@@ -29,10 +31,12 @@ pub use limits::{ConnectionLimits, ListenerLimits, Timeouts};
 pub use location::{KnownAs, lead_back};
 pub use matching::{Match, RouteEntry, RouteTable, Target, Tie, ValueMatch};
 pub use outcome::{Failure, Observation};
+pub use pair::{Again, Answered, Asked, Asks, Captured, CapturedBody, Compares, FieldLines, Pair};
 pub use path::{PathError, normalise_path};
 pub use pattern::{HostPattern, HostPatternError, PathPattern, PathPatternError, Segment};
 pub use plan::{Plan, plan};
 pub use rules::{HeaderRules, HostRule, PathPrefix, Rules};
+pub use shadow::{CanaryCopies, Copying, Credentials, NotCopied, ShadowPolicy, When};
 pub use snapshot::{
     AssignCookie, ForceHeader, Migration, Phase, PhaseError, RequestIdTrust, Route, SameSite, Snapshot,
     key_list,

@@ -1,11 +1,12 @@
 //! What is to happen to one request, decided before anything happens.
 
-use traffic_split::{Arm, Assignment, RequestView, Role};
+use traffic_split::{Arm, Assignment, Percent, RequestView, Role};
 
 use crate::fallback::{Fallback, FallbackPolicy};
 use crate::limits::Timeouts;
 use crate::matching::Target;
 use crate::rules::Rules;
+use crate::shadow::Copying;
 use crate::snapshot::{AssignCookie, Migration, Snapshot};
 
 /// The decision about one request.
@@ -27,6 +28,8 @@ pub struct Plan {
     pub timeouts: Timeouts,
     /// What happens when this attempt fails; `None`: its failure is passed on.
     pub fallback: Option<Fallback>,
+    /// Whether a copy goes to the other arm; `None` where the migration has no shadow.
+    pub shadow: Option<Copying>,
     /// Endpoints that count as unhealthy are tried when there are no others. Not so on new: it counts as never reached.
     pub last_resort: bool,
 }
@@ -50,6 +53,7 @@ impl Plan {
             arm: Some(Arm::Old),
             role: Role::Fallback,
             fallback: None,
+            shadow: None,
             last_resort: true,
             ..self.clone()
         })
@@ -71,13 +75,13 @@ impl Plan {
 /// Decides about a request; `None` when no rule matches it (404).
 ///
 /// A forcing header that works wins over everything, a list of keys over the bucket. A user without a key who reaches
-/// the migration's cookie gets the key that `fresh_key` makes, and this very request already uses it; `fresh_key` must
-/// give 128 unpredictable bits, and is asked at most once and only then. Without such a cookie nothing is allocated
+/// the migration's cookie gets the key that `random` makes, and this very request already uses it; `random` must
+/// give 128 unpredictable bits; it is asked only then, and where requests are held out of a shadow by chance. Without such a cookie nothing is allocated
 /// for keys that need no decoding.
 pub fn plan(
     snapshot: &Snapshot,
     view: &(impl RequestView + ?Sized),
-    fresh_key: &mut dyn FnMut() -> u128,
+    random: &mut dyn FnMut() -> u128,
 ) -> Option<Plan> {
     let (target, _entry) = snapshot.table.find(view)?;
     match target {
@@ -92,14 +96,19 @@ pub fn plan(
                 set_cookie_key: None,
                 timeouts: route.timeouts,
                 fallback: None,
+                shadow: None,
                 last_resort: true,
             })
         }
         Target::Migration(index) => {
             let migration = snapshot.migrations.get(index)?;
-            let (assignment, set_cookie_key) = assign(migration, view, fresh_key);
+            let (assignment, set_cookie_key) = assign(migration, view, random);
             let arm = assignment.arm;
             let policy = migration.fallback.as_ref().filter(|_| arm == Arm::New);
+            let shadow = migration.shadow.as_ref().map(|policy| {
+                let draw = if policy.holdout == Percent::ZERO { u32::MAX } else { low_bits(random()) };
+                policy.decide(migration.phase, migration.split.percent, &assignment, view, draw)
+            });
             Some(Plan {
                 target,
                 upstream: match arm {
@@ -109,6 +118,7 @@ pub fn plan(
                 arm: Some(arm),
                 role: Role::Served,
                 assignment: Some(assignment),
+                shadow,
                 set_cookie_key,
                 timeouts: migration.timeouts,
                 fallback: policy.map(|policy| fallback(policy, migration.old, view)),
@@ -116,6 +126,11 @@ pub fn plan(
             })
         }
     }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "32 random bits out of 128 are wanted")]
+fn low_bits(random: u128) -> u32 {
+    random as u32
 }
 
 fn fallback(policy: &FallbackPolicy, old: usize, view: &(impl RequestView + ?Sized)) -> Fallback {
@@ -135,14 +150,14 @@ fn fallback(policy: &FallbackPolicy, old: usize, view: &(impl RequestView + ?Siz
 fn assign(
     migration: &Migration,
     view: &(impl RequestView + ?Sized),
-    fresh_key: &mut dyn FnMut() -> u128,
+    random: &mut dyn FnMut() -> u128,
 ) -> (Assignment, Option<String>) {
     if let Some(arm) = migration.force.as_ref().and_then(|force| force.arm(view)) {
         return (Assignment::forced(arm), None);
     }
     match &migration.assign_cookie {
         None => (migration.split.assign(view), None),
-        Some(cookie) => assign_with_cookie(migration, cookie, view, fresh_key),
+        Some(cookie) => assign_with_cookie(migration, cookie, view, random),
     }
 }
 
@@ -150,7 +165,7 @@ fn assign_with_cookie(
     migration: &Migration,
     cookie: &AssignCookie,
     view: &(impl RequestView + ?Sized),
-    fresh_key: &mut dyn FnMut() -> u128,
+    random: &mut dyn FnMut() -> u128,
 ) -> (Assignment, Option<String>) {
     let split = &migration.split;
     let place = split.keys.iter().position(|key| cookie.is_source(key)).unwrap_or(split.keys.len());
@@ -158,7 +173,7 @@ fn assign_with_cookie(
     if let Some((source, key)) = split.find_key_before(view, place.saturating_add(1)) {
         return (Assignment { source: Some(source), ..split.assign_key(&key) }, None);
     }
-    let key = format!("{:032x}", fresh_key());
+    let key = format!("{:032x}", random());
     let assignment = split.assign_key(key.as_bytes());
     (Assignment { source: Some(place), assigned_cookie: true, ..assignment }, Some(key))
 }

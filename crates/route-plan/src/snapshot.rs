@@ -18,6 +18,7 @@ use crate::fallback::FallbackPolicy;
 use crate::limits::{ConnectionLimits, ListenerLimits, Timeouts};
 use crate::matching::RouteTable;
 use crate::rules::Rules;
+use crate::shadow::ShadowPolicy;
 use crate::upstream::Upstream;
 
 /// One generation of the configuration, ready to run.
@@ -68,6 +69,8 @@ pub struct Migration {
     pub timeouts: Timeouts,
     /// When old answers what new has failed; `None`: never.
     pub fallback: Option<FallbackPolicy>,
+    /// Which requests are copied to the other arm; `None`: none.
+    pub shadow: Option<Box<ShadowPolicy>>,
     /// Which answers count as failures of the arm that gave them.
     pub failures: AnswerFailures,
     /// What is changed in the messages of each arm, by [`Arm::index`].

@@ -44,6 +44,7 @@ fn snapshot(hosts: &[&str], key: &str) -> Snapshot {
             assign_cookie: None,
             timeouts: Timeouts::default(),
             fallback: None,
+            shadow: None,
             failures: Default::default(),
             rules: Default::default(),
             expose_arm: None,

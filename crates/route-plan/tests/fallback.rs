@@ -103,6 +103,7 @@ fn snapshot() -> Snapshot {
             assign_cookie: None,
             timeouts: Timeouts::default(),
             fallback: Some(FallbackPolicy { listed: table(quote), ..FallbackPolicy::default() }),
+            shadow: None,
             failures: Default::default(),
             rules: Default::default(),
             expose_arm: None,

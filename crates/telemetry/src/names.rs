@@ -44,7 +44,7 @@ metrics! {
         "Attempts of migrations by the class of the status that the client was given; where old answered instead, of new's own.";
     REQUEST_DURATION: Histogram "crossfade_request_duration_seconds" ["migration", "arm", "role"]
         "Time from the start of the attempt, or from the end of the request's body if later, to the head of the answer or to the failure.";
-    FAILURES: Counter "crossfade_failures_total" ["migration", "arm", "reason"]
+    FAILURES: Counter "crossfade_failures_total" ["migration", "arm", "role", "reason"]
         "Attempts that failed on the upstream's side.";
     CLIENT_ABORTS: Counter "crossfade_client_aborts_total" ["migration", "arm"]
         "Requests whose client went away before its answer was complete.";
@@ -60,6 +60,22 @@ metrics! {
         "Requests that old answered after new failed them, by what new failed with.";
     FALLBACKS_WITHHELD: Counter "crossfade_fallbacks_withheld_total" ["migration", "reason"]
         "Failures of new that were passed on although the migration falls back, by why old was not asked.";
+    COMPARISONS: Counter "crossfade_comparisons_total" ["migration", "result"]
+        "Comparisons of the answers of copied requests, by what they came to; noise and races say nothing about new.";
+    SHADOW_DROPPED: Counter "crossfade_shadow_dropped_total" ["migration", "reason"]
+        "Requests of migrations with a shadow that were not copied, or whose copy was not compared, by why; with those compared, all of them.";
+    SHADOW_PAIRS: Counter "crossfade_shadow_pairs_total" ["migration"]
+        "Copied requests whose two answers were handed over to be compared.";
+    SHADOW_SERVED_DURATION: Histogram "crossfade_shadow_served_duration_seconds" ["migration", "copied"]
+        "Time to the head of served answers, of requests that were to be copied and of those held out from it by chance: their difference is what copying does to users.";
+    SHADOW_UNDER_WAY: Gauge "crossfade_shadow_copies_under_way" []
+        "Copies that are being sent or answered now.";
+    SHADOW_QUEUED: Gauge "crossfade_shadow_copies_queued" []
+        "Copies that wait to be sent now.";
+    SHADOW_MEMORY: Gauge "crossfade_shadow_memory_bytes" []
+        "Memory that copies and captured answers hold now.";
+    SHADOW_MEMORY_LIMIT: Gauge "crossfade_shadow_memory_limit_bytes" []
+        "As much memory as copies and captured answers may hold.";
     PERCENT: Gauge "crossfade_percent" ["migration", "kind"]
         "Share of new in per cent: as asked for, in force, and measured over the latest bucketed requests.";
     PHASE: Gauge "crossfade_phase" ["migration", "phase"]

@@ -34,6 +34,15 @@ impl Arm {
             Arm::New => 1,
         }
     }
+
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Arm {
+        match self {
+            Arm::Old => Arm::New,
+            Arm::New => Arm::Old,
+        }
+    }
 }
 
 impl fmt::Display for Arm {

@@ -152,6 +152,7 @@ fn snapshot(name: &str, split: &Split, cookie: Option<&AssignCookie>, percent: P
             assign_cookie: cookie.cloned(),
             timeouts: Timeouts::default(),
             fallback: None,
+            shadow: None,
             failures: AnswerFailures::default(),
             rules: Default::default(),
             expose_arm: None,

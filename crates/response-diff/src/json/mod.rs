@@ -8,6 +8,7 @@ mod number;
 mod parse;
 mod rules;
 mod spec;
+mod surrogate;
 mod text;
 mod time;
 mod tree;

@@ -2,12 +2,17 @@
 
 use crate::{Limits, NotCompared};
 
+use super::surrogate;
 use super::tree::{Json, Node, Tag};
+
+/// What is said of a character that stands for a lone surrogate.
+const TAKEN: &str = "has a character for private use that is used here already";
 
 /// Why a text was not parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unparsed {
-    /// It is not JSON (RFC 8259). A lone surrogate such as `\ud800` counts as that too: no string can hold it.
+    /// It is not JSON (RFC 8259), or has one of the last 2,048 characters of plane 16: they are for private use, and stand
+    /// for lone surrogates here.
     Malformed {
         /// The byte at which it is wrong.
         at: usize,
@@ -19,7 +24,7 @@ pub enum Unparsed {
 }
 
 /// Parses a whole document, white space around it allowed. A byte order mark is not: whoever decodes the text takes it
-/// away.
+/// away. A lone surrogate such as `\ud800` is a character like others.
 ///
 /// # Errors
 ///
@@ -39,6 +44,9 @@ pub fn parse<'a>(text: &'a str, limits: &Limits) -> Result<Json<'a>, Unparsed> {
         depth: limits.depth.min(Limits::DEEPEST),
         limit: limits.nodes,
     };
+    if let Some(at) = surrogate::find(text) {
+        return Err(Unparsed::Malformed { at, what: TAKEN });
+    }
     parser.document()?;
     Ok(Json { text, nodes: parser.nodes, owned: parser.owned })
 }
@@ -261,14 +269,21 @@ impl Parser<'_> {
 
     fn unicode_escape(&mut self) -> Result<(), Unparsed> {
         let first = self.unit()?;
-        let code = match first {
-            0xd800..=0xdbff if self.bytes[self.at..].starts_with(b"\\u") => match self.unit()? {
-                second @ 0xdc00..=0xdfff => 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00),
-                _ => return Err(self.wrong("has a lone surrogate in a string")),
-            },
-            other => other,
-        };
-        let letter = char::from_u32(code).ok_or_else(|| self.wrong("has a lone surrogate in a string"))?;
+        let behind = self.at;
+        let mut code = first;
+        if matches!(first, 0xd800..=0xdbff) && self.bytes[self.at..].starts_with(b"\\u") {
+            match self.unit()? {
+                second @ 0xdc00..=0xdfff => code = 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00),
+                // The first one is alone; what is behind it is read by itself.
+                _ => self.at = behind,
+            }
+        }
+        let lone = surrogate::stand_in(code);
+        // Every code below 0x110000 that is no surrogate is a character.
+        let letter = lone.or_else(|| char::from_u32(code)).ok_or_else(|| self.wrong(TAKEN))?;
+        if lone.is_none() && surrogate::original(letter).is_some() {
+            return Err(self.wrong(TAKEN));
+        }
         self.owned.push(letter);
         Ok(())
     }

@@ -19,6 +19,11 @@ fn what_is_written_back_is_what_was_read() {
             "\"é 😀 / \\u0008\\u000c\\n\\r\\t \\\" \\\\ \\u0000\"",
         ),
         (r#"{"\u00e9":"é", "é": "\u00E9"}"#, r#"{"é":"é","é":"é"}"#),
+        // Lone surrogates: in the middle, in the wrong order, before a pair, at the end.
+        (
+            r#""a\uD800b \udc00\ud800 \ud800\ud83d\ude00 \ud83d""#,
+            r#""a\ud800b \udc00\ud800 \ud800😀 \ud83d""#,
+        ),
     ];
     for (text, written) in cases {
         let json = parse(text, &Limits::default()).unwrap();
@@ -63,9 +68,8 @@ fn what_is_no_json_is_said_with_its_place() {
         "\"\\x\"",
         "\"\\u12\"",
         "\"\\u12g4\"",
-        "\"\\ud800\"",
-        "\"\\ud800\\u0041\"",
-        "\"\\udc00\"",
+        "\"\\udbfe\\udc00\"",
+        "[\"\u{10f800}\"]",
         "\"\u{1}\"",
         "\"1234567\u{1f}\"",
         "\"1234567\\n\n\"",
@@ -154,10 +158,13 @@ fn check(text: &str) {
     match (parse(text, &Limits::default()), theirs) {
         (Ok(ours), Ok(theirs)) => assert_eq!(rebuilt(ours.root()), theirs, "{text}"),
         (Err(Unparsed::Malformed { .. }), Err(_)) => {}
-        // Numbers beyond floating point and nesting beyond ours are no question of what JSON is.
+        // Numbers beyond floating point, lone surrogates and nesting beyond ours are no question of what JSON is.
         (Ok(_), Err(error)) => {
-            assert!(error.to_string().starts_with("number out of range"), "{text}: {error}");
+            let error = error.to_string();
+            let beyond = ["number out of range", "unexpected end of hex escape", "lone leading surrogate"];
+            assert!(beyond.iter().any(|why| error.starts_with(why)), "{text}: {error}");
         }
+        (Err(Unparsed::Malformed { .. }), Ok(_)) if super::surrogate::find(text).is_some() => {}
         (Err(Unparsed::TooMuch(NotCompared::Depth)), _) => {}
         (ours, theirs) => panic!("{text}: {ours:?} and {theirs:?}"),
     }

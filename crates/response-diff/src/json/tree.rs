@@ -6,6 +6,8 @@
 
 use std::fmt::Write as _;
 
+use super::surrogate;
+
 /// A parsed document. Numbers have any size and precision. A name that an object has twice stays twice: its members
 /// are a list, and no value is dropped in silence.
 #[derive(Clone, Debug)]
@@ -346,7 +348,12 @@ fn write_text(text: &str, out: &mut Shortened) {
             control if control < ' ' => {
                 let _ = write!(escaped, "\\u{:04x}", u32::from(control));
             }
-            other => escaped.push(other),
+            other => match surrogate::original(other) {
+                Some(lone) => {
+                    let _ = write!(escaped, "\\u{lone:04x}");
+                }
+                None => escaped.push(other),
+            },
         }
     }
     out.push(&escaped);

@@ -47,6 +47,7 @@ fn snapshot(percent: &str, assign_cookie: Option<AssignCookie>) -> Snapshot {
             assign_cookie,
             timeouts: Timeouts { first_byte_ms: 1_500, ..Timeouts::default() },
             fallback: None,
+            shadow: None,
             failures: Default::default(),
             rules: Default::default(),
             expose_arm: None,
@@ -97,6 +98,7 @@ fn a_migration_sends_a_user_where_his_bucket_says() {
             set_cookie_key: None,
             timeouts: Timeouts { first_byte_ms: 1_500, ..Timeouts::default() },
             fallback: None,
+            shadow: None,
             last_resort: arm == Arm::Old,
         };
         assert_eq!(found, Some(expected), "{percent}");
@@ -153,6 +155,7 @@ fn a_plain_route_has_no_arm() {
         set_cookie_key: None,
         timeouts: Timeouts::default(),
         fallback: None,
+        shadow: None,
         last_resort: true,
     };
     assert_eq!(decide(&snapshot("50", Some(cookie())), &get("/static/a.css")), Some(expected));

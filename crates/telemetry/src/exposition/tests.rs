@@ -54,7 +54,19 @@ fn busy() -> Arc<Telemetry> {
         ..ControlFacts::default()
     });
     migration.kept(0, Kept::NotReplayable);
+    telemetry.comparisons("shop").record(Compared::Mismatched);
     telemetry.evidence("shop").record(0, &mut crate::Memory::default(), &observation);
+    let shadow = telemetry.shadow("shop");
+    shadow.dropped(1, crate::Side::Lane, NotCopied::TooLarge);
+    shadow.pair(0);
+    shadow.served(0, true, Duration::from_millis(4));
+    let lane = telemetry.lane(1);
+    assert!(lane.take_memory(4_096));
+    lane.queued.add(3);
+    lane.taken.add(2);
+    lane.begun.add(2);
+    lane.ended.inc();
+    lane.connections.upstream_connects.inc();
     let endpoint = "10.0.0.1:80".to_owned();
     telemetry.publish_endpoints(vec![EndpointFacts { upstream: "a".into(), endpoint, healthy: false }]);
     telemetry
@@ -75,8 +87,20 @@ fn the_scrape_says_what_was_counted() {
         r#"crossfade_request_duration_seconds_bucket{migration="shop",arm="new",role="served",le="+Inf"} 2"#,
         r#"crossfade_request_duration_seconds_sum{migration="shop",arm="new",role="served"} 0.008"#,
         r#"crossfade_request_duration_seconds_count{migration="shop",arm="new",role="served"} 2"#,
-        r#"crossfade_failures_total{migration="shop",arm="new",reason="connect"} 2"#,
-        r#"crossfade_failures_total{migration="shop",arm="old",reason="truncated"} 0"#,
+        r#"crossfade_comparisons_total{migration="shop",result="mismatched"} 1"#,
+        r#"crossfade_comparisons_total{migration="shop",result="matched"} 0"#,
+        r#"crossfade_failures_total{migration="shop",arm="new",role="served",reason="connect"} 2"#,
+        r#"crossfade_failures_total{migration="shop",arm="old",role="served",reason="truncated"} 0"#,
+        r#"crossfade_shadow_dropped_total{migration="shop",reason="too-large"} 1"#,
+        r#"crossfade_shadow_dropped_total{migration="shop",reason="phase"} 0"#,
+        r#"crossfade_shadow_pairs_total{migration="shop"} 1"#,
+        r#"crossfade_shadow_served_duration_seconds_count{migration="shop",copied="yes"} 1"#,
+        r#"crossfade_shadow_served_duration_seconds_count{migration="shop",copied="no"} 0"#,
+        "crossfade_shadow_copies_under_way 1",
+        "crossfade_shadow_copies_queued 1",
+        "crossfade_shadow_memory_bytes 4096",
+        "crossfade_shadow_memory_limit_bytes 67108864",
+        "crossfade_upstream_connections_open 1",
         r#"crossfade_bucketed_requests_total{migration="shop",arm="new"} 2"#,
         r#"crossfade_keyless_requests_total{migration="shop"} 1"#,
         r#"crossfade_route_requests_total{route="default",code_class="5xx"} 1"#,
