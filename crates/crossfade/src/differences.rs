@@ -46,11 +46,11 @@ impl Style {
         self.in_colour("1", text)
     }
 
-    fn old(&self, text: &str) -> String {
+    fn of_old(&self, text: &str) -> String {
         self.in_colour("31", text)
     }
 
-    fn new(&self, text: &str) -> String {
+    fn of_new(&self, text: &str) -> String {
         self.in_colour("32", text)
     }
 
@@ -96,10 +96,10 @@ fn one(difference: &Difference, style: &Style, out: &mut String) {
     let _ = writeln!(out, "{}  {kind}{place}", style.bold(&visible(path)));
     let room = style.columns.saturating_sub(8);
     if let Some(old) = old {
-        let _ = writeln!(out, "  old │ {}", style.old(&cut(&visible(old), room)));
+        let _ = writeln!(out, "  old │ {}", style.of_old(&cut(&visible(old), room)));
     }
     if let Some(new) = new {
-        let _ = writeln!(out, "  new │ {}", style.new(&cut(&visible(new), room)));
+        let _ = writeln!(out, "  new │ {}", style.of_new(&cut(&visible(new), room)));
     }
     out.push('\n');
 }
@@ -114,7 +114,7 @@ fn side_by_side(lines: &[Difference], style: &Style, out: &mut String) {
     let row = |number_of: &str, old: &str, new: &str, out: &mut String| {
         let (old, new) = (cut(&visible(old), room), cut(&visible(new), room));
         let gap = " ".repeat(room - old.chars().count());
-        let _ = writeln!(out, "{number_of:>number$} │ {}{gap} │ {}", style.old(&old), style.new(&new));
+        let _ = writeln!(out, "{number_of:>number$} │ {}{gap} │ {}", style.of_old(&old), style.of_new(&new));
     };
     row("line", "old", "new", out);
     for line in lines {

@@ -121,22 +121,21 @@ impl Head {
         let (line, mut rest) = next_line(bytes)?;
         let status = status_of(line)?;
         let mut fields = Vec::new();
-        loop {
-            // A head at the end of a file may lack the empty line behind it.
-            let Some((line, behind)) = next_line(rest) else { break };
+        // A head at the end of a file may lack the empty line behind it.
+        while let Some((line, behind)) = next_line(rest) {
+            rest = behind;
             if line.is_empty() {
-                rest = behind;
                 break;
             }
             add_field(line, &mut fields)?;
-            rest = behind;
         }
         Some((Head { status, fields }, rest))
     }
 
     fn is_chunked(&self) -> bool {
-        let codings = self.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"transfer-encoding"));
-        codings.last().is_some_and(|(_, value)| {
+        let mut codings =
+            self.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"transfer-encoding"));
+        codings.next_back().is_some_and(|(_, value)| {
             let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
             last.trim_ascii().eq_ignore_ascii_case(b"chunked")
         })
@@ -167,7 +166,7 @@ fn add_field(line: &[u8], fields: &mut Vec<OwnedField>) -> Option<()> {
     }
     let colon = line.iter().position(|byte| *byte == b':')?;
     let (name, value) = line.split_at(colon);
-    let is_name = !name.is_empty() && name.iter().all(|byte| byte.is_ascii_graphic());
+    let is_name = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
     if !is_name || fields.len() == MOST_FIELDS {
         return None;
     }

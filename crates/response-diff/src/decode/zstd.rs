@@ -46,8 +46,8 @@ fn frame(
         }
     }
     let length = (out.len() - before) as u64;
-    let is_sound = decoder.get_checksum_from_data() == None
-        || decoder.get_checksum_from_data() == decoder.get_calculated_checksum();
+    let checksum = decoder.get_checksum_from_data();
+    let is_sound = checksum.is_none() || checksum == decoder.get_calculated_checksum();
     // Where the head does not say, the library answers 0.
     let is_whole = decoder.content_size() == 0 || decoder.content_size() == length;
     if is_sound && is_whole { Ok(()) } else { Err(NotCompared::Encoding) }
