@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
+use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use response_diff::{Answer, Body, Field, Incomplete};
 use serde::Deserialize;
 
@@ -287,13 +288,9 @@ fn compressed(body: &[u8], coding: &str) -> Vec<u8> {
     let fast = flate2::Compression::fast();
     match coding {
         "identity" => body.to_vec(),
-        "gzip" | "x-gzip" => {
-            written(flate2::write::GzEncoder::new(Vec::new(), fast), body, |done| done.finish())
-        }
-        "deflate" => written(flate2::write::ZlibEncoder::new(Vec::new(), fast), body, |done| done.finish()),
-        "raw-deflate" => {
-            written(flate2::write::DeflateEncoder::new(Vec::new(), fast), body, |done| done.finish())
-        }
+        "gzip" | "x-gzip" => written(GzEncoder::new(Vec::new(), fast), body, GzEncoder::finish),
+        "deflate" => written(ZlibEncoder::new(Vec::new(), fast), body, ZlibEncoder::finish),
+        "raw-deflate" => written(DeflateEncoder::new(Vec::new(), fast), body, DeflateEncoder::finish),
         "zstd" => ruzstd::encoding::compress_to_vec(body, ruzstd::encoding::CompressionLevel::Fastest),
         "br" => {
             let mut made = Vec::new();
