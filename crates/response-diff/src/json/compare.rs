@@ -199,10 +199,12 @@ impl<'c> Comparer<'c> {
         options: &Options,
     ) -> Option<(Kind, Sides<'c>)> {
         let both = Sides::Both(old, new);
+        // Only a member can be absent: a document is there, and so is an element.
+        let null_is_absent = options.null_is_absent && matches!(self.steps.last(), Some(Step::Name(_)));
         match (old_view, new_view) {
             (View::Null, View::Null) => None,
-            (View::Null, _) if options.null_is_absent => Some((Kind::Added, Sides::New(new))),
-            (_, View::Null) if options.null_is_absent => Some((Kind::Missing, Sides::Old(old))),
+            (View::Null, _) if null_is_absent => Some((Kind::Added, Sides::New(new))),
+            (_, View::Null) if null_is_absent => Some((Kind::Missing, Sides::Old(old))),
             (View::Bool(old), View::Bool(new)) => (old != new).then_some((Kind::Value, both)),
             (View::Number(old), View::Number(new)) => {
                 self.work.take_bytes(old.len() + new.len());
