@@ -199,7 +199,7 @@ impl<'c> Comparer<'c> {
         options: &Options,
     ) -> Option<(Kind, Sides<'c>)> {
         let both = Sides::Both(old, new);
-        // Only a member can be absent: an element holds its place, and the document is there.
+        // Only a member can be absent: a document is there, and so is an element.
         let null_is_absent = options.null_is_absent && matches!(self.steps.last(), Some(Step::Name(_)));
         match (old_view, new_view) {
             (View::Null, View::Null) => None,
