@@ -16,6 +16,7 @@ use traffic_split::Percent;
 
 use crate::problem::Problem;
 use crate::ramp::PlanAnswer;
+use crate::shadow::SwitchShadow;
 use crate::wire::{
     ChangedAnswer, JournalAnswer, MigrationAnswer, MigrationsAnswer, ReloadedAnswer, RollBack, SaidBy,
     SetPercent, SetPhase, StatusAnswer, Undo, WhereAnswer,
@@ -163,6 +164,23 @@ pub(crate) async fn undo(State(parts): State<Parts>, name: Name, headers: Header
     let wanted: Undo = json(&headers, body)?;
     let actor = actor(wanted.who, wanted.reason, wanted.force)?;
     changed(parts.control.undo(&name, wanted.to, actor).await)
+}
+
+/// Switches the shadow on or off.
+pub(crate) async fn switch_shadow(
+    State(parts): State<Parts>,
+    name: Name,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    let name = path_name(name)?;
+    let wanted: SwitchShadow = json(&headers, body)?;
+    if wanted.anew && !wanted.on {
+        let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-request");
+        return Err(problem.detail("anew: comparisons count anew only with `on` true"));
+    }
+    let actor = actor(wanted.who, wanted.reason, wanted.force)?;
+    changed(parts.control.switch_shadow(&name, wanted.on, wanted.anew, actor).await)
 }
 
 /// What comes when in the ramp.

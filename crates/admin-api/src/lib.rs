@@ -12,6 +12,7 @@ mod problem;
 mod query;
 mod ramp;
 mod serve;
+mod shadow;
 mod wire;
 
 use std::sync::Arc;
@@ -56,6 +57,7 @@ pub fn router(parts: Parts, guard: Guard) -> Router {
         .route("/migrations/{name}/pause", post(handlers::pause))
         .route("/migrations/{name}/drill", post(handlers::drill))
         .route("/migrations/{name}/undo", post(handlers::undo))
+        .route("/migrations/{name}/shadow", post(handlers::switch_shadow))
         .route("/migrations/{name}/ramp", get(handlers::plan))
         .route("/migrations/{name}/journal", get(handlers::journal))
         .route("/migrations/{name}/where", get(handlers::place));

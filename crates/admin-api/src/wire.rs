@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use traffic_split::{Arm, Percent, Reason};
 
 use crate::ramp::RampAnswer;
+use crate::shadow::ShadowAnswer;
 
 /// `POST .../percent`.
 #[derive(Debug, Deserialize)]
@@ -178,6 +179,8 @@ pub(crate) struct MigrationAnswer<'a> {
     why: &'a str,
     /// What the guard says; `null` where there is none.
     guard: Option<GuardAnswer<'a>>,
+    /// `null` where there is none.
+    shadow: Option<ShadowAnswer<'a>>,
     /// `null` where there is none.
     ramp: Option<RampAnswer>,
     /// `null` where nothing is latched.
@@ -359,6 +362,7 @@ impl<'a> From<&'a MigrationStatus> for MigrationAnswer<'a> {
             },
             why: &migration.why,
             guard: migration.guard.as_ref().map(GuardAnswer::from),
+            shadow: migration.shadow.as_ref().map(ShadowAnswer::from),
             ramp: migration.ramp.as_ref().map(RampAnswer::from),
             latched: migration.latch.as_ref().map(LatchAnswer::from),
             verified: migration.verified.as_deref(),

@@ -258,6 +258,35 @@ async fn a_rollback_is_shown_until_a_resume_and_both_are_in_the_journal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_shadow_is_switched_and_shown() {
+    let admin = start_with(None, &format!("{}shadow = true\n", config("5"))).await;
+    let shop = "/api/v1/migrations/shop";
+    let shadow = admin.get(shop).await.json()["shadow"].clone();
+    assert_eq!((&shadow["state"], &shadow["sentence"]), (&json!("on"), &json!("on: new gets copies")));
+    assert_eq!(shadow["match_rate"], json!({ "compared": 0, "rate": null, "at_least": 0.0 }));
+    assert_eq!(
+        shadow["comparisons"],
+        json!({ "matched": 0, "mismatched": 0, "noise": 0, "race": 0, "not_compared": 0 })
+    );
+    let off = json!({ "on": false, "who": "alice", "reason": "old is busy" });
+    let off = admin.post(&format!("{shop}/shadow"), &off).await.json();
+    assert_eq!(off["effects"], json!(["shop: the shadow is switched off, by alice"]));
+    let shadow = &off["migration"]["shadow"];
+    assert_eq!((&shadow["state"], &shadow["reason"]), (&json!("off"), &json!("old is busy")));
+    let on = admin.post(&format!("{shop}/shadow"), &json!({ "on": true, "anew": true })).await.json();
+    assert_eq!(on["migration"]["shadow"]["state"], "on");
+    assert_eq!(on["effects"].as_array().unwrap().len(), 2, "{on}");
+    for body in [json!({ "on": false, "anew": true }), json!({ "on": "no" }), json!({})] {
+        let refused = admin.post(&format!("{shop}/shadow"), &body).await;
+        assert_eq!(refused.problem(), (422, "bad-request".to_owned()), "{body}");
+    }
+    let none = start_with(None, &format!("{}shadow = false\n", config("5"))).await;
+    assert!(none.get(shop).await.json()["shadow"].is_null());
+    let refused = none.post(&format!("{shop}/shadow"), &json!({ "on": true })).await;
+    assert_eq!(refused.problem(), (409, "refused".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn malformed_changes_are_told_apart() {
     let admin = start(None).await;
     let path = "/api/v1/migrations/shop/percent";

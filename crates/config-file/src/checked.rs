@@ -7,10 +7,12 @@ use std::net::SocketAddr;
 
 use ipnet::IpNet;
 use ramp::Policy;
+use response_diff::{RuleSet, RuleSetSpec};
 use rollback_guard::Limits;
 use route_plan::{
-    AnswerFailures, AssignCookie, ConnectionLimits, FallbackPolicy, ForceHeader, ListenerLimits, Migration,
-    Phase, RequestIdTrust, Route, RouteEntry, RouteTable, Rules, Snapshot, Timeouts, Upstream, key_list,
+    AnswerFailures, AssignCookie, CanaryCopies, ConnectionLimits, FallbackPolicy, ForceHeader,
+    ListenerLimits, Migration, Phase, RequestIdTrust, Route, RouteEntry, RouteTable, Rules, ShadowPolicy,
+    Snapshot, Timeouts, Upstream, key_list,
 };
 use traffic_split::{KeySource, Overrides, Percent, Split};
 
@@ -104,6 +106,10 @@ pub struct MigrationConfig {
     pub drain_after_rollback_ms: u32,
     /// When old answers what new has failed; `None`: never.
     pub fallback: Option<FallbackPolicy>,
+    /// What the copies to the other arm go by; `None`: there are none ever.
+    pub shadow: Option<ShadowConfig>,
+    /// By what its answers are compared.
+    pub compare: CompareConfig,
     /// By what new is judged; `None`: by nobody.
     pub guard: Option<GuardConfig>,
     /// What its way forward and back goes by.
@@ -116,6 +122,19 @@ pub struct MigrationConfig {
     pub reshuffle: bool,
 }
 
+/// By what the answers of a migration's arms are compared.
+#[derive(Clone, Debug)]
+pub struct CompareConfig {
+    /// Which differences count, `ignore` of the shadow included.
+    pub rules: RuleSet,
+    /// The same as written: what was compared by other rules says nothing of these.
+    pub written: RuleSetSpec,
+    /// How much of a body is kept to be compared.
+    pub capture_bytes: usize,
+    /// What one comparison may cost.
+    pub limits: response_diff::Limits,
+}
+
 /// By what new is judged against old.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GuardConfig {
@@ -123,8 +142,51 @@ pub struct GuardConfig {
     pub limits: Limits,
     /// Which answers are failures, of either arm.
     pub failures: AnswerFailures,
+    /// Where a single difference between answers takes users back: JSONPaths, `header:NAME`, `trailer:NAME`.
+    pub zero_tolerance: Vec<String>,
     /// The guard says what it would do, and does nothing.
     pub dry_run: bool,
+}
+
+/// What the copies of a migration's requests go by.
+#[derive(Clone, Debug)]
+pub struct ShadowConfig {
+    /// Which requests are copied, and how.
+    pub policy: ShadowPolicy,
+    /// Whether the file has a shadow for this migration. Else only phase `shadow` makes copies, by the defaults.
+    pub is_written: bool,
+    /// How many times as long served requests take with a copy for the shadow to be switched off; `None`: it never is.
+    pub max_effect: Option<f64>,
+    /// What may differ between answers: JSONPaths, `header:NAME`, `trailer:NAME`.
+    pub ignore: Vec<String>,
+    /// What is neither stored nor logged of answers, beside credentials and cookies; written likewise.
+    pub redact: Vec<String>,
+}
+
+impl Default for ShadowConfig {
+    fn default() -> Self {
+        let holdout = Percent::from_millionths(2_000_000).unwrap_or(Percent::ZERO);
+        ShadowConfig {
+            policy: ShadowPolicy { holdout, ..ShadowPolicy::default() },
+            is_written: false,
+            max_effect: Some(1.2),
+            ignore: Vec::new(),
+            redact: Vec::new(),
+        }
+    }
+}
+
+impl ShadowConfig {
+    /// Whether requests are copied in this phase, of users of either arm.
+    #[must_use]
+    pub fn copies_in(&self, phase: Phase) -> bool {
+        match phase {
+            Phase::Preparation | Phase::Cleanup => false,
+            Phase::Shadow => true,
+            Phase::Canary => self.is_written && self.policy.canary != CanaryCopies::None,
+            Phase::Full => self.is_written,
+        }
+    }
 }
 
 /// A text that no message shows.
@@ -214,6 +276,8 @@ pub struct Standing {
     pub phase: Phase,
     /// What a rollback caps the percentage at, whatever is asked for; 100 without one.
     pub cap: Percent,
+    /// The shadow is switched off.
+    pub shadow_off: bool,
 }
 
 impl Checked {
@@ -271,13 +335,22 @@ impl MigrationConfig {
     /// What the file asks for.
     #[must_use]
     pub fn standing(&self) -> Standing {
-        Standing { asked: self.percent, phase: self.asked_phase(), cap: Percent::FULL }
+        Standing { asked: self.percent, phase: self.asked_phase(), cap: Percent::FULL, shadow_off: false }
     }
 
     /// Where keys are looked for, the assigned cookie at its place among them.
     #[must_use]
     pub fn keys(&self) -> Vec<KeySource> {
         key_list(self.listed_keys.clone(), self.assign_cookie.as_ref())
+    }
+
+    /// Which requests are copied where it stands like this. A shadow that is switched off stays known, so that what is not
+    /// copied for that is counted.
+    fn copies_at(&self, standing: Standing) -> Option<Box<ShadowPolicy>> {
+        let shadow = self.shadow.as_ref().filter(|shadow| shadow.copies_in(standing.phase))?;
+        // The schema keeps it far below.
+        let capture_bytes = u32::try_from(self.compare.capture_bytes).unwrap_or(u32::MAX);
+        Some(Box::new(ShadowPolicy { off: standing.shadow_off, capture_bytes, ..shadow.policy.clone() }))
     }
 
     fn at(&self, standing: Standing, lineage: u64) -> Migration {
@@ -299,7 +372,7 @@ impl MigrationConfig {
             timeouts: self.timeouts,
             drain_after_rollback_ms: self.drain_after_rollback_ms,
             fallback: self.fallback.clone(),
-            shadow: None,
+            shadow: self.copies_at(standing),
             failures: self.guard.as_ref().map(|guard| guard.failures.clone()).unwrap_or_default(),
             rules: self.rules.clone(),
             expose_arm: self.expose_arm.clone(),

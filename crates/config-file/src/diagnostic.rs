@@ -13,14 +13,17 @@ pub enum Severity {
     Error,
     /// The file is taken; a person should look at this.
     Warning,
+    /// The file is taken; a person should know this.
+    Note,
 }
 
 impl Severity {
-    /// `error` or `warning`.
+    /// `error`, `warning` or `note`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Severity::Error => "error",
             Severity::Warning => "warning",
+            Severity::Note => "note",
         }
     }
 }
@@ -57,6 +60,10 @@ impl Diagnostic {
 
     pub(crate) fn warning(code: &'static str, at: &Spot, message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, code, at, message.into())
+    }
+
+    pub(crate) fn note(code: &'static str, at: &Spot, message: impl Into<String>) -> Self {
+        Self::new(Severity::Note, code, at, message.into())
     }
 
     pub(crate) fn expected(mut self, expected: impl Into<String>) -> Self {
@@ -140,6 +147,11 @@ impl Sink {
     pub(crate) fn has_unknown_key_in(&self, table: &Spot) -> bool {
         let is_below = |path: &str| path.strip_prefix(&table.path).is_some_and(|rest| rest.starts_with('.'));
         self.found.iter().any(|d| d.code == "unknown-key" && is_below(&d.path))
+    }
+
+    /// Whether an error was reported of just this value.
+    pub(crate) fn has_error_at(&self, spot: &Spot) -> bool {
+        self.found.iter().any(|d| d.severity == Severity::Error && d.span == spot.span && d.path == spot.path)
     }
 
     /// Everything found, with line and column, in file order and without repetitions.

@@ -64,6 +64,8 @@ pub(crate) enum Kind {
     /// The kind, or `false` for none.
     OrOff(&'static Kind),
     Text(Format),
+    /// A number with any digits behind its point, as it is written, or text.
+    Decimal(Format),
     /// Text that may also be written as one of TOML's dates and times, without quotes.
     Date(Format),
     Choice {
@@ -75,6 +77,8 @@ pub(crate) enum Kind {
         of: &'static Kind,
         min: usize,
     },
+    /// A list of at least one, or the one entry alone.
+    OneOrMore(&'static Kind),
     Table(&'static Section),
     /// `[[name]]` or a list of inline tables, at least `min` of them.
     Tables {

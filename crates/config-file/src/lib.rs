@@ -50,8 +50,8 @@ mod words;
 mod written;
 
 pub use checked::{
-    AccessLog, Admin, Checked, GuardConfig, Listener, Log, LogFormat, LogLevel, MigrationConfig, Secret,
-    Standing,
+    AccessLog, Admin, Checked, CompareConfig, GuardConfig, Listener, Log, LogFormat, LogLevel,
+    MigrationConfig, Secret, ShadowConfig, Standing,
 };
 pub use diagnostic::{Diagnostic, Severity};
 pub use outcome::Outcome;

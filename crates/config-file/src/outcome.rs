@@ -16,7 +16,7 @@ const MAX_SHOWN: usize = 50;
 pub struct Outcome {
     /// The configuration; `None` when there is any error.
     pub checked: Option<Checked>,
-    /// Errors and warnings, in the order of the file.
+    /// Errors, warnings and notes, in the order of the file.
     pub diagnostics: Vec<Diagnostic>,
     file_name: String,
     text: String,
@@ -42,6 +42,12 @@ impl Outcome {
     #[must_use]
     pub fn warnings(&self) -> usize {
         self.count(Severity::Warning)
+    }
+
+    /// How many notes there are.
+    #[must_use]
+    pub fn notes(&self) -> usize {
+        self.count(Severity::Note)
     }
 
     /// All of it for a person, in the manner of `rustc`, with a summary as its last line.
@@ -75,10 +81,9 @@ impl Outcome {
             1 => Some(format!("1 {what}")),
             _ => Some(format!("{count} {what}s")),
         };
-        let parts: Vec<String> = [counted(self.errors(), "error"), counted(self.warnings(), "warning")]
-            .into_iter()
-            .flatten()
-            .collect();
+        let counts = [(self.errors(), "error"), (self.warnings(), "warning"), (self.notes(), "note")];
+        let parts: Vec<String> =
+            counts.into_iter().filter_map(|(count, what)| counted(count, what)).collect();
         let parts = if parts.is_empty() { "no errors".to_owned() } else { parts.join(", ") };
         format!("{}: {parts}", self.file_name)
     }
@@ -112,6 +117,7 @@ impl Outcome {
             "valid": self.checked.is_some(),
             "errors": self.errors(),
             "warnings": self.warnings(),
+            "notes": self.notes(),
             "diagnostics": diagnostics,
         })
     }

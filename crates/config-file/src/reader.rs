@@ -133,11 +133,15 @@ impl Reader<'_> {
         match (kind, value.get_ref()) {
             (Kind::List { of, min }, DeValue::Array(items)) => {
                 self.enough(items.len(), *min, kind, spot)?;
-                let items = items.iter().enumerate().filter_map(|(index, item)| {
-                    let spot = spot.entry(index, self.span(item));
-                    self.value(of, item, &spot).map(|value| Said::new(value, spot))
-                });
-                Some(Value::List(items.collect()))
+                Some(self.list(of, items, spot))
+            }
+            (Kind::OneOrMore(of), DeValue::Array(items)) => {
+                self.enough(items.len(), 1, kind, spot)?;
+                Some(self.list(of, items, spot))
+            }
+            (Kind::OneOrMore(of), DeValue::String(_)) => {
+                let one = self.value(of, value, spot)?;
+                Some(Value::List(vec![Said::new(one, spot.clone())]))
             }
             (
                 Kind::Table(section) | Kind::TableOr(section, _) | Kind::TableOrFlag(section),
@@ -165,6 +169,7 @@ impl Reader<'_> {
             }
             (
                 Kind::List { .. }
+                | Kind::OneOrMore(_)
                 | Kind::Table(_)
                 | Kind::TableOr(..)
                 | Kind::Tables { .. }
@@ -182,6 +187,14 @@ impl Reader<'_> {
             }
             (_, scalar) => self.plain_scalar(kind, scalar, spot),
         }
+    }
+
+    fn list(&mut self, of: &'static Kind, items: &DeArray<'_>, spot: &Spot) -> Value {
+        let items = items.iter().enumerate().filter_map(|(index, item)| {
+            let spot = spot.entry(index, self.span(item));
+            self.value(of, item, &spot).map(|value| Said::new(value, spot))
+        });
+        Value::List(items.collect())
     }
 
     fn tables(&mut self, of: &'static Section, items: &DeArray<'_>, spot: &Spot) -> Value {
@@ -204,6 +217,10 @@ impl Reader<'_> {
             (Kind::Flag, DeValue::Boolean(flag)) => Some(Value::Flag(*flag)),
             (Kind::TableOrFlag(section), DeValue::Boolean(flag)) => {
                 Some(self.flag_for_table(section, *flag, spot))
+            }
+            (Kind::Decimal(_), DeValue::Integer(number)) => Some(Value::Text(decimal(number))),
+            (Kind::Decimal(_), DeValue::Float(number)) => {
+                Some(Value::Text(number.as_str().trim_start_matches('+').to_owned()))
             }
             (Kind::Date(_), DeValue::Datetime(date)) => Some(Value::Text(date.to_string())),
             (Kind::Count { .. }, DeValue::Integer(number)) => {
@@ -233,13 +250,13 @@ impl Reader<'_> {
     /// A scalar from text. `expanded`: a variable had its part in it, so that it may also stand for a number or a flag.
     fn scalar(&mut self, kind: &'static Kind, text: &str, expanded: bool, spot: &Spot) -> Option<Value> {
         match kind {
-            Kind::Text(format) | Kind::Date(format) if text.is_empty() => {
+            Kind::Text(format) | Kind::Date(format) | Kind::Decimal(format) if text.is_empty() => {
                 self.sink.push(
                     Diagnostic::error("empty-text", spot, "the text is empty").expected(format.expected),
                 );
                 None
             }
-            Kind::Text(_) | Kind::Date(_) => Some(Value::Text(text.to_owned())),
+            Kind::Text(_) | Kind::Date(_) | Kind::Decimal(_) => Some(Value::Text(text.to_owned())),
             Kind::Choice { names, later } => self.choice(names, later, text, kind, spot),
             Kind::TablesOr { names, .. } => self.choice(names, &[], text, kind, spot),
             Kind::Share => self.share(text, spot),

@@ -14,6 +14,7 @@ pub(crate) fn draw(diagnostic: &Diagnostic, file_name: &str, text: &str, colour:
     let (level, prefix) = match diagnostic.severity {
         Severity::Error => (Level::ERROR, "expected "),
         Severity::Warning => (Level::WARNING, ""),
+        Severity::Note => (Level::NOTE, ""),
     };
     let excerpt = Excerpt::new(diagnostic, text);
     let label = diagnostic.expected.as_ref().map(|expected| format!("{prefix}{expected}"));

@@ -72,8 +72,15 @@ fn kind(kind: &Kind) -> Value {
         Kind::Factor { .. } => text("^[0-9]+(\\.[0-9]+)?x$"),
         Kind::OrOff(of) => json!({ "anyOf": [{ "const": false }, self::kind(of)] }),
         Kind::Text(format) | Kind::Date(format) => text(format.pattern),
+        Kind::Decimal(format) => {
+            json!({ "anyOf": [{ "type": "number", "minimum": 0 }, text(format.pattern)] })
+        }
         Kind::Choice { names, .. } => json!({ "anyOf": [{ "enum": names }, variable()] }),
         Kind::List { of, min } => json!({ "type": "array", "items": self::kind(of), "minItems": min }),
+        Kind::OneOrMore(of) => {
+            let list = json!({ "type": "array", "items": self::kind(of), "minItems": 1 });
+            json!({ "anyOf": [self::kind(of), list] })
+        }
         Kind::Table(of) => section(of),
         Kind::TableOr(of, main) => {
             let short = of.field(main).map(|field| self::kind(&field.kind));

@@ -74,7 +74,8 @@ pub(crate) fn expected(kind: &Kind) -> String {
         Kind::Statuses => "a status from 200 to 599, or a class of them such as \"5xx\"".to_owned(),
         Kind::Factor { max } => format!("a factor above 1x and up to {max}x, such as \"1.5x\" or \"2x\""),
         Kind::OrOff(of) => format!("{}, or `false`", expected(of)),
-        Kind::Text(format) | Kind::Date(format) => format.expected.to_owned(),
+        Kind::Text(format) | Kind::Date(format) | Kind::Decimal(format) => format.expected.to_owned(),
+        Kind::OneOrMore(of) => format!("{}, or a list of them", expected(of)),
         Kind::Choice { names, .. } => one_of(names),
         Kind::List { of, min: 0 } => format!("a list, each entry {}", expected(of)),
         Kind::List { of, .. } => format!("a list of at least one entry, each {}", expected(of)),
@@ -98,11 +99,17 @@ pub(crate) fn hint(kind: &Kind, spot: &Spot) -> Option<String> {
         Kind::Factor { .. } | Kind::OrOff(Kind::Factor { .. }) => {
             Some("write it with an `x` and in quotes, such as \"2x\"".to_owned())
         }
+        Kind::List { of: Kind::Count { min: 100, .. }, .. } => {
+            Some("write a pair such as `[201, 200]`".to_owned())
+        }
         Kind::List { of: Kind::Count { min, .. }, .. } => {
             Some(format!("write a single entry in brackets too: `[{min}]`"))
         }
         Kind::List { of: Kind::Statuses, .. } => {
             Some("write a single entry in brackets too: `[\"5xx\"]`".to_owned())
+        }
+        Kind::List { of: Kind::List { .. }, .. } => {
+            Some("write a single pair in brackets too: `[[201, 200]]`".to_owned())
         }
         Kind::List { .. } => Some("write a single entry in brackets too: `[\"...\"]`".to_owned()),
         Kind::TablesOr { .. } => Some(format!("write `[[{}]]`", spot.path)),

@@ -127,6 +127,11 @@ impl Table {
         self.items(name, |value| if let Value::Statuses(range) = value { Some(range.clone()) } else { None })
     }
 
+    /// The lists of a list, those that were wrong left out.
+    pub(crate) fn lists(&self, name: &str) -> Vec<Said<&[Said<Value>]>> {
+        self.items(name, |value| if let Value::List(list) = value { Some(list.as_slice()) } else { None })
+    }
+
     pub(crate) fn table(&self, name: &str) -> Option<&Table> {
         self.pick(name, |value| if let Value::Table(table) = value { Some(table) } else { None })
             .map(|said| said.value)
@@ -164,6 +169,11 @@ impl Table {
             self.pick(name, |value| if let Value::List(list) = value { Some(list.as_slice()) } else { None });
         let items = list.map(|said| said.value).unwrap_or_default().iter();
         items.filter_map(|item| Some(Said::new(of(&item.value)?, item.spot.clone()))).collect()
+    }
+
+    /// The value, of whatever kind, unless it was wrong or left out.
+    pub(crate) fn said(&self, name: &str) -> Option<&Said<Value>> {
+        self.entry(name)?.value.as_ref()
     }
 
     fn pick<'a, T>(&'a self, name: &str, of: impl Fn(&'a Value) -> Option<T>) -> Option<Said<T>> {

@@ -81,7 +81,7 @@ fn every_field_has_its_effect() {
         warm_up: WarmUp { time: Duration::from_secs(120), requests: 7 },
         ..Limits::default()
     };
-    assert_eq!(guard, Some(GuardConfig { limits, failures: AnswerFailures::default(), dry_run: true }));
+    assert_eq!(guard, Some(GuardConfig { limits, dry_run: true, ..GuardConfig::default() }));
 }
 
 #[test]
@@ -189,10 +189,12 @@ fn whoever_sends_all_users_to_new_is_told_that_nothing_judges_it() {
         ("phase = \"full\"\nguard = { error_rate = { max = \"1%\" } }", false),
         ("phase = \"full\"\nguard = { latency = [{ quantile = 0.99, max = \"2s\" }] }", false),
         ("phase = \"full\"\nguard = false", false),
+        ("phase = \"full\"\nshadow = false", true),
+        ("phase = \"cleanup\"\nshadow = true", true),
         ("phase = \"canary\"", false),
         ("phase = \"preparation\"", false),
         ("percent = 5", false),
     ] {
-        assert_eq!(codes(lines) == ["unguarded"], is_told, "{lines}");
+        assert_eq!(codes(lines).contains(&"unguarded"), is_told, "{lines}");
     }
 }

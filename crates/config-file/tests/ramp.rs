@@ -292,7 +292,7 @@ fn what_does_nothing_is_warned_of() {
         ("exclusive = true\nramp = \"standard\"", &[]),
         ("exclusive = true\nramps = \"standard\"", &["unknown-key"]),
         ("ramp = \"standrd\"\nexclusive = true", &["unknown-choice"]),
-        ("rollback = { then = \"shadow\" }", &["no-shadow"]),
+        ("rollback = { then = \"shadow\" }", &["shadow-executes-twice"]),
         ("[migration.shop.calendar]\n[calendar]\ntime_zone = \"Asia/Tokyo\"", &["time-zone-not-taken-over"]),
         ("[migration.shop.calendar]\n[calendar]\ntime_zone = \"utc\"", &[]),
         ("[migration.shop.calendar]\ntime_zone = \"UTC\"\n[calendar]\ntime_zone = \"Asia/Tokyo\"", &[]),

@@ -424,7 +424,8 @@ fn a_snapshot_routes_by_the_most_specific_rule() {
         "{HEAD}{}\n[route.default]\nmatch = [{{ path = \"/*\" }}, {{ host = \"b.example\", path = \"/x\" }}]\nto = \"shop-new\"",
         MIGRATION.replace("\"/*\"", "\"/shop/*\"")
     ));
-    let standing = Standing { asked: Percent::FULL, phase: Phase::Canary, cap: Percent::FULL };
+    let standing =
+        Standing { asked: Percent::FULL, phase: Phase::Canary, cap: Percent::FULL, shadow_off: false };
     let snapshot = checked.snapshot(3, &|name| {
         assert_eq!(name, "shop");
         standing

@@ -10,6 +10,7 @@ mod reading;
 mod reloading;
 mod report;
 mod restart;
+mod shadowing;
 mod steps;
 mod tidings;
 
@@ -47,6 +48,7 @@ use crate::journal::{Health, Journal, State};
 use crate::lineages::Lineages;
 use crate::listeners::{Bound, ListenError, Listeners};
 use crate::measure::{Measure, Reading};
+use crate::shadowing::ShadowWatch;
 use crate::source::{Content, Loaded, resolve};
 use crate::status::Status;
 use crate::watch as files;
@@ -128,6 +130,7 @@ pub struct Controller {
     lineages: Lineages,
     traffic: BTreeMap<String, Traffic>,
     guards: BTreeMap<String, Watchman>,
+    shadows: BTreeMap<String, ShadowWatch>,
     /// What is kept of them.
     kept: Kept,
     /// When the guards looked last.
@@ -238,6 +241,7 @@ impl Controller {
             lineages: Lineages::default(),
             traffic: BTreeMap::new(),
             guards: BTreeMap::new(),
+            shadows: BTreeMap::new(),
             kept,
             looked_at: Instant::now(),
             climbs: Climbs::new(),
@@ -379,6 +383,9 @@ impl Controller {
                 let ask = Ask { reply: Some(reply), ..Ask::new(&migration, event, actor) };
                 self.ask(outlets, ask);
             }
+            Event::Shadow { migration, on, anew, actor, reply } => {
+                self.switch_shadow(outlets, &migration, (on, anew), actor, reply);
+            }
             Event::Drill { migration, actor, reply } => {
                 self.begin_drill(outlets, &migration, actor, Some(reply));
             }
@@ -391,6 +398,7 @@ impl Controller {
             }
             Event::Tick => {
                 self.read_traffic();
+                self.shadows.values_mut().for_each(ShadowWatch::read);
                 self.keep_stakes();
                 self.mind_keeping();
                 self.mind_journal(outlets);
@@ -415,11 +423,16 @@ impl Controller {
         self.generation += 1;
         self.follow_traffic();
         let standing = |name: &str| {
-            let standing = self.book.intents.get(name).map(ramp::Intent::standing);
-            standing.map_or(
-                Standing { asked: Percent::ZERO, phase: route_plan::Phase::Preparation, cap: Percent::ZERO },
-                |standing| Standing { asked: standing.asked, phase: standing.phase, cap: standing.cap },
-            )
+            let intent = self.book.intents.get(name);
+            let shadow_off = intent.is_some_and(|intent| intent.shadow_off.is_some());
+            let standing = intent.map(ramp::Intent::standing);
+            let unknown = ramp::Standing {
+                asked: Percent::ZERO,
+                phase: route_plan::Phase::Preparation,
+                cap: Percent::ZERO,
+            };
+            let ramp::Standing { asked, phase, cap } = standing.unwrap_or(unknown);
+            Standing { asked, phase, cap, shadow_off }
         };
         let mut snapshot = self.checked.snapshot(self.generation, &standing);
         for migration in &mut snapshot.migrations {
@@ -427,6 +440,8 @@ impl Controller {
         }
         self.snapshots.store(Arc::new(snapshot));
         self.follow_guards();
+        self.follow_shadows();
+        self.keep_stakes();
     }
 
     /// Holds on to the counters of exactly the migrations in force, and makes those of routes known to the scrape.

@@ -257,6 +257,22 @@ impl ControlHandle {
         self.ask(|reply| Event::Drill { migration, actor, reply }).await
     }
 
+    /// Switches a migration's shadow on or off; it stays so, also over restarts. With `anew` what was compared so far says
+    /// nothing any more, as for a new that was mended.
+    ///
+    /// # Errors
+    /// When there is no such migration, its file says that it has no shadow, or the process drains.
+    pub async fn switch_shadow(
+        &self,
+        migration: &str,
+        on: bool,
+        anew: bool,
+        actor: Actor,
+    ) -> Result<Changed, ControlError> {
+        let migration = migration.to_owned();
+        self.ask(|reply| Event::Shadow { migration, on, anew, actor, reply }).await
+    }
+
     /// What comes when in the ramp, at present traffic.
     ///
     /// # Errors

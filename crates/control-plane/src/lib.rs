@@ -28,6 +28,7 @@ mod lineages;
 mod listeners;
 mod measure;
 mod reload;
+mod shadowing;
 mod source;
 mod stakes;
 mod status;
@@ -43,5 +44,6 @@ pub use listeners::{Bound, ListenError, Listeners};
 pub use source::{BadConfig, LoadError, Loaded, MAX_CONFIG_BYTES, MAX_KEY_FILE_BYTES, load, read, resolve};
 pub use status::{
     ArmStatus, EndpointStatus, FallbackStatus, GuardStatus, HookStatus, LastChange, LatchStatus,
-    MigrationStatus, Plan, PlannedStep, RampStatus, ReloadStatus, StateStatus, Status,
+    MigrationStatus, Plan, PlannedStep, RampStatus, ReloadStatus, ShadowState, ShadowStatus, StateStatus,
+    Status,
 };

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use ramp::{Cause, HookKind, Origin, Pause};
 use rollback_guard::Verdict;
 use route_plan::Phase;
-use telemetry::ReloadCounts;
+use telemetry::{ComparisonTotals, ReloadCounts};
 use traffic_split::Percent;
 
 use crate::Bound;
@@ -121,6 +121,58 @@ pub struct GuardStatus {
     pub dry_run: bool,
 }
 
+/// Whether requests are copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShadowState {
+    /// They are.
+    On,
+    /// Not until somebody switches it on.
+    Off,
+    /// Not in this phase.
+    Idle,
+}
+
+impl ShadowState {
+    /// The word in the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ShadowState::On => "on",
+            ShadowState::Off => "off",
+            ShadowState::Idle => "idle",
+        }
+    }
+}
+
+/// A migration's shadow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShadowStatus {
+    /// Whether requests are copied.
+    pub state: ShadowState,
+    /// The same with why, as a sentence.
+    pub sentence: String,
+    /// Who switched it off, when and why.
+    pub by: Option<LastChange>,
+    /// Copied requests a second with both answers, over the last minute; `None` before that is known.
+    pub pairs_per_s: Option<f64>,
+    /// What comparing came to since the start of the process.
+    pub comparisons: ComparisonTotals,
+    /// Comparisons since they began to count anew, noise and races left out.
+    pub compared: u64,
+    /// The share of those that match, 0 to 1; `None` without any.
+    pub match_rate: Option<f64>,
+    /// What that is at least, 0 to 1, with a confidence of 99 %.
+    pub match_rate_at_least: f64,
+    /// What is shown of the answers of both arms, as a sentence; `None` where mismatches are not limited.
+    pub matching: Option<String>,
+    /// What copies say of new, where they judge it, with a sentence.
+    pub verdict: Option<(Verdict, String)>,
+    /// What copying does to users, as far as that is known, as a sentence.
+    pub effect: Option<String>,
+    /// The most frequent reasons why requests were not copied or compared, and how often, since the start of the process.
+    pub drops: Vec<(&'static str, u64)>,
+}
+
 /// One migration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MigrationStatus {
@@ -158,6 +210,8 @@ pub struct MigrationStatus {
     pub verified: Option<String>,
     /// What the guard says; `None` where there is none.
     pub guard: Option<GuardStatus>,
+    /// How its shadow is; `None` where it has none.
+    pub shadow: Option<ShadowStatus>,
     /// The last change by a person since the start.
     pub last_change: Option<LastChange>,
     /// The file's attempt.

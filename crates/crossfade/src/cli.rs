@@ -10,7 +10,7 @@ use route_plan::Phase;
 use traffic_split::Percent;
 
 use crate::output::Exit;
-use crate::{ask, check, demo, history, output, place, ramp, replay, run, status};
+use crate::{ask, check, compare, demo, history, output, place, ramp, replay, run, status};
 
 /// Where the configuration is when nobody says.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/crossfade/crossfade.toml";
@@ -59,12 +59,18 @@ enum Command {
     Pause(SaidArgs),
     /// Try going back: all users are on old for some seconds, then where they were.
     Drill(SaidArgs),
+    /// Switch a migration's shadow off, or on again. It stays so, also over restarts.
+    Shadow(ShadowArgs),
     /// Ask for percent and phase as they were after a line of `history`.
     Undo(UndoArgs),
     /// Show what happened to a migration: who asked for what, when and why.
     History(HistoryArgs),
     /// Say which system a key goes to, and why.
     Where(WhereArgs),
+    /// Compare two saved answers by the rules of a migration, and say what differs.
+    ///
+    /// Asks no proxy. Exit codes: 0 they match, 1 they differ or cannot be compared, 2 usage or bad configuration.
+    Compare(CompareArgs),
     /// Try out the guard that takes users back.
     #[command(subcommand)]
     Guard(GuardCommand),
@@ -218,6 +224,30 @@ pub(crate) struct RollbackArgs {
     pub(crate) word: WordArgs,
 }
 
+/// `crossfade shadow`
+#[derive(Debug, Args)]
+pub(crate) struct ShadowArgs {
+    /// The migration.
+    pub(crate) name: String,
+    /// Whether requests are copied.
+    #[arg(value_enum)]
+    pub(crate) switch: Switch,
+    /// With `on`: comparisons count anew, since new was mended; those before say nothing any more.
+    #[arg(long)]
+    pub(crate) anew: bool,
+    #[command(flatten)]
+    pub(crate) word: WordArgs,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    /// Requests are copied.
+    On,
+    /// They are not.
+    Off,
+}
+
 /// `crossfade undo`
 #[derive(Debug, Args)]
 pub(crate) struct UndoArgs {
@@ -313,6 +343,29 @@ pub(crate) struct ReplayArgs {
     pub(crate) dump: bool,
 }
 
+/// `crossfade compare`
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// What old answered: a whole answer as `curl -i` saves it, or a body alone; - is standard input.
+    #[arg(value_name = "OLD")]
+    pub(crate) old: PathBuf,
+    /// What new answered.
+    #[arg(value_name = "NEW")]
+    pub(crate) new: PathBuf,
+    /// The configuration that has the rules; without it, all of an answer counts.
+    #[arg(short, long, value_name = "FILE", requires = "migration")]
+    pub(crate) config: Option<PathBuf>,
+    /// The migration of that configuration.
+    #[arg(short, long, value_name = "NAME", requires = "config")]
+    pub(crate) migration: Option<String>,
+    /// The path that was asked for, which chooses the rules of an endpoint.
+    #[arg(long, value_name = "PATH", default_value = "/")]
+    pub(crate) path: String,
+    /// As one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// Reads the arguments and does what they say.
 pub(crate) fn main() -> ExitCode {
     // Ends with 2 and a word on usage when they say nothing that can be done.
@@ -331,9 +384,11 @@ pub(crate) fn main() -> ExitCode {
         Command::Advance(args) => ask::said(&args, "advance"),
         Command::Pause(args) => ask::said(&args, "pause"),
         Command::Drill(args) => ask::drill(&args),
+        Command::Shadow(args) => ask::shadow(&args),
         Command::Undo(args) => ask::undo(&args),
         Command::History(args) => history::history(&args),
         Command::Where(args) => place::place(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Guard(GuardCommand::Replay(args)) => replay::replay(&args),
         Command::Completions { shell } => completions(shell),
     };

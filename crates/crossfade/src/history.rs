@@ -45,6 +45,9 @@ fn what(line: &Value) -> String {
         }
         "verdict" => format!("verdict: {}", data["verdict"].as_str().unwrap_or_default()),
         "step" => format!("ramp: step {}", data["step"]),
+        "shadow" if data["on"] == true => "shadow: on".to_owned(),
+        "shadow" if data["off"] == "effect" => "shadow: OFF, since it harmed users".to_owned(),
+        "shadow" => "shadow: off".to_owned(),
         "advanced" => "ramp: advanced".to_owned(),
         "paused" => "ramp: paused".to_owned(),
         "arrived" => "ramp: arrived".to_owned(),

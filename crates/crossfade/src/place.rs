@@ -61,6 +61,7 @@ fn from_file(config: &Path, name: &str, key: &[u8]) -> Result<Value, CallError> 
             asked: traffic_split::Percent::ZERO,
             phase: route_plan::Phase::Preparation,
             cap: traffic_split::Percent::FULL,
+            shadow_off: false,
         })
     });
     let migration = snapshot.migrations.iter().find(|migration| migration.name == name);

@@ -12,7 +12,7 @@ use config_file::{AccessLog as AccessLogConfig, Admin};
 use control_plane::{
     Bound, Control, ControlHandle, Controller, ListenError, Listeners, Loaded, Settings, resolve,
 };
-use data_plane::{Options, Proxy, worker_count};
+use data_plane::{Lanes, Options, Proxy, worker_count};
 use telemetry::access_log::{self, AccessLog, Destination};
 use telemetry::{SnapshotCell, Telemetry};
 use tokio::net::TcpListener;
@@ -76,7 +76,7 @@ impl Serving {
         telemetry.watch_access_log(handle.clone());
         let controller = Controller::open(loaded, Arc::clone(&telemetry))
             .map_err(|error| StartError(error.to_string()))?;
-        let options = Options { workers, access_log: handle };
+        let options = Options { workers, access_log: handle, compares: None, lanes: Lanes::new() };
         let snapshots = controller.snapshots();
         let proxy = Proxy::start(&options, &snapshots, &telemetry)
             .map_err(|error| StartError(format!("the workers cannot be started: {error}")))?;

@@ -9,6 +9,7 @@ mod fallback;
 mod finish;
 mod lease;
 mod outbound;
+mod shadow;
 mod tunnel;
 
 use http1_codec::Framing;
@@ -24,6 +25,7 @@ use crate::worker::Site;
 
 pub(crate) use drain::Drain;
 pub(crate) use fallback::Slot;
+pub(crate) use shadow::Twin;
 
 /// One request of one client. Moved by value along the glue's way, so what is large lives in the scratch.
 pub(crate) struct H1Exchange<'c> {
@@ -113,6 +115,7 @@ impl Exchange<Site> for H1Exchange<'_> {
             self.scratch.legs.total_at_ms = total_ms.map(|total_ms| self.client.alarm.deadline(total_ms));
             self.site.count_keyless(plan);
             self.prepare_fallback(plan);
+            self.begin_copy(plan, ledger);
         }
         if self.scratch.request.framing() == Framing::None {
             self.start_failure_clock(ledger);
@@ -172,6 +175,7 @@ impl Exchange<Site> for H1Exchange<'_> {
         let mut at_once = true;
         let streamed = std::future::poll_fn(|cx| {
             let polled = self.poll_stream(cx, plan);
+            self.copy_when_due(plan);
             at_once &= polled.is_ready();
             polled
         })

@@ -10,13 +10,16 @@ use std::time::{Duration, Instant};
 
 use arc_swap::cache::Cache;
 use migration_glue::Surroundings;
-use route_plan::{ConnectionLimits, Drained, Kept, ListenerLimits, Observation, Plan, Snapshot, Target};
+use route_plan::{
+    Compares, ConnectionLimits, Drained, Kept, ListenerLimits, Observation, Plan, Snapshot, Target,
+};
 use telemetry::access_log::{self, AccessEntry};
 use telemetry::{SnapshotCell, Telemetry, TrafficCells, WorkerCells};
 use traffic_split::{Arm, Percent, Reason};
 
 use crate::alarm::{Alarms, TICK_MS};
 use crate::buffer::BufferPool;
+use crate::copies::{Copier, CopierParts, Lanes};
 use crate::keep::Allowance;
 use crate::load::Loads;
 use crate::prober::BoardReader;
@@ -46,6 +49,7 @@ pub(crate) struct Worker {
     moves: Cell<u64>,
     board: RefCell<BoardReader>,
     stock: Stock,
+    pub(crate) copier: Copier,
     patience: Cell<ConnectionLimits>,
     /// Requests under way.
     pub(crate) requests: Cell<usize>,
@@ -68,14 +72,26 @@ pub(crate) struct Parts {
     pub(crate) board: BoardReader,
     /// As many client connections as the process has descriptors for.
     pub(crate) most_clients: usize,
+    pub(crate) compares: Option<Arc<dyn Compares>>,
+    pub(crate) lanes: Arc<Lanes>,
 }
 
 impl Worker {
     pub(crate) fn new(parts: Parts) -> Rc<Worker> {
-        let Parts { index, snapshots, telemetry, access_log, loads, board, most_clients } = parts;
-        let published = Cache::new(snapshots);
+        let Parts { index, snapshots, telemetry, access_log, loads, board, most_clients, compares, lanes } =
+            parts;
         let cells = telemetry.worker(index);
         let workers = u32::try_from(telemetry.worker_count()).unwrap_or(u32::MAX);
+        let copier = Copier::new(CopierParts {
+            index,
+            workers,
+            snapshots: snapshots.clone(),
+            board: board.clone(),
+            telemetry: telemetry.clone(),
+            compares,
+            lanes,
+        });
+        let published = Cache::new(snapshots);
         let worker = Worker {
             index,
             workers,
@@ -84,6 +100,7 @@ impl Worker {
             buffers: Rc::default(),
             scratches: Rc::default(),
             stock: Stock::new(cells.clone(), workers),
+            copier,
             cells,
             board: RefCell::new(board),
             access_log,
@@ -141,7 +158,8 @@ impl Worker {
         if board_changed || !Arc::ptr_eq(latest, &self.view.borrow().snapshot) {
             let found = board.borrow_and_update().clone();
             let now_ms = self.alarms.now_ms();
-            let mut view = View::build(latest.clone(), &found, &self.stock, &self.telemetry, now_ms);
+            let (stock, telemetry) = (&self.stock, &self.telemetry);
+            let mut view = View::build(latest.clone(), &found, stock, &self.copier, telemetry, now_ms);
             view.follow(&self.view.borrow());
             self.patience.set(view.snapshot.connection);
             if self.moves.replace(view.moves) != view.moves {

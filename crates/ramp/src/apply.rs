@@ -6,7 +6,7 @@ use traffic_split::Percent;
 
 use crate::decide::Wait;
 use crate::event::{Effect, Event};
-use crate::intent::{Intent, Origin, Written};
+use crate::intent::{Intent, Origin, ShadowOff, Written};
 use crate::latch::{Aborted, Cause, Latch, Refusal};
 use crate::policy::Policy;
 use crate::progress::{Pause, Progress};
@@ -91,6 +91,11 @@ fn change(after: &mut Intent, event: &Event, terms: &Terms<'_>) -> Result<Origin
         }
         Event::Advanced(wait) => advance(after, wait, terms)?,
         Event::Opened => after.frozen_at = None,
+        // What copies did to users goes before that somebody had them off already.
+        Event::ShadowSwitched(Some(ShadowOff::Asked)) => {
+            after.shadow_off.get_or_insert(ShadowOff::Asked);
+        }
+        Event::ShadowSwitched(off) => after.shadow_off = *off,
         Event::StepEntered(_) | Event::Held(_) | Event::Arrived => {
             move_ramp(after, event, terms)?;
             return Ok(Origin::Ramp);
@@ -259,7 +264,9 @@ fn advance(intent: &mut Intent, wait: &Wait, terms: &Terms<'_>) -> Result<(), Re
     match wait {
         Wait::Grace { .. } if terms.force => phase(intent, Phase::Cleanup),
         Wait::Cleanup => phase(intent, Phase::Cleanup),
+        Wait::Phase(Phase::Preparation) if terms.policy.shadow => phase(intent, Phase::Shadow),
         Wait::Phase(_) => phase(intent, Phase::Canary),
+        Wait::Matching(_) if terms.force => phase(intent, Phase::Canary),
         Wait::Approval { .. } => {
             let progress = intent.progress.as_mut().ok_or(Refusal::NoRamp)?;
             progress.approved = true;
@@ -365,6 +372,9 @@ fn effects(before: &Intent, after: &Intent, event: &Event, by: Origin, policy: &
         effects.push(Effect::AttemptRaised { from: before.attempt, to: after.attempt });
     }
     of_the_ramp(before, after, policy, &mut effects);
+    if before.shadow_off != after.shadow_off {
+        effects.push(Effect::ShadowSwitched { off: after.shadow_off });
+    }
     // A rollback is told of first, whatever else it changed.
     effects.sort_by_key(|effect| !matches!(effect, Effect::Latched { .. }));
     effects

@@ -6,7 +6,7 @@ use route_plan::Phase;
 use traffic_split::Percent;
 
 use crate::decide::Wait;
-use crate::intent::{Origin, Written};
+use crate::intent::{Origin, ShadowOff, Written};
 use crate::latch::Cause;
 use crate::progress::Pause;
 
@@ -60,6 +60,8 @@ pub enum Event {
     DrillInterrupted,
     /// The last step was shown to be good: everybody gets new.
     Arrived,
+    /// Requests are copied again, or not any more and why.
+    ShadowSwitched(Option<ShadowOff>),
 }
 
 /// What an event changed, to be told and, where it is about what is in force, to be published.
@@ -161,4 +163,9 @@ pub enum Effect {
     DrillInterrupted,
     /// The ramp is over: everybody gets new.
     Arrived,
+    /// Requests are copied again, or not any more.
+    ShadowSwitched {
+        /// Why not; `None`: they are.
+        off: Option<ShadowOff>,
+    },
 }

@@ -27,6 +27,8 @@ pub struct Policy {
     pub abort: Abort,
     /// How long everybody is on new before old may go. 14 days by default.
     pub grace: Grace,
+    /// The file has a shadow: that the answers match has to be shown before users get new.
+    pub shadow: bool,
 }
 
 /// How long everybody is on new before old may go.

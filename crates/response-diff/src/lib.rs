@@ -4,7 +4,53 @@
 //! cannot compare it says so, with the reason, and never calls it a match ([`Comparison::NotCompared`]).
 
 mod answer;
+mod body;
+mod charset;
+mod dates;
+mod decode;
+mod findings;
+mod headers;
+pub mod json;
+mod limits;
+mod media;
+mod message;
 mod outcome;
+pub mod path;
+pub mod redact;
+mod rules;
+pub mod summary;
+mod text;
 
 pub use answer::{Answer, Body, Field, Incomplete};
+pub use limits::Limits;
+pub use message::SavedAnswer;
 pub use outcome::{Comparison, Difference, Kind, NotCompared};
+pub use rules::{EndpointSpec, RuleSet, RuleSetSpec, Rules, RulesSpec, StatusRule};
+
+/// Compares two answers to one request.
+///
+/// Fields and bodies are compared even where the status differs already. What cannot be compared counts only where
+/// nothing differs beside it: a proven difference stays one.
+#[must_use]
+pub fn compare(old: &Answer<'_>, new: &Answer<'_>, rules: &Rules, limits: &Limits) -> Comparison {
+    let mut findings = findings::Findings::new(limits);
+    rules.compare_status(old.status, new.status, &mut findings);
+    let web_trailers = [old, new].map(|answer| body::web_trailers(answer, limits));
+    let [old_fields, new_fields] = [(old, &web_trailers[0]), (new, &web_trailers[1])]
+        .map(|(answer, more)| headers::Fields::of(answer, more.iter().map(message::field)));
+    headers::compare(&old_fields, &new_fields, rules, &mut findings);
+    let before_bodies = findings.len();
+    match body::compare(old, new, rules, limits, &mut findings) {
+        Err(why) => {
+            // What was found in bodies before they turned out to be too much is worth nothing.
+            findings.truncate(before_bodies);
+            if findings.len() == 0 {
+                Comparison::NotCompared(why)
+            } else {
+                Comparison::Mismatch(findings.into_list())
+            }
+        }
+        Ok(()) if findings.len() == 0 => Comparison::Match,
+        Ok(()) => Comparison::Mismatch(findings.into_list()),
+    }
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::evidence::Block;
 use crate::latency::{bucket_start, shift_factor, tolerated_shift};
 use crate::run::Run;
-use crate::{Guard, Line, Margin, Need, Quantile, Signal, SignalEvidence, Verdict};
+use crate::{Guard, Line, Margin, MatchProof, MatchState, Need, Quantile, Signal, SignalEvidence, Verdict};
 
 /// The failure rate that a healthy verdict tells about: one that anybody would want to be told of.
 const TOLD_RATE: f64 = 0.05;
@@ -69,7 +69,9 @@ impl Guard {
     }
 
     fn missing(&self) -> String {
-        let Some((cause, requests)) = self.slowest_proof() else { return String::new() };
+        let Some((cause, requests)) = self.slowest_proof() else {
+            return self.match_sentence().unwrap_or_default();
+        };
         match self.need(requests) {
             Some(need) => format!("about {} are needed to call new no worse, {cause} last", more(&need)),
             None if self.traffic.new_per_s().is_none() => "new gets no requests".to_owned(),
@@ -79,6 +81,42 @@ impl Guard {
 }
 
 impl Guard {
+    /// What is shown of the answers that are compared, as a sentence; `None` where mismatches are not limited.
+    ///
+    /// `about 6,400 more comparisons are needed to show that fewer than 0.1% differ; so far 0 of 120 do`
+    #[must_use]
+    pub fn match_sentence(&self) -> Option<String> {
+        let MatchProof { limit, compared, differed, state } = self.match_proof()?;
+        let limit = format!("{}%", short(limit * 100.0));
+        let so_far = format!("{} of {}", grouped(differed), grouped(compared));
+        let more = |comparisons: u64| {
+            let noun = if comparisons == 1 { "comparison" } else { "comparisons" };
+            let count = grouped(two_digits(comparisons));
+            format!("about {count} more {noun} without a mismatch")
+        };
+        Some(match state {
+            MatchState::Proven => {
+                format!("fewer than {limit} of comparisons are shown to differ ({so_far} did)")
+            }
+            MatchState::Needs { comparisons } => {
+                format!(
+                    "{} are needed to show that fewer than {limit} differ; so far {so_far} do",
+                    more(comparisons)
+                )
+            }
+            MatchState::TooMany { comparisons } => format!(
+                "{so_far} comparisons differ, and fewer than {limit} have to: {} are needed, or a fresh count, which \
+                 begins a day after this one did",
+                more(comparisons)
+            ),
+            MatchState::Held => format!("{so_far} comparisons differ, and fewer than {limit} have to"),
+            MatchState::ZeroTolerance(count) => {
+                let noun = if count == 1 { "comparison differs" } else { "comparisons differ" };
+                format!("{} {noun} where none may", grouped(count))
+            }
+        })
+    }
+
     /// Why users go back, as a sentence with its numbers and limits; `None` unless the verdict is breached. It counts
     /// from when the evidence began to gather, not from when the step did.
     ///

@@ -7,12 +7,12 @@
 
 use crate::Cause;
 use crate::evidence::{BETTER, Block, below, better_than_old};
-use crate::limits::{Against, Spec};
+use crate::limits::{Against, Pick, Spec};
 use crate::machine::OldRate;
 
 /// The logarithm of what has to be reached: 1 over the chance of calling a bad step good.
 pub(crate) const PASS_LN: f64 = 4.605_170_185_988_092;
-const MOST_LN: f64 = 300.0;
+pub(crate) const MOST_LN: f64 = 300.0;
 
 /// One signal that has to be shown not to be worse.
 #[derive(Clone, Debug)]
@@ -59,6 +59,16 @@ impl Proof {
         self.passed |= self.ln_evidence() >= PASS_LN;
     }
 
+    /// What one request of new that is not bad adds to the evidence, where it is held against a fixed rate.
+    pub(crate) fn growth_of_good(&self) -> [f64; BETTER] {
+        match self.spec.against {
+            Against::Old { .. } => [0.0; BETTER],
+            Against::Fixed { rate } | Against::FixedAlone { rate } => {
+                below(rate).ln_evidence(&Block { new: 1.0, ..Block::default() })
+            }
+        }
+    }
+
     /// The logarithm of the evidence, mixed over the alternatives.
     pub(crate) fn ln_evidence(&self) -> f64 {
         let sum: f64 = self.ln_e.iter().map(|ln_e| ln_e.min(MOST_LN).exp()).sum();
@@ -81,6 +91,23 @@ impl Gate {
         for proof in &mut self.proofs {
             *proof = Proof::new(proof.spec);
         }
+    }
+
+    /// A step of the ramp begins. How many answers differ is no matter of it.
+    pub(crate) fn begin_step(&mut self) {
+        for proof in self.proofs.iter_mut().filter(|proof| proof.spec.pick != Pick::Mismatches) {
+            *proof = Proof::new(proof.spec);
+        }
+    }
+
+    /// What was shown of this signal is no answer to what is seen now.
+    pub(crate) fn forget_passed(&mut self, cause: Cause) {
+        let passed = self.proofs.iter_mut().filter(|proof| proof.passed && proof.spec.cause == cause);
+        passed.for_each(|proof| *proof = Proof::new(proof.spec));
+    }
+
+    pub(crate) fn has_passed(&self, cause: Cause) -> bool {
+        self.proofs.iter().any(|proof| proof.passed && proof.spec.cause == cause)
     }
 
     pub(crate) fn tick(&mut self, counts: impl Fn(&Spec) -> Option<Block>) {

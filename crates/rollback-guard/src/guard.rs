@@ -49,6 +49,10 @@ pub struct Guard {
     pub(crate) breach: Option<Breach>,
     /// What the breach is told by: since its evidence began to gather.
     pub(crate) onset: Option<Run>,
+    /// Seconds since comparisons began to count.
+    pub(crate) comparing_s: f64,
+    /// Comparisons since then that differed where none may.
+    pub(crate) zero_tolerance: u64,
 }
 
 /// Since the step began.
@@ -136,6 +140,8 @@ impl Guard {
             hold: None,
             breach: None,
             onset: None,
+            comparing_s: 0.0,
+            zero_tolerance: 0,
         }
     }
 
@@ -156,6 +162,7 @@ impl Guard {
         self.alone.tick(|spec| view.block(spec));
         self.count_step(dt_s, block);
         self.note_breach(block);
+        self.note_compared(dt_s, block);
         self.note_hold(dt_s);
         self.old_latency.learn(self.now_s);
         self.judgement()
@@ -191,7 +198,7 @@ impl Guard {
         !matches!(cause.signal, Signal::Latency(_)) || for_s <= 0.0 || self.rollback.persists(cause, for_s)
     }
 
-    fn note_hold(&mut self, dt_s: f64) {
+    pub(crate) fn note_hold(&mut self, dt_s: f64) {
         if self.pause.w >= 1.0
             && let Some(cause) = self.pause.leading()
         {
@@ -202,13 +209,17 @@ impl Guard {
                     if gate.passed() {
                         gate.restart();
                     }
+                    gate.forget_passed(cause);
                 }
             }
             self.hold = Some(Hold { cause, quiet_s: 0.0 });
             self.pause.clip();
             return;
         }
-        let proven = self.active_gate().passed();
+        let cause = self.hold.map(|hold| hold.cause);
+        // Of comparisons nothing else has to be shown, and before anybody is on new nothing else can be.
+        let compared = cause.filter(|cause| cause.signal == Signal::Mismatches);
+        let proven = self.active_gate().passed() || compared.is_some_and(|cause| self.gate.has_passed(cause));
         if let Some(hold) = &mut self.hold {
             hold.quiet_s += dt_s;
             if hold.quiet_s >= QUIET_S || (proven && hold.quiet_s >= QUIET_AND_PROVEN_S) {
@@ -260,13 +271,14 @@ impl Guard {
         }
     }
 
-    /// A step of the ramp begins: a fresh stake on top of the evidence, the gate is shut again, latency warms up.
+    /// A step of the ramp begins: a fresh stake on top of the evidence, the gate is shut again, latency warms up. What is
+    /// shown of mismatches stays: it says nothing about how many users are on new.
     ///
     /// For every raise of the percentage, whoever asked for it; not for lowering it.
     pub fn begin_step(&mut self) {
         self.rollback.begin_step();
         self.pause.begin_step();
-        self.gate.restart();
+        self.gate.begin_step();
         self.alone.restart();
         self.step = Step::default();
     }
@@ -280,6 +292,7 @@ impl Guard {
         self.step = Step::default();
         self.hold = None;
         self.breach = None;
+        (self.comparing_s, self.zero_tolerance) = (0.0, 0);
     }
 
     /// What was known when new was found to be worse than tolerated; `None` unless the verdict is breached.

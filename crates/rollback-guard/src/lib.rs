@@ -60,6 +60,7 @@
 //! request of which either leg is left out is left out whole. That such pairs fail together more often than strangers
 //! do makes the guard slower, never rash.
 
+mod comparing;
 mod counts;
 mod evidence;
 mod explain;
@@ -77,6 +78,7 @@ mod signal;
 mod state;
 mod verdict;
 
+pub use comparing::{MatchProof, MatchState, matches_at_least};
 pub use counts::{ArmCounts, Counts};
 pub use guard::Guard;
 pub use latency::{BUCKETS, bucket_start, latency_bucket, shift_factor, tolerated_shift};

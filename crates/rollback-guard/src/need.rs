@@ -43,7 +43,8 @@ impl Guard {
     pub fn need_for_gate_at(&self, share: f64) -> Option<Need> {
         let ratio = share / (1.0 - share);
         let mut most = 0.0_f64;
-        for proof in &self.gate.proofs {
+        // What is shown of comparisons is shown for all steps, and not by requests of new.
+        for proof in self.gate.proofs.iter().filter(|proof| proof.spec.pick != Pick::Mismatches) {
             let mut fresh = proof.clone();
             fresh.ln_e = [0.0; BETTER];
             most = most.max(self.requests_at(&fresh, ratio)?);
@@ -61,10 +62,11 @@ impl Guard {
         self.slowest_proof().and_then(|(_, requests)| self.need(requests))
     }
 
-    /// The signal that will be shown to be no worse last, and how many requests that takes; infinitely many where it
+    /// The signal that will be shown to be no worse last, but for what comparisons show, and how many requests that takes; infinitely many where it
     /// cannot be shown at present.
     pub(crate) fn slowest_proof(&self) -> Option<(Cause, f64)> {
-        let missing = self.active_gate().proofs.iter().filter(|proof| !proof.passed);
+        let of_requests = |proof: &&Proof| !proof.passed && proof.spec.pick != Pick::Mismatches;
+        let missing = self.active_gate().proofs.iter().filter(of_requests);
         let each = missing.map(|proof| (proof.spec.cause, self.requests_for(proof).unwrap_or(f64::INFINITY)));
         each.reduce(|slowest, next| if next.1 > slowest.1 { next } else { slowest })
     }
@@ -123,7 +125,7 @@ impl Block {
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, held in a float")]
-fn rounded(count: f64) -> u64 {
+pub(crate) fn rounded(count: f64) -> u64 {
     count.round().max(0.0) as u64
 }
 
@@ -134,7 +136,7 @@ fn expected(new: f64, old: f64, ratio: f64) -> Block {
 }
 
 /// The least number of requests with which one of the alternatives gets there.
-fn soonest<const N: usize>(missing: &[f64; N], growth: &[f64; N]) -> Option<f64> {
+pub(crate) fn soonest<const N: usize>(missing: &[f64; N], growth: &[f64; N]) -> Option<f64> {
     let each = missing.iter().zip(growth).filter(|(_, growth)| **growth > 0.0);
     each.map(|(missing, growth)| missing.max(0.0) / growth).min_by(f64::total_cmp)
 }

@@ -39,6 +39,8 @@ pub struct GuardState {
     pub learn_at_s: f64,
     /// The first bucket past each of old's quantiles.
     pub old_quantiles: Vec<(Quantile, u16)>,
+    /// Comparisons that differed where none may, since comparisons began to count.
+    pub zero_tolerance: u64,
     /// Why the ramp is held, and how many seconds there was no new reason.
     pub hold: Option<(Cause, f64)>,
     /// Why users went back.
@@ -71,6 +73,8 @@ pub struct ProofState {
     pub passed: bool,
     /// Bad requests of old and all of them since the step began.
     pub old: (f64, f64),
+    /// Bad requests of new and all of them since then, or comparisons.
+    pub new: (f64, f64),
 }
 
 impl GuardState {
@@ -112,6 +116,7 @@ impl Guard {
             old_quantiles: edges
                 .map(|(quantile, edge)| (*quantile, u16::try_from(*edge).unwrap_or(u16::MAX)))
                 .collect(),
+            zero_tolerance: self.zero_tolerance,
             hold: self.hold.map(|hold| (hold.cause, hold.quiet_s)),
             breach: self.breach,
         }
@@ -141,6 +146,7 @@ impl Guard {
         guard.old_latency.learn_at_s = sane(state.learn_at_s).min(guard.now_s + LEARN_EVERY_S);
         let edges = state.old_quantiles.iter();
         guard.old_latency.edges = edges.map(|(q, edge)| (*q, usize::from(*edge).min(BUCKETS))).collect();
+        guard.zero_tolerance = state.zero_tolerance;
         guard.hold = state.hold.map(|(cause, quiet_s)| Hold { cause, quiet_s: sane(quiet_s) });
         guard.breach = state.breach;
         guard
@@ -183,6 +189,7 @@ impl Gate {
             ln_e: proof.ln_e,
             passed: proof.passed,
             old: (proof.old.bad, proof.old.all),
+            new: (proof.total.new_bad, proof.total.new),
         })
     }
 
@@ -193,6 +200,8 @@ impl Gate {
             if let Some(state) = known.filter(|state| state.ln_e.iter().all(|ln_e| ln_e.is_finite())) {
                 proof.ln_e = state.ln_e;
                 proof.passed = state.passed;
+                let new = sane(state.new.1);
+                (proof.total.new, proof.total.new_bad) = (new, sane(state.new.0).min(new));
                 let all = sane(state.old.1);
                 proof.old = OldRate { bad: sane(state.old.0).min(all), all };
             }

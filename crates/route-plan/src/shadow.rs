@@ -9,6 +9,7 @@ use std::fmt;
 use traffic_split::{Arm, Assignment, Bucket, Percent, RequestView};
 
 use crate::matching::RouteTable;
+use crate::rules::{HostRule, is_same_name};
 use crate::snapshot::Phase;
 
 /// What a migration's file says about copies.
@@ -38,6 +39,11 @@ pub struct ShadowPolicy {
     /// The share of requests that would be copied and are not, so that the effect of copying on those that are can be
     /// measured, in millionths of a per cent as [`Percent`] has it.
     pub holdout: Percent,
+    /// The share of copies that fail at which the arm counts as down, so that copies are tried only now and then; `None`:
+    /// it never does.
+    pub max_failures: Option<Percent>,
+    /// The host that copies ask for; `None`: as the arm's rules have it for all requests.
+    pub host: Option<HostRule>,
     /// What is done with the client's credentials, by header.
     pub credentials: Credentials,
     /// No copies at the moment, because somebody said so or because they did harm.
@@ -58,6 +64,8 @@ impl Default for ShadowPolicy {
             capture_bytes: 256 << 10,
             deadline_ms: 10_000,
             holdout: Percent::ZERO,
+            max_failures: Percent::from_millionths(50_000_000).ok(),
+            host: None,
             credentials: Credentials::default(),
             off: false,
         }
@@ -93,6 +101,16 @@ pub struct Credentials {
     pub remove: Vec<String>,
     /// Fields that copies carry with another value: of a test account, say.
     pub set: Vec<(String, Box<[u8]>)>,
+}
+
+impl Credentials {
+    /// Whether copies do not carry a field of this name as the client sent it. Letter case makes no difference, nor does
+    /// `_` for `-`.
+    #[must_use]
+    pub fn replaces(&self, name: &[u8]) -> bool {
+        let set = self.set.iter().map(|(name, _)| name);
+        self.remove.iter().chain(set).any(|known| is_same_name(known.as_bytes(), name))
+    }
 }
 
 /// What a plan says about the copy of one request.
@@ -236,7 +254,8 @@ impl ShadowPolicy {
         let not = |why: NotCopied| Copying::Not(why);
         let copies = match (phase, served) {
             (Phase::Shadow, Arm::Old) | (Phase::Full, Arm::New) => true,
-            (Phase::Canary, Arm::Old) => self.canary != CanaryCopies::None,
+            // After a rollback from full old serves: new still gets copies, so that the cause stays visible.
+            (Phase::Canary | Phase::Full, Arm::Old) => self.canary != CanaryCopies::None,
             (Phase::Canary, Arm::New) => self.canary == CanaryCopies::Both,
             _ => false,
         };

@@ -89,10 +89,15 @@ impl EvidenceCells {
     /// Takes in one attempt as it ended, if it is evidence. By the thread of worker `worker` only, with its own memory.
     #[inline]
     pub fn record(&self, worker: usize, memory: &mut Memory, observation: &Observation) {
-        let Some(arm) = observation.arm.filter(|_| observation.by_bucket && observation.role == Role::Served)
-        else {
-            return;
-        };
+        let is_evidence = observation.by_bucket && observation.role == Role::Served;
+        if let Some(arm) = observation.arm.filter(|_| is_evidence) {
+            self.record_as(worker, memory, arm, observation);
+        }
+    }
+
+    /// Takes in one attempt as it ended, whatever it was for, as one of this arm: for cells in which arms stand for
+    /// something else, or that hold copies. By one thread for each `worker` only, with its own memory.
+    pub fn record_as(&self, worker: usize, memory: &mut Memory, arm: Arm, observation: &Observation) {
         let Some(cells) = self.shards.get(worker).map(|shard| &shard.arms[arm.index()]) else { return };
         if observation.failure.is_some() {
             // One that hung has been counted when it did.

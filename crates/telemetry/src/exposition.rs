@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use prometheus::proto;
 use rollback_guard::Verdict;
-use route_plan::Phase;
 use route_plan::fallback::Kept;
 use route_plan::outcome::{Drained, Failure};
+use route_plan::{NotCopied, Phase};
 use traffic_split::{Arm, Role};
 
 use crate::names::{self, Kind, Metric};
@@ -19,14 +19,17 @@ use crate::process::ProcessFacts;
 use crate::registry::Named;
 use crate::traffic::{CODE_CLASSES, DURATION_BOUNDS_S, Durations, Leg};
 use crate::{
-    ControlFacts, Counter, EndpointFacts, EvidenceCells, LOOK_BOUNDS_S, LookCells, Totals, TrafficKind,
-    WorkerCells, access_log,
+    Compared, ComparisonCells, ControlFacts, Counter, EndpointFacts, EvidenceCells, LOOK_BOUNDS_S, LaneCells,
+    LookCells, ShadowCells, ShadowTotals, Totals, TrafficKind, WorkerCells, access_log,
 };
 
 /// Everything that a scrape is made of.
 pub(crate) struct Sources<'a> {
     pub(crate) traffic: &'a [Named],
     pub(crate) evidence: &'a BTreeMap<Arc<str>, Arc<EvidenceCells>>,
+    pub(crate) comparisons: &'a BTreeMap<Arc<str>, Arc<ComparisonCells>>,
+    pub(crate) shadow: &'a BTreeMap<Arc<str>, Arc<ShadowCells>>,
+    pub(crate) lanes: &'a [Arc<LaneCells>],
     pub(crate) names_overflowed: u64,
     pub(crate) workers: &'a [Arc<WorkerCells>],
     pub(crate) looks: &'a LookCells,
@@ -54,8 +57,18 @@ pub(crate) fn text(sources: &Sources<'_>) -> String {
             sheet.count(&names::EVIDENCE_FAILURES, &[name, arm.as_str()], counts.failures);
         }
     }
+    for (name, cells) in sources.comparisons {
+        let totals = cells.totals();
+        for result in Compared::ALL {
+            sheet.count(&names::COMPARISONS, &[name, result.as_str()], totals.of(result));
+        }
+    }
+    for (name, cells) in sources.shadow {
+        shadow(&mut sheet, name, &cells.totals());
+    }
+    lanes(&mut sheet, sources.lanes);
     sheet.count(&names::TRAFFIC_NAMES_OVERFLOWED, &[], sources.names_overflowed);
-    workers(&mut sheet, sources.workers);
+    workers(&mut sheet, sources);
     let (counts, sum_s) = sources.looks.read();
     sheet.histogram(
         &names::GUARD_LOOK_INTERVAL,
@@ -76,7 +89,6 @@ pub(crate) fn text(sources: &Sources<'_>) -> String {
 fn migration(sheet: &mut Sheet, name: &str, totals: &Totals) {
     for arm in Arm::ALL {
         let labels = [name, arm.as_str()];
-        let mut failures = [0; Failure::ALL.len()];
         let mut aborts = 0;
         for role in [Role::Served, Role::Shadow, Role::Fallback, Role::DualWrite] {
             let leg = totals.leg(arm, role);
@@ -85,12 +97,6 @@ fn migration(sheet: &mut Sheet, name: &str, totals: &Totals) {
                 requests(sheet, [name, arm.as_str(), role.as_str()], &leg);
             }
             aborts += leg.client_aborts;
-            for (sum, count) in failures.iter_mut().zip(leg.failures) {
-                *sum += count;
-            }
-        }
-        for (failure, count) in Failure::ALL.iter().zip(failures) {
-            sheet.count(&names::FAILURES, &[name, arm.as_str(), failure.as_str()], count);
         }
         sheet.count(&names::CLIENT_ABORTS, &labels, aborts);
         sheet.count(&names::BUCKETED_REQUESTS, &labels, totals.by_bucket(arm));
@@ -112,6 +118,32 @@ fn requests(sheet: &mut Sheet, [name, arm, role]: [&str; 3], leg: &Leg) {
         sheet.count(&names::REQUESTS, &[name, arm, role, class], count);
     }
     sheet.histogram(&names::REQUEST_DURATION, &[name, arm, role], Buckets::of(&leg.durations));
+    for (failure, count) in Failure::ALL.iter().zip(leg.failures) {
+        sheet.count(&names::FAILURES, &[name, arm, role, failure.as_str()], count);
+    }
+}
+
+fn shadow(sheet: &mut Sheet, name: &str, totals: &ShadowTotals) {
+    for (why, count) in NotCopied::ALL.iter().zip(totals.dropped) {
+        sheet.count(&names::SHADOW_DROPPED, &[name, why.as_str()], count);
+    }
+    sheet.count(&names::SHADOW_PAIRS, &[name], totals.pairs);
+    for (copied, durations) in ["no", "yes"].iter().zip(&totals.served) {
+        sheet.histogram(&names::SHADOW_SERVED_DURATION, &[name, copied], Buckets::of(durations));
+    }
+}
+
+fn lanes(sheet: &mut Sheet, lanes: &[Arc<LaneCells>]) {
+    let sum = |count: fn(&LaneCells) -> u64| lanes.iter().map(|lane| count(lane)).sum::<u64>();
+    // What ended is read before what began, so that a difference is never negative; saturating all the same.
+    let ended = sum(|lane| lane.ended.get());
+    let taken = sum(|lane| lane.taken.get());
+    let under_way = sum(|lane| lane.begun.get()).saturating_sub(ended);
+    sheet.gauge(&names::SHADOW_UNDER_WAY, &[], under_way as f64);
+    let queued = sum(|lane| lane.queued.get()).saturating_sub(taken);
+    sheet.gauge(&names::SHADOW_QUEUED, &[], queued as f64);
+    sheet.gauge(&names::SHADOW_MEMORY, &[], sum(|lane| lane.memory() as u64) as f64);
+    sheet.gauge(&names::SHADOW_MEMORY_LIMIT, &[], sum(|lane| lane.memory_limit() as u64) as f64);
 }
 
 fn route(sheet: &mut Sheet, name: &str, leg: &Leg) {
@@ -125,8 +157,12 @@ fn route(sheet: &mut Sheet, name: &str, leg: &Leg) {
     sheet.count(&names::ROUTE_CLIENT_ABORTS, &[name], leg.client_aborts);
 }
 
-fn workers(sheet: &mut Sheet, workers: &[Arc<WorkerCells>]) {
-    let sum = |cell: fn(&WorkerCells) -> &Counter| workers.iter().map(|cells| cell(cells).get()).sum::<u64>();
+fn workers(sheet: &mut Sheet, sources: &Sources<'_>) {
+    let workers = sources.workers;
+    // The connections of lanes are connections to upstreams like any other.
+    let all =
+        || workers.iter().map(|cells| &**cells).chain(sources.lanes.iter().map(|lane| &*lane.connections));
+    let sum = |cell: fn(&WorkerCells) -> &Counter| all().map(|cells| cell(cells).get()).sum::<u64>();
     let counters = [
         (&names::REQUESTS_STARTED, sum(|cells| &cells.requests_started)),
         (&names::REQUESTS_UNMATCHED, sum(|cells| &cells.unmatched)),
@@ -181,6 +217,11 @@ fn control(sheet: &mut Sheet, facts: &ControlFacts) {
         for verdict in Verdict::ALL.iter().filter(|_| migration.verdict.is_some()) {
             let is_it = migration.verdict == Some(verdict.as_str());
             sheet.gauge(&names::VERDICT, &[name, verdict.as_str()], flag(is_it));
+        }
+        if let Some(shadow) = &migration.shadow {
+            sheet.gauge(&names::SHADOW_ON, &[name], flag(shadow.on));
+            sheet.gauge(&names::MATCH_RATE, &[name], shadow.match_rate.unwrap_or(f64::NAN));
+            sheet.gauge(&names::MATCH_RATE_AT_LEAST, &[name], shadow.match_rate_at_least);
         }
         if let Some(ln_evidence) = migration.ln_evidence {
             sheet.gauge(&names::GUARD_LN_EVIDENCE, &[name], ln_evidence);

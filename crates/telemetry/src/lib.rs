@@ -9,6 +9,7 @@
 //! request, off by default and lossy under pressure (see [`access_log`]). Neither ever blocks a worker.
 
 pub mod access_log;
+mod comparisons;
 mod counter;
 mod evidence;
 mod exposition;
@@ -18,16 +19,21 @@ mod looks;
 pub mod names;
 mod process;
 mod registry;
+mod shadow;
 mod traffic;
 mod worker;
 
 use std::sync::{Arc, RwLock};
 
+pub use comparisons::{Compared, ComparisonCells, ComparisonTotals};
 pub use counter::Counter;
 pub use evidence::{EvidenceCells, Memory};
-pub use facts::{ControlFacts, EndpointFacts, HookFacts, MigrationFacts, RampFacts, ReloadCounts};
+pub use facts::{
+    ControlFacts, EndpointFacts, HookFacts, MigrationFacts, RampFacts, ReloadCounts, ShadowFacts,
+};
 pub use looks::{LOOK_BOUNDS_S, LookCells};
 pub use registry::{MAX_TRAFFIC_NAMES, Telemetry};
+pub use shadow::{COPIED, HELD_OUT, LaneCells, SHADOW_MEMORY_BYTES, ShadowCells, ShadowTotals, Side};
 pub use traffic::{
     CODE_CLASSES, DURATION_BOUNDS_S, Durations, Leg, Totals, TrafficCells, TrafficKind, code_class,
 };

@@ -44,7 +44,7 @@ metrics! {
         "Attempts of migrations by the class of the status that the client was given; where old answered instead, of new's own.";
     REQUEST_DURATION: Histogram "crossfade_request_duration_seconds" ["migration", "arm", "role"]
         "Time from the start of the attempt, or from the end of the request's body if later, to the head of the answer or to the failure.";
-    FAILURES: Counter "crossfade_failures_total" ["migration", "arm", "reason"]
+    FAILURES: Counter "crossfade_failures_total" ["migration", "arm", "role", "reason"]
         "Attempts that failed on the upstream's side.";
     CLIENT_ABORTS: Counter "crossfade_client_aborts_total" ["migration", "arm"]
         "Requests whose client went away before its answer was complete.";
@@ -60,6 +60,28 @@ metrics! {
         "Requests that old answered after new failed them, by what new failed with.";
     FALLBACKS_WITHHELD: Counter "crossfade_fallbacks_withheld_total" ["migration", "reason"]
         "Failures of new that were passed on although the migration falls back, by why old was not asked.";
+    COMPARISONS: Counter "crossfade_comparisons_total" ["migration", "result"]
+        "Comparisons of the answers of copied requests, by what they came to; noise and races say nothing about new.";
+    SHADOW_DROPPED: Counter "crossfade_shadow_dropped_total" ["migration", "reason"]
+        "Requests of migrations with a shadow that were not copied, or whose copy was not compared, by why; with those compared, all of them.";
+    SHADOW_PAIRS: Counter "crossfade_shadow_pairs_total" ["migration"]
+        "Copied requests whose two answers were handed over to be compared.";
+    SHADOW_SERVED_DURATION: Histogram "crossfade_shadow_served_duration_seconds" ["migration", "copied"]
+        "Time to the head of served answers, of requests that were to be copied and of those held out from it by chance: their difference is what copying does to users.";
+    SHADOW_UNDER_WAY: Gauge "crossfade_shadow_copies_under_way" []
+        "Copies that are being sent or answered now.";
+    SHADOW_QUEUED: Gauge "crossfade_shadow_copies_queued" []
+        "Copies that wait to be sent now.";
+    SHADOW_MEMORY: Gauge "crossfade_shadow_memory_bytes" []
+        "Memory that copies and captured answers hold now.";
+    SHADOW_MEMORY_LIMIT: Gauge "crossfade_shadow_memory_limit_bytes" []
+        "As much memory as copies and captured answers may hold.";
+    SHADOW_ON: Gauge "crossfade_shadow_on" ["migration"]
+        "1 while requests are copied, 0 while the shadow is switched off or the phase has no copies; absent without a shadow.";
+    MATCH_RATE: Gauge "crossfade_match_rate" ["migration"]
+        "Share of comparisons that match, 0 to 1, since they began to count anew; noise and races are left out.";
+    MATCH_RATE_AT_LEAST: Gauge "crossfade_match_rate_at_least" ["migration"]
+        "What the share of comparisons that match is at least, 0 to 1, with a confidence of 99 %, however often one looks.";
     DRAINED: Counter "crossfade_drained_total" ["migration", "kind"]
         "Tunnels and streams on new that were closed because their users had been back on old for drain_after_rollback.";
     PERCENT: Gauge "crossfade_percent" ["migration", "kind"]

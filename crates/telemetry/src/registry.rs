@@ -7,8 +7,8 @@ use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::process::ProcessFacts;
 use crate::{
-    ControlFacts, EndpointFacts, EvidenceCells, LookCells, TrafficCells, TrafficKind, WorkerCells,
-    access_log, exposition,
+    ComparisonCells, ControlFacts, EndpointFacts, EvidenceCells, LaneCells, LookCells, ShadowCells,
+    TrafficCells, TrafficKind, WorkerCells, access_log, exposition,
 };
 
 /// How many migrations and routes have counters of their own in the life of a process. Names come from the
@@ -19,6 +19,7 @@ pub const MAX_TRAFFIC_NAMES: usize = 4096;
 #[derive(Debug)]
 pub struct Telemetry {
     workers: Box<[Arc<WorkerCells>]>,
+    lanes: Box<[Arc<LaneCells>]>,
     looks: LookCells,
     directory: Mutex<Directory>,
     facts: Mutex<Arc<ControlFacts>>,
@@ -33,6 +34,7 @@ impl Telemetry {
     pub fn new(workers: usize) -> Arc<Self> {
         Arc::new(Telemetry {
             workers: (0..workers.max(1)).map(|_| Arc::default()).collect(),
+            lanes: (0..workers.max(1)).map(|_| Arc::new(LaneCells::new(workers))).collect(),
             looks: LookCells::default(),
             directory: Mutex::default(),
             facts: Mutex::default(),
@@ -57,7 +59,45 @@ impl Telemetry {
     #[must_use]
     pub fn evidence(&self, migration: &str) -> Arc<EvidenceCells> {
         let workers = self.workers.len();
-        lock(&self.directory).evidence(migration, workers)
+        named(&mut lock(&self.directory).evidence, migration, || EvidenceCells::new(workers))
+    }
+
+    /// What became of the requests that a migration's shadow is about: for one name always the same cells.
+    #[must_use]
+    pub fn shadow(&self, migration: &str) -> Arc<ShadowCells> {
+        let workers = self.workers.len();
+        named(&mut lock(&self.directory).shadow, migration, || ShadowCells::new(workers))
+    }
+
+    /// What copying does to users: served requests that were to be copied, as [`crate::COPIED`], beside those that chance
+    /// held out from it, as [`crate::HELD_OUT`]. Chance alone tells them apart, whatever became of the copies, so that a
+    /// guard may judge the one by the other. For one name always the same cells.
+    #[must_use]
+    pub fn shadow_effect(&self, migration: &str) -> Arc<EvidenceCells> {
+        let workers = self.workers.len();
+        named(&mut lock(&self.directory).shadow_effect, migration, || EvidenceCells::new(workers))
+    }
+
+    /// Copies beside the served attempts of the same requests: each request that was copied, whose bucket chose its arm and
+    /// whose client stayed, is once on either arm, one of them served and the other one a copy. For one name always the same
+    /// cells.
+    #[must_use]
+    pub fn shadow_evidence(&self, migration: &str) -> Arc<EvidenceCells> {
+        let workers = self.workers.len();
+        named(&mut lock(&self.directory).shadow_evidence, migration, || EvidenceCells::new(workers))
+    }
+
+    /// The cells of the lane beside worker `index`; an index beyond the last wraps around.
+    #[must_use]
+    pub fn lane(&self, index: usize) -> Arc<LaneCells> {
+        let at = index % self.lanes.len();
+        self.lanes.get(at).map_or_else(|| Arc::new(LaneCells::new(1)), Arc::clone)
+    }
+
+    /// What comparing a migration's answers came to: for one name always the same cells.
+    #[must_use]
+    pub fn comparisons(&self, migration: &str) -> Arc<ComparisonCells> {
+        named(&mut lock(&self.directory).comparisons, migration, ComparisonCells::default)
     }
 
     /// The cells of worker `index`, counted from 0; an index beyond the last wraps around.
@@ -116,9 +156,14 @@ impl Telemetry {
     pub fn scrape(&self) -> String {
         let (traffic, overflowed) = lock(&self.directory).list();
         let evidence = lock(&self.directory).evidence.clone();
+        let comparisons = lock(&self.directory).comparisons.clone();
+        let shadow = lock(&self.directory).shadow.clone();
         exposition::text(&exposition::Sources {
             traffic: &traffic,
             evidence: &evidence,
+            comparisons: &comparisons,
+            shadow: &shadow,
+            lanes: &self.lanes,
             names_overflowed: overflowed,
             workers: &self.workers,
             looks: &self.looks,
@@ -141,6 +186,10 @@ pub(crate) type Named = (TrafficKind, Arc<str>, Arc<TrafficCells>);
 struct Directory {
     cells: BTreeMap<(TrafficKind, Arc<str>), Arc<TrafficCells>>,
     evidence: BTreeMap<Arc<str>, Arc<EvidenceCells>>,
+    comparisons: BTreeMap<Arc<str>, Arc<ComparisonCells>>,
+    shadow: BTreeMap<Arc<str>, Arc<ShadowCells>>,
+    shadow_effect: BTreeMap<Arc<str>, Arc<EvidenceCells>>,
+    shadow_evidence: BTreeMap<Arc<str>, Arc<EvidenceCells>>,
     /// Names that found the directory full; counted once for each lookup.
     overflowed: u64,
 }
@@ -155,14 +204,6 @@ impl Directory {
         Arc::clone(self.cells.entry(key).or_insert_with(|| Arc::new(TrafficCells::new(kind, workers))))
     }
 
-    /// Beyond [`MAX_TRAFFIC_NAMES`] all further names share cells that nobody judges by.
-    fn evidence(&mut self, name: &str, workers: usize) -> Arc<EvidenceCells> {
-        let is_full = !self.evidence.contains_key(name) && self.evidence.len() >= MAX_TRAFFIC_NAMES;
-        let name = if is_full { "_overflow" } else { name };
-        let cells = self.evidence.entry(Arc::from(name));
-        Arc::clone(cells.or_insert_with(|| Arc::new(EvidenceCells::new(workers))))
-    }
-
     fn list(&self) -> (Vec<Named>, u64) {
         let cells = self.cells.iter();
         (
@@ -170,6 +211,13 @@ impl Directory {
             self.overflowed,
         )
     }
+}
+
+/// The cells of one name. Beyond [`MAX_TRAFFIC_NAMES`] all further names share cells that nobody judges by.
+fn named<T>(known: &mut BTreeMap<Arc<str>, Arc<T>>, name: &str, make: impl FnOnce() -> T) -> Arc<T> {
+    let is_full = !known.contains_key(name) && known.len() >= MAX_TRAFFIC_NAMES;
+    let name = if is_full { "_overflow" } else { name };
+    Arc::clone(known.entry(Arc::from(name)).or_insert_with(|| Arc::new(make())))
 }
 
 /// A poisoned lock guards nothing here that could be half written, so it is used as it is.

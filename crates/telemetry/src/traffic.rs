@@ -1,5 +1,7 @@
 //! What the attempts of one migration or route amounted to, counted by the workers and summed by readers.
 
+use std::time::Duration;
+
 use route_plan::fallback::Kept;
 use route_plan::outcome::{Drained, Failure, Observation};
 use traffic_split::{Arm, Role};
@@ -57,8 +59,9 @@ impl TrafficCells {
 
     /// Counts one attempt as it ended.
     ///
-    /// To be called by the thread of worker `worker` only; allocates nothing. A worker beyond those announced to
-    /// [`crate::Telemetry::new`], or an attempt without an arm on a migration, is not counted.
+    /// To be called by the thread of worker `worker` only, but for copies, which its lane alone counts; allocates nothing.
+    /// A worker beyond those announced to [`crate::Telemetry::new`], or an attempt without an arm on a migration, is not
+    /// counted.
     #[inline]
     pub fn record(&self, worker: usize, observation: &Observation) {
         let at = match (self.kind, observation.arm) {
@@ -256,8 +259,7 @@ impl Shard {
 struct LegCells {
     by_class: [Counter; CODE_CLASSES.len()],
     failures: [Counter; Failure::ALL.len()],
-    duration_counts: [Counter; DURATION_BOUNDS_S.len() + 1],
-    duration_sum_ns: Counter,
+    durations: DurationCells,
     by_bucket: Counter,
     client_aborts: Counter,
     covered: [Counter; Failure::ALL.len()],
@@ -276,12 +278,7 @@ impl LegCells {
         }
         // A client that left before the head says nothing about how long the head would have taken.
         if observation.status.is_some() || observation.failure.is_some() {
-            let ns = u64::try_from(observation.to_head.as_nanos()).unwrap_or(u64::MAX);
-            let bucket = DURATION_BOUNDS_NS.partition_point(|&bound| bound < ns);
-            if let Some(count) = self.duration_counts.get(bucket) {
-                count.inc();
-            }
-            self.duration_sum_ns.add(ns);
+            self.durations.record(observation.to_head);
         }
         if observation.by_bucket {
             self.by_bucket.inc();
@@ -299,11 +296,33 @@ impl LegCells {
     fn add_to(&self, sum: &mut Leg) {
         add_all(&mut sum.by_class, &self.by_class);
         add_all(&mut sum.failures, &self.failures);
-        add_all(&mut sum.durations.counts, &self.duration_counts);
-        sum.durations.sum_s += nanoseconds_to_s(self.duration_sum_ns.get());
+        self.durations.add_to(&mut sum.durations);
         sum.by_bucket += self.by_bucket.get();
         sum.client_aborts += self.client_aborts.get();
         add_all(&mut sum.covered, &self.covered);
+    }
+}
+
+/// A histogram of durations, written by one thread.
+#[derive(Debug, Default)]
+pub(crate) struct DurationCells {
+    counts: [Counter; DURATION_BOUNDS_S.len() + 1],
+    sum_ns: Counter,
+}
+
+impl DurationCells {
+    pub(crate) fn record(&self, duration: Duration) {
+        let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let bucket = DURATION_BOUNDS_NS.partition_point(|&bound| bound < ns);
+        if let Some(count) = self.counts.get(bucket) {
+            count.inc();
+        }
+        self.sum_ns.add(ns);
+    }
+
+    pub(crate) fn add_to(&self, sum: &mut Durations) {
+        add_all(&mut sum.counts, &self.counts);
+        sum.sum_s += nanoseconds_to_s(self.sum_ns.get());
     }
 }
 
@@ -315,7 +334,7 @@ fn add_all<const N: usize>(sums: &mut [u64; N], cells: &[Counter; N]) {
 
 /// Exact below 2^53 ns (104 days of summed waiting), and within 1e-16 of it beyond.
 fn nanoseconds_to_s(ns: u64) -> f64 {
-    std::time::Duration::from_nanos(ns).as_secs_f64()
+    Duration::from_nanos(ns).as_secs_f64()
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ mod reload;
 mod replay;
 mod rules;
 mod second_attempt;
+mod shadow;
 mod split;
 mod split_keys;
 mod streaming;

@@ -3,21 +3,24 @@
 use std::time::Duration;
 
 use rollback_guard::{
-    Budget, ClientErrors, LatencyLimit, Limits, RateLimit, WarmUp, shift_factor, tolerated_shift,
+    Budget, ClientErrors, LatencyLimit, Limits, MismatchLimit, RateLimit, WarmUp, shift_factor,
+    tolerated_shift,
 };
 use route_plan::{AnswerFailures, Phase, ValueMatch};
 use traffic_split::Percent;
 
-use super::is_token;
+use super::{is_token, shadow};
 use crate::checked::GuardConfig;
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::written::{Said, Table};
 
-/// What a migration's `guard` table asks for.
-pub(super) fn guard(table: &Table, sink: &mut Sink) -> Option<GuardConfig> {
+/// What a migration's `guard` table asks for. Mismatches count where answers are compared: where the file has a shadow.
+pub(super) fn guard(table: &Table, is_compared: bool, sink: &mut Sink) -> Option<GuardConfig> {
     let error_rate = table.table("error_rate").map(|table| error_rate(table, sink));
     let latency = latencies(table, sink);
     let failures = table.table("failures").map(|table| failures(table, sink));
+    let mismatches = table.table("mismatches").map(|table| mismatches(table, sink));
+    let zero_tolerance = shadow::places(table, "zero_tolerance", sink);
     let budget = table.table("false_alarms").and_then(|table| budget(table, sink));
     let limits = Limits {
         budget: budget?,
@@ -26,13 +29,41 @@ pub(super) fn guard(table: &Table, sink: &mut Sink) -> Option<GuardConfig> {
         latency_floor: Duration::from_millis(table.millis("latency_floor")?.value),
         latency_persists: Duration::from_millis(table.millis("latency_persists")?.value),
         client_errors: client_errors(table)?,
+        mismatches: mismatches.filter(|_| is_compared).unwrap_or_default(),
         warm_up: WarmUp {
             time: Duration::from_millis(table.millis("warm_up")?.value),
             requests: table.count("warm_up_requests")?.value,
         },
         ..Limits::default()
     };
-    Some(GuardConfig { limits, failures: failures?, dry_run: table.flag("dry_run")? })
+    Some(GuardConfig { limits, failures: failures?, zero_tolerance, dry_run: table.flag("dry_run")? })
+}
+
+/// How many comparisons may differ.
+fn mismatches(table: &Table, sink: &mut Sink) -> MismatchLimit {
+    let limit = |name: &str| table.share(name);
+    let (pause, rollback) = (limit("pause"), limit("rollback"));
+    for said in [&pause, &rollback].into_iter().flatten() {
+        if said.value == Percent::ZERO || said.value == Percent::FULL {
+            let message = format!("`{}` % is out of range", said.value);
+            let diagnostic = Diagnostic::error("out-of-range", &said.spot, message);
+            let help = "what must never differ belongs into `zero_tolerance`";
+            let help = (said.value == Percent::ZERO).then(|| help.to_owned());
+            sink.push(diagnostic.expected("more than 0 % and less than 100 %").maybe_help(help));
+        }
+    }
+    if let (Some(pause), Some(rollback)) = (&pause, &rollback)
+        && rollback.value <= pause.value
+    {
+        let message = format!(
+            "users would go back at {} %, before the ramp is held at {} %",
+            rollback.value, pause.value
+        );
+        let diagnostic = Diagnostic::error("mismatch-order", &rollback.spot, message);
+        sink.push(diagnostic.expected(format!("more than {} %", pause.value)).label(pause.span(), "held at"));
+    }
+    let part = |said: Option<Said<Percent>>| said.map(|said| fraction(said.value));
+    MismatchLimit { pause: part(pause), rollback: part(rollback) }
 }
 
 /// Warns where all users are on new, so that there is nobody to compare with, and no fixed limit either.
@@ -46,13 +77,15 @@ pub(super) fn unguarded(migration: &Table, phase: Option<Phase>, sink: &mut Sink
     // What was written but wrong, or misspelt, has been reported already.
     let is_reported =
         guard.entries.iter().any(|entry| entry.value.is_none()) || sink.has_unknown_key_in(&guard.spot);
-    if is_limited || is_reported {
+    let is_compared = shadow::is_written(migration) && phase == Phase::Full;
+    if is_limited || is_compared || is_reported {
         return;
     }
     let message =
         format!("nothing judges `new` in phase `{phase}`: nobody is left on `old` to compare it with");
     let help = format!(
-        "set `max` in [{}.error_rate] or of a latency, or `guard = false` where nothing is to judge it",
+        "{}set `max` in [{}.error_rate] or of a latency, or `guard = false` where nothing is to judge it",
+        if phase == Phase::Full { "write `shadow = true`, so that old gets copies, or " } else { "" },
         guard.spot.path
     );
     sink.push(Diagnostic::warning("unguarded", &said.spot, message).help(help));

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use route_plan::{HeaderRules, HostRule, PathPrefix, Rules, normalise_path};
+use route_plan::{Credentials, HeaderRules, HostRule, PathPrefix, Rules, normalise_path};
 
 use super::{host, is_token};
 use crate::diagnostic::{Diagnostic, Sink, Spot};
@@ -11,11 +11,7 @@ use crate::written::{Said, Table};
 /// The changes that a table of rules asks for; `None` only when a part of it is wrong.
 pub(super) fn rules(table: &Table, sink: &mut Sink) -> Option<Rules> {
     let path_prefix = table.table("path_prefix").map(|table| path_prefix(table, sink));
-    let host = table.text("host").and_then(|said| match said.value {
-        "client" => Some(HostRule::Client),
-        "endpoint" => Some(HostRule::Endpoint),
-        _ => host(&said, sink).map(HostRule::Fixed),
-    });
+    let host = table.text("host").and_then(|said| host_rule(&said, sink));
     let request_headers = table.table("request_headers").map(|table| header_rules(table, true, sink));
     let response_headers = table.table("response_headers").map(|table| header_rules(table, false, sink));
     Some(Rules {
@@ -25,6 +21,23 @@ pub(super) fn rules(table: &Table, sink: &mut Sink) -> Option<Rules> {
         request_headers: request_headers?,
         response_headers: response_headers?,
     })
+}
+
+/// The host that an upstream is asked for.
+pub(super) fn host_rule(said: &Said<&str>, sink: &mut Sink) -> Option<HostRule> {
+    match said.value {
+        "client" => Some(HostRule::Client),
+        "endpoint" => Some(HostRule::Endpoint),
+        _ => host(said, sink).map(HostRule::Fixed),
+    }
+}
+
+/// What becomes of clients' credentials in copies; names in lower case.
+pub(super) fn credentials(table: &Table, sink: &mut Sink) -> Credentials {
+    let remove = removed(table, true, sink);
+    let set = set(table, true, sink).into_iter();
+    let set = set.map(|(name, value)| (name.to_ascii_lowercase(), value.into_bytes().into_boxed_slice()));
+    Credentials { remove, set: set.collect() }
 }
 
 fn path_prefix(table: &Table, sink: &mut Sink) -> Option<PathPrefix> {
@@ -78,25 +91,33 @@ fn percent_encoded(text: &str) -> String {
 }
 
 fn header_rules(table: &Table, of_requests: bool, sink: &mut Sink) -> HeaderRules {
-    let mut rules = HeaderRules::default();
+    let (remove, set) = (removed(table, of_requests, sink), set(table, of_requests, sink));
+    let add = table.pairs("add").iter();
+    let add = add.filter_map(|(name, value)| field(name, value, of_requests, sink)).collect();
+    HeaderRules { remove, set, add }
+}
+
+fn removed(table: &Table, of_requests: bool, sink: &mut Sink) -> Vec<String> {
+    let mut remove = Vec::new();
     for said in table.texts("remove") {
         let name = said.value.to_ascii_lowercase();
-        if is_free(said.value, &said.spot, of_requests, sink) && !rules.remove.contains(&name) {
-            rules.remove.push(name);
+        if is_free(said.value, &said.spot, of_requests, sink) && !remove.contains(&name) {
+            remove.push(name);
         }
     }
-    let mut seen = HashSet::new();
+    remove
+}
+
+fn set(table: &Table, of_requests: bool, sink: &mut Sink) -> Vec<(String, String)> {
+    let (mut seen, mut set) = (HashSet::new(), Vec::new());
     for (name, value) in table.pairs("set") {
         if !seen.insert(name.value.to_ascii_lowercase()) {
             let message = format!("`{}` is set twice; case makes no difference", name.value);
             sink.push(Diagnostic::error("header-twice", &name.spot, message).expected("each header once"));
         }
-        rules.set.extend(field(name, value, of_requests, sink));
+        set.extend(field(name, value, of_requests, sink));
     }
-    for (name, value) in table.pairs("add") {
-        rules.add.extend(field(name, value, of_requests, sink));
-    }
-    rules
+    set
 }
 
 fn field(

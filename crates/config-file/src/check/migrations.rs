@@ -5,11 +5,12 @@ use route_plan::{Phase, Rules};
 use traffic_split::{Arm, Percent};
 
 use super::{
-    cookie, fallback, force, guard, header_name, heads, keys, overrides, policy, timeouts, upstreams,
+    compare, cookie, fallback, force, guard, header_name, heads, keys, overrides, policy, shadow, timeouts,
+    upstreams,
 };
 use crate::Files;
 use crate::checked::MigrationConfig;
-use crate::diagnostic::{Diagnostic, Sink, Spot};
+use crate::diagnostic::{Diagnostic, Sink};
 use crate::written::{Said, Table};
 
 pub(super) fn migration(
@@ -34,7 +35,14 @@ pub(super) fn migration(
     let timeouts = table.table("timeouts").and_then(|table| timeouts::timeouts(table, sink));
     let total = table.table("timeouts").and_then(|table| table.millis("total"));
     let fallback = table.table("fallback").map(|table| fallback::fallback(table, total, sink));
-    let guard = table.table("guard").map(|table| guard::guard(table, sink));
+    let shadow = shadow::shadow(table, sink);
+    shadow::executes_twice(table, phase, shadow.as_ref(), sink);
+    shadow::no_copies(table, phase, sink);
+    shadow::needs_shadow(table, phase, sink);
+    shadow::ramp_first(&name.value, table, phase, sink);
+    let compare = compare::compare(table, sink);
+    let is_compared = shadow::is_written(table);
+    let guard = table.table("guard").map(|table| guard::guard(table, is_compared, sink));
     guard::unguarded(table, phase, sink);
     let policy = policy::policy(name, table, root, calendar, sink);
     policy::of_no_use(&name.value, table, phase, policy.as_ref(), sink);
@@ -56,6 +64,8 @@ pub(super) fn migration(
         // A day at most.
         drain_after_rollback_ms: table.millis("drain_after_rollback")?.value.try_into().unwrap_or(u32::MAX),
         fallback: fallback.unwrap_or_default(),
+        shadow,
+        compare: compare?,
         guard: guard.unwrap_or_default(),
         policy: policy?,
         rules: rules?,
@@ -80,18 +90,9 @@ fn different_upstreams(table: &Table, sink: &mut Sink) {
     }
 }
 
-/// Warns where a phase does less than its name says.
-pub(super) fn no_shadow(phase: &str, spot: &Spot, sink: &mut Sink) {
-    if phase == Phase::Shadow.as_str() {
-        let message = "this version makes no copies: phase `shadow` does what `preparation` does";
-        sink.push(Diagnostic::warning("no-shadow", spot, message));
-    }
-}
-
 /// Warns where phase and percentage say different things. The phase wins.
 fn phase_and_percent(table: &Table, phase: Option<Phase>, sink: &mut Sink) {
     let (Some(phase), Some(said)) = (phase, table.text("phase")) else { return };
-    no_shadow(said.value, &said.spot, sink);
     let Some(percent) = table.share("percent").filter(|_| table.wrote("percent")) else { return };
     let in_force = phase.in_force(percent.value);
     if in_force != percent.value {

@@ -5,6 +5,7 @@
 
 mod addresses;
 mod calendar;
+mod compare;
 mod cookie;
 mod fallback;
 mod force;
@@ -18,6 +19,7 @@ mod overrides;
 mod policy;
 mod proxy;
 mod rules;
+mod shadow;
 mod timeouts;
 mod upstreams;
 

@@ -8,7 +8,7 @@ use ramp::{Abort, Grace, Policy, Preset, RollbackPolicy, Step, Target};
 use route_plan::Phase;
 use traffic_split::Percent;
 
-use super::{calendar, migrations, order, whole};
+use super::{calendar, order, shadow, whole};
 use crate::diagnostic::{Diagnostic, Sink, Spot};
 use crate::fields::MOST_STEPS;
 use crate::written::{Said, Table};
@@ -27,7 +27,7 @@ pub(super) fn policy(
         calendar::calendar(own, sink)
     });
     let after = order::after(name, table, root, sink);
-    let rollback = table.table("rollback").and_then(|table| rollback(table, sink));
+    let rollback = table.table("rollback").and_then(rollback);
     let abort = table.table("abort").and_then(|table| abort(table, sink));
     Some(Policy {
         steps: steps?,
@@ -37,6 +37,7 @@ pub(super) fn policy(
         rollback: rollback?,
         abort: abort?,
         grace: Grace(Duration::from_millis(table.millis("grace")?.value)),
+        shadow: shadow::is_written(table),
     })
 }
 
@@ -111,15 +112,12 @@ fn hook(table: &Table, name: &str, sink: &mut Sink) -> Option<HookUrl> {
     }
 }
 
-fn rollback(table: &Table, sink: &mut Sink) -> Option<RollbackPolicy> {
+fn rollback(table: &Table) -> Option<RollbackPolicy> {
     let to = match table.text("to")?.value {
         "previous-step" => Target::PreviousStep,
         _ => Target::Old,
     };
     let then = table.text("then");
-    if let Some(said) = &then {
-        migrations::no_shadow(said.value, &said.spot, sink);
-    }
     Some(RollbackPolicy {
         to,
         then: then.and_then(|said| said.value.parse().ok()),

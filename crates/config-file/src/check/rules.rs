@@ -145,7 +145,7 @@ fn methods(table: &Table, sink: &mut Sink) -> Option<Vec<String>> {
     fine.then_some(methods)
 }
 
-fn check_method(said: &Said<&str>, sink: &mut Sink) -> bool {
+pub(super) fn check_method(said: &Said<&str>, sink: &mut Sink) -> bool {
     let upper = said.value.to_ascii_uppercase();
     let (message, help) = if !is_token(said.value) {
         (format!("`{}` is not a method", said.value), None)

@@ -1,13 +1,16 @@
 //! The sections themselves: the top level, and what it consists of.
 
+mod compare;
 mod guard;
 mod migration;
 mod process;
 mod ramp;
 mod requests;
+mod shadow;
 mod upstream;
 
-use guard::{ERROR_RATE, FAILURES, FALSE_ALARMS, GUARD, LATENCY};
+use compare::{COMPARE, COMPARE_ENDPOINT, MAP, NUMBERS, RULE};
+use guard::{ERROR_RATE, FAILURES, FALSE_ALARMS, GUARD, LATENCY, MISMATCHES};
 use migration::{ASSIGN_COOKIE, FALLBACK, FORCE, MIGRATION, OVERRIDE};
 use process::{ADMIN, LISTENER, LOG, PROXY, STATE};
 use ramp::{
@@ -17,6 +20,7 @@ use requests::{
     HEADER_RULES, MATCH, NEW_RULES, OLD_RULES, PATH_PREFIX, ROUTE, ROUTE_RULES, ROUTE_TIMEOUTS, RULES,
     TIMEOUTS,
 };
+use shadow::{CREDENTIALS, SHADOW};
 use upstream::{EJECT, HEALTH, LIMITS, RETRY, UPSTREAM};
 
 use super::{Format, Kind, Section, defaulted, text};
@@ -71,11 +75,19 @@ pub(crate) static ALL: &[&Section] = &[
     &FORCE,
     &TIMEOUTS,
     &FALLBACK,
+    &COMPARE,
+    &NUMBERS,
+    &RULE,
+    &MAP,
+    &COMPARE_ENDPOINT,
     &GUARD,
     &ERROR_RATE,
     &LATENCY,
     &FALSE_ALARMS,
     &FAILURES,
+    &MISMATCHES,
+    &SHADOW,
+    &CREDENTIALS,
     &STEP,
     &ROLLBACK,
     &ABORT,
@@ -134,6 +146,11 @@ static KEY: Kind = text("a key", r"^[\s\S]");
 static ENDPOINT: Kind = text("an address such as \"http://10.0.0.11:8080\"", r"^http://[^/?#@\s]+$");
 static NETWORK: Kind =
     text("a network such as \"10.0.0.0/8\", or an IP address", r"^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$");
+/// Where answers may differ.
+static PLACE: Kind = text(
+    "a JSONPath such as \"$.meta.at\", or a header such as \"header:date\"",
+    r"^(\$.*|(header|trailer):.+)$",
+);
 static KEY_SOURCE: Kind = text(
     "a source such as \"header:x-user-id\" or \"cookie:session\"",
     r"^((header|cookie|query|jwt):.+|path:[1-9][0-9]*|client-ip|request-id)$",

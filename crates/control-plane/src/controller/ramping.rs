@@ -240,6 +240,7 @@ impl Controller {
             held: intent.progress.as_ref().map_or(Duration::ZERO, |progress| self.held(name, progress)),
             requests,
             evidence,
+            matching: self.matching(migration, intent),
             busy,
             after: policy.after.iter().find(|other| !self.has_arrived(other)).cloned(),
             announced: hook(HookKind::Announce),

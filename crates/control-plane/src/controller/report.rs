@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use config_file::MigrationConfig;
 use ramp::{Cause, HookKind, Intent};
-use telemetry::{ControlFacts, HookFacts, MigrationFacts, RampFacts, Totals};
+use rollback_guard::Verdict;
+use telemetry::{ControlFacts, HookFacts, MigrationFacts, RampFacts, ShadowFacts, Totals};
 use traffic_split::{Arm, Role};
 
 use super::ramping::question;
@@ -16,10 +17,11 @@ use crate::drains;
 use crate::fallbacks::Counts;
 use crate::handle::{ControlError, Reloaded};
 use crate::journal::Health;
+use crate::shadowing::ShadowWatch;
 use crate::source::LoadError;
 use crate::status::{
     ArmStatus, EndpointStatus, FallbackStatus, GuardStatus, HookStatus, LatchStatus, MigrationStatus,
-    RampStatus, ReloadStatus, StateStatus, Status,
+    RampStatus, ReloadStatus, ShadowState, StateStatus, Status,
 };
 use crate::{change, reload};
 
@@ -156,15 +158,8 @@ impl Controller {
             ramp: self.ramp_status(migration, intent),
             rollbacks_of_attempt: intent.rollbacks,
             verified: self.verified.get(name).filter(|_| intent.latch.is_some()).cloned(),
-            guard: self.guards.get(name).map(|watchman| {
-                let (verdict, sentence) = watchman.report();
-                GuardStatus {
-                    verdict,
-                    ln_evidence: watchman.ln_evidence(),
-                    sentence,
-                    dry_run: watchman.config().dry_run,
-                }
-            }),
+            guard: self.guard_status(name),
+            shadow: self.shadow_status(migration, intent, &last_changes),
             last_change: last_changes.latest().cloned(),
             attempt: migration.attempt,
             salt: migration.salt.clone(),
@@ -176,6 +171,18 @@ impl Controller {
             },
             keyless: totals.no_key,
         })
+    }
+
+    /// With everybody on new, copies judge it where old gets them.
+    fn guard_status(&self, name: &str) -> Option<GuardStatus> {
+        let watchman = self.guards.get(name)?;
+        let by_copies = || self.shadows.get(name).and_then(ShadowWatch::verdict);
+        let (verdict, sentence) = match watchman.report() {
+            (Verdict::Unguarded, sentence) => by_copies().unwrap_or((Verdict::Unguarded, sentence)),
+            report => report,
+        };
+        let (ln_evidence, dry_run) = (watchman.ln_evidence(), watchman.config().dry_run);
+        Some(GuardStatus { verdict, ln_evidence, sentence, dry_run })
     }
 
     fn ramp_status(&self, migration: &MigrationConfig, intent: &Intent) -> Option<RampStatus> {
@@ -347,6 +354,11 @@ fn facts(status: &Status) -> ControlFacts {
                 phase: migration.phase,
                 latched: migration.latch.is_some(),
                 verdict: migration.guard.as_ref().map(|guard| guard.verdict.as_str()),
+                shadow: migration.shadow.as_ref().map(|shadow| ShadowFacts {
+                    on: shadow.state == ShadowState::On,
+                    match_rate: shadow.match_rate,
+                    match_rate_at_least: shadow.match_rate_at_least,
+                }),
                 ln_evidence: migration.guard.as_ref().and_then(|guard| guard.ln_evidence),
                 ramp: migration.ramp.as_ref().map(|ramp| RampFacts {
                     step: ramp.step,

@@ -33,6 +33,9 @@ const MAX_WAITING: usize = 64;
 /// How long a disk may take before what is in force already is told of without it.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Whether comparisons count anew, in what the journal has beside a switch of the shadow.
+pub(super) const ANEW: &str = "anew";
+
 /// What somebody, or the guard, wants of a migration.
 pub(crate) struct Ask {
     pub(crate) migration: String,
@@ -442,14 +445,17 @@ fn is_rollback(event: &ramp::Event) -> bool {
 }
 
 fn asked(ask: Ask, effects: &[Effect], what: String, forward: Option<Forward>) -> Step {
-    let Ask { migration: name, event, actor, shown, reply, .. } = ask;
+    let Ask { migration: name, event, actor, shown, reply, data, .. } = ask;
     let names = vec![name.clone()];
     let is_rollback = is_rollback(&event);
-    let sentences = if is_rollback {
+    let mut sentences = if is_rollback {
         change::rollback_sentences(&name, effects, &actor)
     } else {
         change::sentences(&name, effects, change::name(&actor))
     };
+    if data.get(ANEW) == Some(&Value::Bool(true)) {
+        sentences.push(format!("{name}: comparisons count anew"));
+    }
     Step {
         names,
         tidings: Tidings::Asked { name, what, sentences, shown, is_rollback, actor, reply },

@@ -66,6 +66,8 @@ pub(crate) enum Kind {
     DrillInterrupted,
     /// The ramp is over: everybody gets new.
     Arrived,
+    /// The shadow was switched off or on.
+    Shadow,
 }
 
 impl Kind {
@@ -99,6 +101,7 @@ impl Kind {
             Kind::DrillEnded => "drill_ended",
             Kind::DrillInterrupted => "drill_interrupted",
             Kind::Arrived => "arrived",
+            Kind::Shadow => "shadow",
         }
     }
 

@@ -80,13 +80,15 @@ fn state() -> impl Strategy<Value = GuardState> {
     let test = (cause(), number(), [number(), number(), number()], (number(), number())).prop_map(
         |(cause, line, [a, b, c], old)| TestState { cause, line, capital: [a, b, c, a, b, c, 0.0], old },
     );
-    let proof = (cause(), number(), [number(), number()], any::<bool>(), (number(), number())).prop_map(
-        |(cause, line, [a, b], passed, old)| ProofState {
+    let counts = || (number(), number());
+    let proof = (cause(), number(), [number(), number()], any::<bool>(), counts(), counts()).prop_map(
+        |(cause, line, [a, b], passed, old, new)| ProofState {
             cause,
             line,
             ln_e: [a, b, a, b, -1.5],
             passed,
             old,
+            new,
         },
     );
     let tally = || (any::<u64>(), any::<u64>()).prop_map(|(requests, failures)| Tally { requests, failures });
@@ -99,12 +101,12 @@ fn state() -> impl Strategy<Value = GuardState> {
         [tally(), tally()],
         (vec(test.clone(), 0..4), vec(test, 0..4), vec(proof, 0..4)),
         (vec((any::<u16>(), number()), 0..5), vec((quantile, any::<u16>()), 0..4)),
-        (proptest::option::of((cause(), number())), proptest::option::of(breach)),
+        (proptest::option::of((cause(), number())), proptest::option::of(breach), any::<u64>()),
     )
         .prop_map(
             |([now_s, step_elapsed_s, rollback_paid, pause_paid, learn_at_s], step, tests, old, end)| {
                 let (rollback, pause, gate) = tests;
-                let ((old_latency, old_quantiles), (hold, breach)) = (old, end);
+                let ((old_latency, old_quantiles), (hold, breach, zero_tolerance)) = (old, end);
                 GuardState {
                     now_s,
                     step_elapsed_s,
@@ -117,6 +119,7 @@ fn state() -> impl Strategy<Value = GuardState> {
                     old_latency,
                     learn_at_s,
                     old_quantiles,
+                    zero_tolerance,
                     hold,
                     breach,
                 }

@@ -40,6 +40,8 @@ struct GuardJson {
     old_latency: Vec<(u16, f64)>,
     learn_at_s: f64,
     old_quantiles: Vec<(String, u16)>,
+    #[serde(default)]
+    zero_tolerance: u64,
     hold: Option<HoldJson>,
     breach: Option<BreachJson>,
 }
@@ -67,6 +69,10 @@ struct ProofJson {
     passed: bool,
     old_bad: f64,
     old_all: f64,
+    #[serde(default)]
+    new_bad: f64,
+    #[serde(default)]
+    new_all: f64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -129,6 +135,7 @@ impl GuardJson {
             old_latency: state.old_latency.iter().map(|(bucket, count)| (*bucket, finite(*count))).collect(),
             learn_at_s: finite(state.learn_at_s),
             old_quantiles: quantiles.map(|(quantile, edge)| (quantile.to_string(), *edge)).collect(),
+            zero_tolerance: state.zero_tolerance,
             hold: state
                 .hold
                 .map(|(cause, quiet_s)| HoldJson { cause: cause.to_string(), quiet_s: finite(quiet_s) }),
@@ -152,6 +159,7 @@ impl GuardJson {
             old_quantiles: quantiles
                 .map(|(name, edge)| quantile(&name).map(|quantile| (quantile, edge)))
                 .collect::<Result<_, _>>()?,
+            zero_tolerance: self.zero_tolerance,
             hold: self.hold.map(|hold| Ok::<_, String>((cause(&hold.cause)?, hold.quiet_s))).transpose()?,
             breach: self.breach.map(BreachJson::read).transpose()?,
         };
@@ -195,12 +203,15 @@ impl ProofJson {
             passed: proof.passed,
             old_bad: finite(proof.old.0),
             old_all: finite(proof.old.1),
+            new_bad: finite(proof.new.0),
+            new_all: finite(proof.new.1),
         }
     }
 
     fn read(self) -> Result<ProofState, String> {
-        let ProofJson { cause: name, line, ln_e, passed, old_bad, old_all } = self;
-        Ok(ProofState { cause: cause(&name)?, line, ln_e, passed, old: (old_bad, old_all) })
+        let ProofJson { cause: name, line, ln_e, passed, old_bad, old_all, new_bad, new_all } = self;
+        let (old, new) = ((old_bad, old_all), (new_bad, new_all));
+        Ok(ProofState { cause: cause(&name)?, line, ln_e, passed, old, new })
     }
 }
 

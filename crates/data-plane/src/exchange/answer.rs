@@ -24,10 +24,12 @@ impl H1Exchange<'_> {
         self.write_head(plan, form, buffer.filled());
         let framing = self.scratch.response.framing(self.scratch.request.is_head());
         let outgoing = if form.chunked { Outgoing::Chunked } else { Outgoing::Plain };
+        let tee = self.tee_for_answer(plan, buffer.filled());
         buffer.consume(self.scratch.response.head_len());
         let scratch = &mut *self.scratch;
         let answer =
             scratch.legs.answer.insert(Transfer::new(framing, outgoing, &self.site.view.answer_limits));
+        answer.tee(tee);
         answer.begin(buffer, &scratch.answer)?;
         self.release_upstream();
         self.set_alarm(plan.timeouts.idle_ms);
@@ -209,6 +211,7 @@ impl H1Exchange<'_> {
         let sent_bytes = legs.answer.as_ref().map_or(0, Transfer::content_bytes);
         let delivery = streamed.err().unwrap_or(Delivery::Complete);
         let observed = if at_once { ledger.close_at_head(delivery) } else { ledger.close(delivery) };
+        self.end_copy(plan, &observed, true);
         self.log(plan, &observed, sent_bytes);
         next
     }

@@ -47,6 +47,7 @@ impl H1Exchange<'_> {
         let begun = tunnel.down.begin(incoming, &self.scratch.answer).and(tunnel.up.begin(early, b""));
         // A tunnel is judged at its head: what comes later is between the two ends.
         let mut observed = ledger.close(Delivery::Complete);
+        self.end_copy(plan, &observed, false);
         let mut end = End::Over;
         if begun.is_ok() {
             self.site.worker.cells.tunnels_opened.inc();

@@ -214,6 +214,7 @@ impl Story {
             held: self.memory.held,
             requests: self.memory.requests,
             evidence,
+            matching: Evidence::Proven,
             busy: None,
             after: None,
             announced: self.memory.hooks[0].clone(),

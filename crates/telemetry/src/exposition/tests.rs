@@ -6,7 +6,7 @@ use route_plan::outcome::Observation;
 use traffic_split::Percent;
 
 use super::*;
-use crate::{EndpointFacts, HookFacts, MigrationFacts, RampFacts, Telemetry};
+use crate::{EndpointFacts, HookFacts, MigrationFacts, RampFacts, ShadowFacts, Telemetry};
 
 fn busy() -> Arc<Telemetry> {
     let telemetry = Telemetry::new(2);
@@ -49,6 +49,7 @@ fn busy() -> Arc<Telemetry> {
             verdict: Some("healthy"),
             ln_evidence: Some(-2.5),
             latched: true,
+            shadow: Some(ShadowFacts { on: true, match_rate: Some(0.9993), match_rate_at_least: 0.999 }),
             ramp: Some(RampFacts { step: 2, steps: 4, paused: true }),
             rollbacks: vec![("person", 0), ("error_rate", 2)],
             hooks: vec![HookFacts { hook: "confirm", yes: 1, no: 7 }],
@@ -59,8 +60,20 @@ fn busy() -> Arc<Telemetry> {
     telemetry.looks().record(Duration::from_micros(50_900));
     telemetry.looks().record(Duration::from_micros(61_000));
     migration.kept(0, Kept::NotReplayable);
+    telemetry.comparisons("shop").record(Compared::Mismatched);
     migration.drained(1, Drained::Stream);
     telemetry.evidence("shop").record(0, &mut crate::Memory::default(), &observation);
+    let shadow = telemetry.shadow("shop");
+    shadow.dropped(1, crate::Side::Lane, NotCopied::TooLarge);
+    shadow.pair(0);
+    shadow.served(0, true, Duration::from_millis(4));
+    let lane = telemetry.lane(1);
+    assert!(lane.take_memory(4_096));
+    lane.queued.add(3);
+    lane.taken.add(2);
+    lane.begun.add(2);
+    lane.ended.inc();
+    lane.connections.upstream_connects.inc();
     let endpoint = "10.0.0.1:80".to_owned();
     telemetry.publish_endpoints(vec![EndpointFacts { upstream: "a".into(), endpoint, healthy: false }]);
     telemetry
@@ -81,8 +94,23 @@ fn the_scrape_says_what_was_counted() {
         r#"crossfade_request_duration_seconds_bucket{migration="shop",arm="new",role="served",le="+Inf"} 2"#,
         r#"crossfade_request_duration_seconds_sum{migration="shop",arm="new",role="served"} 0.008"#,
         r#"crossfade_request_duration_seconds_count{migration="shop",arm="new",role="served"} 2"#,
-        r#"crossfade_failures_total{migration="shop",arm="new",reason="connect"} 2"#,
-        r#"crossfade_failures_total{migration="shop",arm="old",reason="truncated"} 0"#,
+        r#"crossfade_shadow_on{migration="shop"} 1"#,
+        r#"crossfade_match_rate{migration="shop"} 0.9993"#,
+        r#"crossfade_match_rate_at_least{migration="shop"} 0.999"#,
+        r#"crossfade_comparisons_total{migration="shop",result="mismatched"} 1"#,
+        r#"crossfade_comparisons_total{migration="shop",result="matched"} 0"#,
+        r#"crossfade_failures_total{migration="shop",arm="new",role="served",reason="connect"} 2"#,
+        r#"crossfade_failures_total{migration="shop",arm="old",role="served",reason="truncated"} 0"#,
+        r#"crossfade_shadow_dropped_total{migration="shop",reason="too-large"} 1"#,
+        r#"crossfade_shadow_dropped_total{migration="shop",reason="phase"} 0"#,
+        r#"crossfade_shadow_pairs_total{migration="shop"} 1"#,
+        r#"crossfade_shadow_served_duration_seconds_count{migration="shop",copied="yes"} 1"#,
+        r#"crossfade_shadow_served_duration_seconds_count{migration="shop",copied="no"} 0"#,
+        "crossfade_shadow_copies_under_way 1",
+        "crossfade_shadow_copies_queued 1",
+        "crossfade_shadow_memory_bytes 4096",
+        "crossfade_shadow_memory_limit_bytes 67108864",
+        "crossfade_upstream_connections_open 1",
         r#"crossfade_bucketed_requests_total{migration="shop",arm="new"} 2"#,
         r#"crossfade_keyless_requests_total{migration="shop"} 1"#,
         r#"crossfade_route_requests_total{route="default",code_class="5xx"} 1"#,

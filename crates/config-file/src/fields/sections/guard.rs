@@ -1,6 +1,6 @@
 //! By what new is judged.
 
-use super::{DAY_MS, SECOND_MS};
+use super::{DAY_MS, PLACE, SECOND_MS};
 use crate::fields::{Kind, Section, defaulted, optional, required};
 
 pub(super) static GUARD: Section = Section {
@@ -62,8 +62,35 @@ pub(super) static GUARD: Section = Section {
             "{}",
             "Which answers are failures. None at all, a late one and one that is cut short always are.",
         ),
+        defaulted(
+            "mismatches",
+            Kind::Table(&MISMATCHES),
+            "{}",
+            "How many of the answers that a shadow compares may differ, noise and races left out.",
+        ),
+        defaulted(
+            "zero_tolerance",
+            Kind::List { of: &PLACE, min: 0 },
+            "[]",
+            "Where answers must never differ: a single difference there takes all users back.",
+        ),
     ],
-    later: &["mismatches", "zero_tolerance"],
+    later: &[],
+};
+
+pub(super) static MISMATCHES: Section = Section {
+    header: "[migration.NAME.guard.mismatches]",
+    doc: "How many of the answers that a shadow compares may differ. Counts where the migration has a shadow.",
+    fields: &[
+        defaulted(
+            "pause",
+            Kind::OrOff(&Kind::Share),
+            "\"0.1%\"",
+            "Above it the ramp is held, and fewer must be shown before `new` gets users. `false`: never.",
+        ),
+        optional("rollback", Kind::Share, "Above it users go back. Default: they never do for mismatches."),
+    ],
+    later: &[],
 };
 
 pub(super) static ERROR_RATE: Section = Section {

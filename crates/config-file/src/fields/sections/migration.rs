@@ -1,8 +1,10 @@
 //! What may stand in a migration beside what every route may have.
 
+use super::compare::COMPARE;
 use super::guard::GUARD;
 use super::ramp::{ABORT, MIGRATION_CALENDAR, PRESETS, ROLLBACK, STEP};
 use super::requests::{MATCH, RULES, TIMEOUTS};
+use super::shadow::SHADOW;
 use super::{
     AMOUNT, COOKIE_NAME, COOKIE_PATH, DAY_MS, DOMAIN, FILE, HEADER_NAME, HOUR_MS, KEY, KEY_SOURCE, MIB,
     MIGRATION_NAME, NETWORK, PHASE, SALT, SECOND_MS, SECRET, UPSTREAM_NAME,
@@ -64,6 +66,18 @@ pub(super) static MIGRATION: Section = Section {
             "false",
             "Whether `old` answers what `new` has failed. `true`, or the table: yes.",
         ),
+        optional(
+            "shadow",
+            Kind::TableOrFlag(&SHADOW),
+            "Which requests are copied to the other arm, so that its answers can be compared. `true`, or the table: yes; \
+             `false`: none. Default: in phase `shadow` alone.",
+        ),
+        defaulted(
+            "compare",
+            Kind::Table(&COMPARE),
+            "{}",
+            "By what rules the answers of the two arms are compared.",
+        ),
         defaulted(
             "guard",
             Kind::TableOrFlag(&GUARD),
@@ -109,7 +123,7 @@ pub(super) static MIGRATION: Section = Section {
         defaulted("rules", Kind::Table(&RULES), "{}", "What is changed in the heads of each arm's messages."),
         optional("expose_arm", HEADER_NAME, "A response header that tells clients the arm. Default: none."),
     ],
-    later: &["shadow", "compare", "dual_write"],
+    later: &["dual_write"],
 };
 
 pub(super) static ASSIGN_COOKIE: Section = Section {

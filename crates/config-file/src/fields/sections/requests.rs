@@ -157,6 +157,7 @@ pub(super) static HEADER_RULES: Section = Section {
 };
 
 const PREFIX: Kind = text("a path such as \"/v1\"", r"^/[!-~]*$");
-const HOST_RULE: Kind = text("`client`, `endpoint` or a host such as \"shop.internal\"", r"^[^/@\s]+$");
-const HEADER_VALUES: Kind =
+pub(super) const HOST_RULE: Kind =
+    text("`client`, `endpoint` or a host such as \"shop.internal\"", r"^[^/@\s]+$");
+pub(super) const HEADER_VALUES: Kind =
     Kind::Texts(Format { expected: "the text of the header field", pattern: r"^[\t -~]*$" });

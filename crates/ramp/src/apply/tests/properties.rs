@@ -13,7 +13,7 @@ use traffic_split::Percent;
 use crate::apply::aborted;
 use crate::policy::Policy;
 use crate::tests::{FROZEN, HOUR, LATE, OPEN, World, all_good, at, by_people, ramped, steps};
-use crate::{Cause, Effect, Event, Evidence, Facts, Intent, Next, Wait, Written, decide};
+use crate::{Cause, Effect, Event, Evidence, Facts, Intent, Next, ShadowOff, Wait, Written, decide};
 
 /// What happens next; made an event of by the state that it meets.
 #[derive(Clone, Debug)]
@@ -105,6 +105,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         2 => any::<bool>().prop_map(|passed| Event::DrillEnded { passed }),
         1 => Just(Event::DrillInterrupted),
         1 => Just(Event::Arrived),
+        1 => proptest::option::of(proptest::sample::select(ShadowOff::ALL.to_vec())).prop_map(Event::ShadowSwitched),
     ]
 }
 

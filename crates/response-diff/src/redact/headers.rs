@@ -1,0 +1,85 @@
+//! Header and trailer fields.
+
+use crate::answer::Field;
+use crate::charset;
+
+use super::pass::Pass;
+
+/// Whether fields are headers or trailers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Section {
+    Headers,
+    Trailers,
+}
+
+impl Pass<'_> {
+    /// `name: value` and a line's end.
+    pub(super) fn field(&mut self, section: Section, field: &Field<'_>) -> String {
+        let name = charset::lossy(field.name).to_ascii_lowercase();
+        let value = self.field_value(section, &name, &charset::lossy(field.value));
+        format!("{name}: {value}\n")
+    }
+
+    /// The value of a field. `name` is in lower case.
+    pub(super) fn field_value(&mut self, section: Section, name: &str, value: &str) -> String {
+        let rules = match section {
+            Section::Headers => &self.redactor.headers,
+            Section::Trailers => &self.redactor.trailers,
+        };
+        if rules.iter().any(|rule| rule == name) {
+            return self.hide(value);
+        }
+        match name {
+            "set-cookie" => self.set_cookie(value),
+            "cookie" => {
+                let pairs: Vec<_> = value.split(';').map(|pair| self.cookie(pair)).collect();
+                pairs.join(";")
+            }
+            "authorization" | "proxy-authorization" => self.credentials(value),
+            "www-authenticate" | "proxy-authenticate" => self.free(value),
+            _ if self.is_secret(name) => self.hide(value),
+            _ => self.free(value),
+        }
+    }
+
+    /// RFC 9110 section 11.4: a scheme, and what is secret.
+    fn credentials(&mut self, value: &str) -> String {
+        match value.split_once(' ') {
+            Some((scheme, rest))
+                if scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') =>
+            {
+                format!("{scheme} {}", self.hide(rest.trim()))
+            }
+            _ => self.hide(value),
+        }
+    }
+
+    fn set_cookie(&mut self, value: &str) -> String {
+        match value.split_once(';') {
+            Some((pair, attributes)) => format!("{};{}", self.cookie(pair), self.free(attributes)),
+            None => self.cookie(value),
+        }
+    }
+
+    fn cookie(&mut self, pair: &str) -> String {
+        match pair.split_once('=') {
+            Some((name, value)) => format!("{name}={}", self.hide(value.trim())),
+            None => self.hide(pair.trim()),
+        }
+    }
+
+    /// What a difference shows of a field: its value, or of a cookie the value, the whole, or an attribute of it.
+    pub(super) fn field_shown(&mut self, section: Section, name: &str, at: &str, text: &str) -> String {
+        let Some((header, cookie)) = name.split_once(':') else {
+            return self.field_value(section, name, text);
+        };
+        if header != "set-cookie" {
+            return self.field_value(section, header, text);
+        }
+        if at.contains(';') {
+            return self.free(text);
+        }
+        let is_whole = text.strip_prefix(cookie).is_some_and(|rest| rest.starts_with('='));
+        if is_whole { self.set_cookie(text) } else { self.hide(text) }
+    }
+}
