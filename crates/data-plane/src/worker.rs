@@ -244,6 +244,7 @@ impl Worker {
         loop {
             interval.tick().await;
             self.alarms.tick();
+            self.copier.collect();
             self.look_at_snapshot();
             ticks += 1;
             if ticks.is_multiple_of(TICKS_PER_SWEEP) {

@@ -121,9 +121,9 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Of a request that this worker has taken up. Unless more is said, its client went away.
+    /// Of a request that this worker has taken up. Unless more is said, the process ended over it.
     pub(crate) fn open(track: Arc<Track>) -> Account {
-        Account { track, side: Side::Worker, why: NotCopied::ClientGone, is_open: true }
+        Account { track, side: Side::Worker, why: NotCopied::Ended, is_open: true }
     }
 
     pub(crate) fn track(&self) -> &Arc<Track> {
@@ -191,8 +191,8 @@ mod tests {
         passed.close(NotCopied::Slow);
         let totals = telemetry.shadow("shop").totals();
         assert_eq!((totals.requests(), totals.pairs), (5, 1));
-        for why in [NotCopied::Rate, NotCopied::ClientGone, NotCopied::Ended, NotCopied::Slow] {
-            assert_eq!(totals.dropped_for(why), 1, "{why}");
+        for (why, count) in [(NotCopied::Rate, 1), (NotCopied::Ended, 2), (NotCopied::Slow, 1)] {
+            assert_eq!(totals.dropped_for(why), count, "{why}");
         }
     }
 

@@ -1,7 +1,13 @@
 //! What a worker hands to its lane: a request to be sent once more, and by whom it was served.
+//!
+//! When the lane is done with it, it goes back to the worker to be freed ([`Leased`]). To free what another thread has
+//! allocated takes a lock of the allocator's that belongs to that thread, and a lane, which has the lowest priority, may be
+//! set aside while it has it: then its worker would wait for it.
 
 use std::num::NonZeroU32;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::time::Instant;
 
 use route_plan::{Again, Asked, Captured, NotCopied, Observation, Snapshot};
@@ -14,9 +20,12 @@ use crate::rewrite::host_sent;
 
 /// A copy that is to be sent.
 pub(crate) struct Job {
-    pub(crate) account: Account,
-    pub(crate) slot: Slot,
-    pub(crate) held: Held,
+    /// Gone once it is closed.
+    pub(crate) account: Option<Account>,
+    /// Gone once the copy is through.
+    pub(crate) slot: Option<Slot>,
+    /// The memory that it takes.
+    pub(crate) _held: Held,
     pub(crate) road: Road,
     /// Let through although copies to the arm fail.
     pub(crate) is_probe: bool,
@@ -27,6 +36,52 @@ pub(crate) struct Job {
     pub(crate) limits: CopyLimits,
     pub(crate) at: Instant,
     pub(crate) served: ServedBy,
+}
+
+impl Job {
+    /// Counts it, if that has not been done.
+    pub(crate) fn close(&mut self, why: NotCopied) {
+        if let Some(account) = self.account.take() {
+            account.close(why);
+        }
+    }
+}
+
+/// A job that the lane works on, and gives back when it is dropped.
+pub(super) struct Leased {
+    job: Option<Box<Job>>,
+    worker: SyncSender<Box<Job>>,
+}
+
+impl Leased {
+    pub(super) fn new(job: Box<Job>, worker: &SyncSender<Box<Job>>) -> Leased {
+        Leased { job: Some(job), worker: worker.clone() }
+    }
+}
+
+impl Deref for Leased {
+    type Target = Job;
+
+    fn deref(&self) -> &Job {
+        self.job.as_deref().expect("a lease holds its job until it is dropped")
+    }
+}
+
+impl DerefMut for Leased {
+    fn deref_mut(&mut self) -> &mut Job {
+        self.job.as_deref_mut().expect("a lease holds its job until it is dropped")
+    }
+}
+
+impl Drop for Leased {
+    fn drop(&mut self) {
+        if let Some(mut job) = self.job.take() {
+            // These count for the lane.
+            (job.account, job.slot) = (None, None);
+            // A worker that does not keep up, or has ended, has no part in it any more.
+            drop(self.worker.try_send(job));
+        }
+    }
 }
 
 /// A snapshot that a worker lends its lane: behind a pointer of the worker's own, so that workers do not share a count.
@@ -99,9 +154,9 @@ impl Message {
     }
 
     /// As it was before an endpoint was named.
-    fn into_head(mut self) -> Box<[u8]> {
+    fn head(&mut self) -> Box<[u8]> {
         self.name("");
-        self.wire.into()
+        self.wire.as_slice().into()
     }
 }
 
@@ -115,11 +170,11 @@ pub(crate) enum Heads {
 
 impl Heads {
     /// Both heads; `message` went to `arm`.
-    pub(crate) fn again(self, message: Message, arm: Arm) -> Again {
-        let copied = message.into_head();
+    pub(crate) fn again(&self, message: &mut Message, arm: Arm) -> Again {
+        let copied = message.head();
         let served = match self {
             Heads::Same => copied.clone(),
-            Heads::Served(head) => head,
+            Heads::Served(head) => head.clone(),
         };
         let mut heads = [served, copied];
         if arm == Arm::Old {
@@ -135,7 +190,7 @@ pub(crate) struct Served {
     pub(crate) observation: Observation,
     pub(crate) answer: Result<Captured, NotCopied>,
     /// The memory that the answer takes.
-    pub(crate) held: Option<Held>,
+    pub(crate) _held: Option<Held>,
 }
 
 /// Where the served answer comes from.
@@ -158,12 +213,12 @@ mod tests {
         assert_eq!(message.wire(), b"GET / HTTP/1.1\r\nHost: 10.0.0.1:80\r\nx: y\r\n\r\n");
         message.name("[::1]:8080");
         assert_eq!(message.wire(), b"GET / HTTP/1.1\r\nHost: [::1]:8080\r\nx: y\r\n\r\n");
-        let again = Heads::Served(b"served"[..].into()).again(message, Arm::Old);
+        let again = Heads::Served(b"served"[..].into()).again(&mut message, Arm::Old);
         assert_eq!((&*again.heads[0], &*again.heads[1]), (&head[..], &b"served"[..]));
         let mut named = Message::new(b"HEAD / HTTP/1.1\r\nHost: shop\r\n\r\n".to_vec(), true);
         named.name("10.0.0.1:80");
         assert!(named.is_head() && named.wire().ends_with(b"Host: shop\r\n\r\n"));
-        let again = Heads::Same.again(named, Arm::New);
+        let again = Heads::Same.again(&mut named, Arm::New);
         assert_eq!(again.heads[0], again.heads[1]);
     }
 }

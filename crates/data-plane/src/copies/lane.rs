@@ -1,14 +1,16 @@
 //! A lane: the thread beside a worker that sends copies.
 //!
 //! It has a runtime, connections, counters and a part of the memory of its own, and shares with its worker a bounded queue
-//! and a few numbers. Its thread has the lowest priority that there is short of idling: while the processor has users to
-//! serve, copies wait, fall behind their deadline or find the queue full, and are dropped. A thread that only ever takes
-//! what is left over needs no other guess at how much that is.
+//! and a few numbers. Its thread has a low priority: while the processor has users to serve, copies wait, fall behind
+//! their deadline or find the queue full, and are dropped. A thread that takes what is left over needs no other guess at how
+//! much that is. It is not the lowest: what holds a lock that a worker needs, of the allocator or of a queue, must not be
+//! set aside with it for long.
 
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use arc_swap::cache::Cache;
@@ -21,7 +23,7 @@ use traffic_split::{Arm, Role};
 use super::account::{Track, Tracks};
 use super::breaker::{PROBE_MS, Turn};
 use super::capture::Held;
-use super::job::{CopyLimits, Job, Lent, Message, Road, Served, ServedBy};
+use super::job::{CopyLimits, Job, Leased, Lent, Message, Road, ServedBy};
 use super::lanes::{Door, Lanes, QUESTIONS, Question, TURNED_AWAY};
 use super::sending::Outcome;
 use crate::buffer::BufferPool;
@@ -37,12 +39,15 @@ const QUESTIONS_AT_ONCE: usize = 32;
 const SWEEP: Duration = Duration::from_millis(500);
 /// How long an answer is kept for a served one that goes on, beyond the copy's own deadline.
 const SERVED_WAIT: Duration = Duration::from_secs(300);
-/// The priority of the lane's thread: the lowest (setpriority(2); on Linux it is the thread's own).
-const NICE: i32 = 19;
+/// The nice value of the lane's thread (setpriority(2); on Linux it is the thread's own). By it Linux gives the lane a ninth
+/// of a worker's share where both want the whole processor, and a turn every 30 ms or so; by 19 it would be one every 200.
+const NICE: i32 = 10;
 
 /// The worker's end of its lane. The lane ends when this is dropped.
 pub(super) struct LaneEnd {
     pub(super) jobs: mpsc::Sender<Box<Job>>,
+    /// What it is done with, to be freed by the worker.
+    pub(super) spent: Receiver<Box<Job>>,
     pub(super) cells: Arc<LaneCells>,
 }
 
@@ -60,6 +65,8 @@ pub(super) struct LaneParts {
 /// The lane itself.
 pub(super) struct Lane {
     index: usize,
+    /// Where jobs go back to.
+    worker: SyncSender<Box<Job>>,
     cells: Arc<LaneCells>,
     tracks: Arc<Tracks>,
     compares: Option<Arc<dyn Compares>>,
@@ -81,10 +88,11 @@ pub(super) struct Map {
 /// Starts the thread.
 pub(super) fn start(parts: LaneParts, lanes: &Lanes) -> io::Result<LaneEnd> {
     let (jobs, waiting) = mpsc::channel(JOBS);
+    let (worker, spent) = sync_channel(JOBS);
     let (questions, asked) = mpsc::channel(QUESTIONS);
     let (turned_away, away) = mpsc::channel(TURNED_AWAY);
     let cells = parts.telemetry.lane(parts.index);
-    let end = LaneEnd { jobs, cells };
+    let end = LaneEnd { jobs, spent, cells };
     let thread = std::thread::Builder::new().name(format!("lane-{}", parts.index)).spawn(move || {
         // Where it may not be lowered, copies compete with users like anybody else, and say so.
         if let Err(error) = rustix::process::setpriority_process(None, NICE) {
@@ -92,7 +100,7 @@ pub(super) fn start(parts: LaneParts, lanes: &Lanes) -> io::Result<LaneEnd> {
         }
         match crate::accept::runtime(1) {
             Ok(runtime) => runtime.block_on(async {
-                let lane = Rc::new(Lane::new(parts));
+                let lane = Rc::new(Lane::new(parts, worker));
                 let answering = spawn_local(lane.clone().answer(asked, away));
                 lane.run(waiting).await;
                 answering.abort();
@@ -105,11 +113,12 @@ pub(super) fn start(parts: LaneParts, lanes: &Lanes) -> io::Result<LaneEnd> {
 }
 
 impl Lane {
-    fn new(parts: LaneParts) -> Lane {
+    fn new(parts: LaneParts, worker: SyncSender<Box<Job>>) -> Lane {
         let LaneParts { index, workers, snapshots, board, telemetry, tracks, compares } = parts;
         let cells = telemetry.lane(index);
         Lane {
             index,
+            worker,
             stock: Stock::new(cells.connections.clone(), workers),
             cells,
             tracks,
@@ -204,54 +213,57 @@ impl Lane {
 
     /// One copy, from its sending to its comparison.
     async fn carry(self: Rc<Self>, job: Box<Job>) {
-        let Job { mut account, slot, held, road, is_probe, message, heads, asked, limits, at, served } = *job;
+        let mut job = Leased::new(job, &self.worker);
+        let Some(account) = &mut job.account else { return };
         account.pass_to(Side::Lane, NotCopied::Ended);
-        self.cells.begun.inc();
         let track = account.track().clone();
-        let mut message = message;
-        let outcome = if track.is_shut(road.arm) && !is_probe {
+        let (road, limits, at, key) = (job.road.clone(), job.limits, job.at, job.asked.key);
+        self.cells.begun.inc();
+        let outcome = if track.is_shut(road.arm) && !job.is_probe {
             Outcome::not_sent(NotCopied::TargetDown)
         } else {
-            self.deliver(&road, &mut message, limits, at).await
+            self.deliver(&road, &mut job.message, limits, at).await
         };
-        drop(slot);
+        job.slot = None;
         self.cells.ended.inc();
-        let leg = self.observe(&track, &road, &outcome, limits, asked.key);
-        let answer = match outcome.answer {
-            Ok(answer) => answer,
+        let leg = self.observe(&track, &road, &outcome, limits, key);
+        let copied = match outcome.answer {
+            Ok((captured, held)) => Some((captured, held)),
             Err(why) => {
-                account.close(why);
-                drop((held, message));
-                // For the record of both legs; there is nothing left to compare.
-                let patience = at + Duration::from_millis(u64::from(limits.deadline_ms)) + SERVED_WAIT;
-                if let (Some(leg), Ok(served)) = (leg, wait_for(served, patience).await) {
-                    record_both(&track, &served.observation, leg);
-                }
-                return;
+                job.close(why);
+                None
             }
         };
+        if copied.is_none() && leg.is_none() {
+            return;
+        }
         let patience = at + Duration::from_millis(u64::from(limits.deadline_ms)) + SERVED_WAIT;
-        let served = match wait_for(served, patience).await {
-            Ok(served) => served,
-            Err(why) => return account.close(why),
-        };
+        if let Err(why) = wait_for(&mut job.served, patience).await {
+            return job.close(why);
+        }
+        let ServedBy::Now(served) = &job.served else { return };
+        // Also where there is nothing to compare.
         if let Some(leg) = leg {
             record_both(&track, &served.observation, leg);
         }
-        let Served { answer: served, held: held_served, .. } = *served;
-        let served = match served {
-            Ok(served) => served,
-            Err(why) => return account.close(why),
-        };
-        let (copied, held_copied) = answer;
-        let answers = match road.arm {
-            Arm::Old => [copied, served],
-            Arm::New => [served, copied],
-        };
-        let again = heads.map(|heads| heads.again(message, road.arm));
-        let pair = Box::new(Pair { asked, answers, again });
-        // From here on it is the comparison's memory.
-        drop((held, held_served, held_copied));
+        match (copied, served.answer.as_ref().map_err(|why| *why)) {
+            (Some((copied, _held)), Ok(served)) => {
+                let answers = match road.arm {
+                    Arm::Old => [copied, served.clone()],
+                    Arm::New => [served.clone(), copied],
+                };
+                self.hand_over(&mut job, answers);
+            }
+            (Some(_), Err(why)) => job.close(why),
+            (None, _) => {}
+        }
+    }
+
+    /// Hands both answers over to be compared.
+    fn hand_over(&self, job: &mut Job, answers: [Captured; 2]) {
+        let again = job.heads.as_ref().map(|heads| heads.again(&mut job.message, job.road.arm));
+        let pair = Box::new(Pair { asked: job.asked.clone(), answers, again });
+        let Some(account) = job.account.take() else { return };
         match self.compares.as_ref().map(|compares| compares.take(pair)) {
             Some(Ok(())) => account.close_with_pair(),
             Some(Err(why)) => account.close(why),
@@ -391,15 +403,15 @@ fn record_both(track: &Track, served: &Observation, copied: Observation) {
     }
 }
 
-/// What became of the served attempt, once that is known.
-async fn wait_for(served: ServedBy, until: Instant) -> Result<Box<Served>, NotCopied> {
-    match served {
-        ServedBy::Now(served) => Ok(served),
-        ServedBy::Later(served) => match tokio::time::timeout_at(until.into(), served).await {
-            Ok(Ok(served)) => Ok(served),
-            // The worker gave the request up with all that it had of it.
-            Ok(Err(_)) => Err(NotCopied::ClientGone),
-            Err(_) => Err(NotCopied::NotServed),
-        },
-    }
+/// Waits until it is known what became of the served attempt, which is then in its place.
+async fn wait_for(served: &mut ServedBy, until: Instant) -> Result<(), NotCopied> {
+    let ServedBy::Later(told) = served else { return Ok(()) };
+    let known = match tokio::time::timeout_at(until.into(), told).await {
+        Ok(Ok(known)) => known,
+        // Requests are seen to their end, but for that of the worker.
+        Ok(Err(_)) => return Err(NotCopied::Ended),
+        Err(_) => return Err(NotCopied::NotServed),
+    };
+    *served = ServedBy::Now(known);
+    Ok(())
 }

@@ -182,7 +182,7 @@ impl H1Exchange<'_> {
             Ok((captured, held)) => (Ok(captured), Some(held)),
             Err(why) => (Err(why), None),
         };
-        let served = Box::new(Served { observation: *observed, answer, held });
+        let served = Box::new(Served { observation: *observed, answer, _held: held });
         let Twin { stage, .. } = &mut *twin;
         // The lane may have given the request up.
         match std::mem::replace(stage, Stage::Sent(oneshot::channel().0)) {
@@ -209,6 +209,7 @@ impl H1Exchange<'_> {
         let (status, failure) = match ended {
             Ended::Failed(failure) => (None, failure),
             Ended::Answered(status) => (Some(status), Failure::Status5xx),
+            // There is no second attempt for a client that has gone.
             Ended::Client => return,
         };
         let observation = Observation {
@@ -229,7 +230,7 @@ impl H1Exchange<'_> {
         };
         match twin.stage {
             Stage::Sent(tell) => {
-                let served = Served { observation, answer: Err(NotCopied::NotServed), held: None };
+                let served = Served { observation, answer: Err(NotCopied::NotServed), _held: None };
                 drop(tell.send(Box::new(served)));
             }
             Stage::Waiting(account, _) => account.close(NotCopied::NotServed),
@@ -308,7 +309,10 @@ impl H1Exchange<'_> {
         let asked = self.asked(twin);
         let road = Road { lent: site.view.lent.clone(), migration: index, arm: twin.arm };
         let at = Instant::now();
-        let job = Job { account, slot, held, road, is_probe, message, heads, asked, limits, at, served };
+        let (account, slot) = (Some(account), Some(slot));
+        let job =
+            Job { account, slot, _held: held, road, is_probe, message, heads, asked, limits, at, served };
+        site.worker.copier.collect();
         site.worker.copier.send(Box::new(job))
     }
 

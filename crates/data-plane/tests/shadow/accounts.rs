@@ -250,8 +250,7 @@ fn served_requests_that_are_cut_off_are_accounted_for_too() {
         totals.leg(Arm::New, Role::Shadow).requests() == 4
     });
     rig.stop();
-    eventually("all are accounted for", || rig.totals().requests() == 4);
-    assert_eq!(rig.totals().pairs, 0);
+    rig.expect(4, &[(NotCopied::Ended, 4)]);
 }
 
 /// Both ways, with every limit low enough to be met.
