@@ -2,7 +2,7 @@
 
 use regex::{Regex, RegexBuilder};
 
-use super::super::query::{Comparison, Operand, Pattern, Query, Test};
+use super::super::query::{Compared, Comparison, Pattern, Query, Test};
 use super::{Parsed, Parser};
 
 /// Bytes that a compiled regular expression may take.
@@ -10,10 +10,10 @@ const PATTERN_SIZE: usize = 1 << 20;
 
 /// What stands in a filter, before it is known where: alone it is asked, beside an operator it is compared.
 enum Term {
-    Literal(Operand),
+    Literal(Compared),
     Query(Query),
     /// A function that has a value.
-    Value(Operand),
+    Value(Compared),
     /// A function that is true or false.
     Truth(Test),
 }
@@ -73,11 +73,11 @@ impl Parser<'_> {
             self.at = before;
             return self.test(left, start);
         };
-        let left = self.operand(left, start)?;
+        let left = self.compared(left, start)?;
         self.skip_space();
         let start = self.at;
         let right = self.term()?;
-        let right = self.operand(right, start)?;
+        let right = self.compared(right, start)?;
         Ok(Test::Compare(left, comparison, right))
     }
 
@@ -112,10 +112,10 @@ impl Parser<'_> {
     }
 
     /// A term that is compared.
-    fn operand(&self, term: Term, start: usize) -> Parsed<Operand> {
+    fn compared(&self, term: Term, start: usize) -> Parsed<Compared> {
         match term {
-            Term::Literal(operand) | Term::Value(operand) => Ok(operand),
-            Term::Query(query) if query.is_singular() => Ok(Operand::Value(query)),
+            Term::Literal(compared) | Term::Value(compared) => Ok(compared),
+            Term::Query(query) if query.is_singular() => Ok(Compared::Value(query)),
             Term::Query(_) => {
                 let many =
                     "a query that is compared has names and indexes alone, so that it chooses one value";
@@ -130,7 +130,7 @@ impl Parser<'_> {
     fn term(&mut self) -> Parsed<Term> {
         match self.peek() {
             Some('@' | '$') => Ok(Term::Query(self.filter_query()?)),
-            Some('\'' | '"') => Ok(Term::Literal(Operand::Text(self.string()?.into()))),
+            Some('\'' | '"') => Ok(Term::Literal(Compared::Text(self.string()?.into()))),
             Some('-' | '0'..='9') => Ok(Term::Literal(self.number()?)),
             Some('a'..='z') => self.word_or_function(),
             _ => Err(self.wrong("a filter has queries `@...` or `$...`, literals and functions")),
@@ -143,7 +143,7 @@ impl Parser<'_> {
         Ok(Query { relative, segments: self.deeper(Self::segments)? })
     }
 
-    fn number(&mut self) -> Parsed<Operand> {
+    fn number(&mut self) -> Parsed<Compared> {
         let start = self.at;
         self.take("-");
         let whole = self.at;
@@ -159,7 +159,7 @@ impl Parser<'_> {
             let _ = self.take("-") || self.take("+");
             self.some_digits()?;
         }
-        Ok(Operand::Number(self.text[start..self.at].into()))
+        Ok(Compared::Number(self.text[start..self.at].into()))
     }
 
     fn word_or_function(&mut self) -> Parsed<Term> {
@@ -173,9 +173,9 @@ impl Parser<'_> {
             return self.deeper(|parser| parser.function(start));
         }
         match word {
-            "true" => Ok(Term::Literal(Operand::Bool(true))),
-            "false" => Ok(Term::Literal(Operand::Bool(false))),
-            "null" => Ok(Term::Literal(Operand::Null)),
+            "true" => Ok(Term::Literal(Compared::Bool(true))),
+            "false" => Ok(Term::Literal(Compared::Bool(false))),
+            "null" => Ok(Term::Literal(Compared::Null)),
             _ => {
                 Err(self
                     .wrong_at(start, &format!("`{word}` is neither `true`, `false`, `null` nor a function")))
@@ -213,16 +213,16 @@ impl Parser<'_> {
             return Err(self.wrong_at(start, &format!("`{name}` takes {takes} arguments, not {found}")));
         }
         let mut arguments = arguments.into_iter();
-        let mut next = || arguments.next().unwrap_or((Term::Literal(Operand::Null), start));
+        let mut next = || arguments.next().unwrap_or((Term::Literal(Compared::Null), start));
         let (first, first_start) = next();
         match name {
-            "length" => Ok(Term::Value(Operand::Length(Box::new(self.operand(first, first_start)?)))),
-            "count" => Ok(Term::Value(Operand::Count(self.nodes(first, first_start)?))),
-            "value" => Ok(Term::Value(Operand::Only(self.nodes(first, first_start)?))),
+            "length" => Ok(Term::Value(Compared::Length(Box::new(self.compared(first, first_start)?)))),
+            "count" => Ok(Term::Value(Compared::Count(self.nodes(first, first_start)?))),
+            "value" => Ok(Term::Value(Compared::Only(self.nodes(first, first_start)?))),
             _ => {
-                let text = self.operand(first, first_start)?;
+                let text = self.compared(first, first_start)?;
                 let (pattern, pattern_start) = next();
-                let pattern = self.operand(pattern, pattern_start)?;
+                let pattern = self.compared(pattern, pattern_start)?;
                 let pattern = self.pattern(pattern, pattern_start, name == "match")?;
                 Ok(Term::Truth(Test::Matches { text, pattern }))
             }
@@ -236,8 +236,8 @@ impl Parser<'_> {
         }
     }
 
-    fn pattern(&self, pattern: Operand, start: usize, whole: bool) -> Parsed<Pattern> {
-        let Operand::Text(text) = &pattern else { return Ok(Pattern::Found { pattern, whole }) };
+    fn pattern(&self, pattern: Compared, start: usize, whole: bool) -> Parsed<Pattern> {
+        let Compared::Text(text) = &pattern else { return Ok(Pattern::Found { pattern, whole }) };
         let compiled = compile_pattern(text, whole);
         let said = |error: regex::Error| {
             let error = error.to_string();
