@@ -16,6 +16,7 @@ use traffic_split::Percent;
 
 use crate::problem::Problem;
 use crate::ramp::PlanAnswer;
+use crate::shadow::SwitchShadow;
 use crate::wire::{
     ChangedAnswer, JournalAnswer, MigrationAnswer, MigrationsAnswer, ReloadedAnswer, RollBack, SaidBy,
     SetPercent, SetPhase, StatusAnswer, Undo, WhereAnswer,
@@ -30,10 +31,14 @@ const MAX_REASON_CHARS: usize = 1024;
 const DEFAULT_LINES: usize = 100;
 /// The most lines of the journal that are given.
 const MAX_LINES: usize = 1000;
+/// A file is about all migrations and may have been read already when somebody insists, so whoever insists names one.
+const NO_FORCED_RELOAD: &str = "force: a reload cannot be forced; what a file asks for beyond a closed calendar or a latch \
+     waits, and `advance` of that migration with force and a reason brings it into force while the calendar is closed, \
+     `resume` while it is latched";
 /// Who asks, where nobody says.
 const ANONYMOUS: &str = "the admin API";
 
-type Answer = Result<Response, Problem>;
+pub(crate) type Answer = Result<Response, Problem>;
 
 pub(crate) async fn metrics(State(parts): State<Parts>) -> Response {
     ([(CONTENT_TYPE, HeaderValue::from_static(Telemetry::CONTENT_TYPE))], parts.telemetry.scrape())
@@ -161,6 +166,23 @@ pub(crate) async fn undo(State(parts): State<Parts>, name: Name, headers: Header
     changed(parts.control.undo(&name, wanted.to, actor).await)
 }
 
+/// Switches the shadow on or off.
+pub(crate) async fn switch_shadow(
+    State(parts): State<Parts>,
+    name: Name,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    let name = path_name(name)?;
+    let wanted: SwitchShadow = json(&headers, body)?;
+    if wanted.anew && !wanted.on {
+        let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-request");
+        return Err(problem.detail("anew: comparisons count anew only with `on` true"));
+    }
+    let actor = actor(wanted.who, wanted.reason, wanted.force)?;
+    changed(parts.control.switch_shadow(&name, wanted.on, wanted.anew, actor).await)
+}
+
 /// What comes when in the ramp.
 pub(crate) async fn plan(State(parts): State<Parts>, name: Name) -> Answer {
     let name = path_name(name)?;
@@ -170,6 +192,9 @@ pub(crate) async fn plan(State(parts): State<Parts>, name: Name) -> Answer {
 
 pub(crate) async fn reload(State(parts): State<Parts>, headers: HeaderMap, body: Body) -> Answer {
     let actor = said_by(&headers, body)?;
+    if actor.force {
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-request").detail(NO_FORCED_RELOAD));
+    }
     let reloaded = parts.control.reload(control_plane::Cause::Asked(actor)).await?;
     Ok(Json(ReloadedAnswer::from(reloaded)).into_response())
 }
@@ -232,10 +257,10 @@ fn too_large() -> Problem {
         .detail(format!("a body has at most {MAX_BODY_BYTES} bytes"))
 }
 
-type Name = Result<Path<String>, PathRejection>;
+pub(crate) type Name = Result<Path<String>, PathRejection>;
 type Body = Result<Bytes, BytesRejection>;
 
-fn path_name(name: Name) -> Result<String, Problem> {
+pub(crate) fn path_name(name: Name) -> Result<String, Problem> {
     name.map(|Path(name)| name).map_err(|rejection| Problem::bad_request(rejection.body_text()))
 }
 

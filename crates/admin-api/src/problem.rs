@@ -78,6 +78,7 @@ impl From<ControlError> for Problem {
             ControlError::Listen(_) => (StatusCode::CONFLICT, "cannot-listen"),
             ControlError::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
             ControlError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            ControlError::Left { .. } => (StatusCode::GONE, "migration-left"),
             ControlError::Gone => (StatusCode::SERVICE_UNAVAILABLE, "ended"),
         };
         let problem = Problem::new(status, code).detail(error.to_string());

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use traffic_split::{Arm, Percent, Reason};
 
 use crate::ramp::RampAnswer;
+use crate::shadow::ShadowAnswer;
 
 /// `POST .../percent`.
 #[derive(Debug, Deserialize)]
@@ -73,7 +74,8 @@ pub(crate) struct Undo {
     pub(crate) force: bool,
 }
 
-/// `POST reload`, `.../resume`, `.../advance`, `.../pause` and `.../drill`; their body may be left out.
+/// `POST reload`, `.../resume`, `.../advance`, `.../pause` and `.../drill`; their body may be left out. A reload cannot be
+/// forced.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SaidBy {
@@ -148,13 +150,20 @@ pub(crate) struct MigrationsAnswer<'a> {
 #[derive(Debug, Serialize)]
 struct GuardAnswer<'a> {
     verdict: &'static str,
+    /// Natural logarithm of the evidence that new is worse; at 0 users go back. `null` where there is nothing to judge by.
+    ln_evidence: Option<f64>,
     sentence: &'a str,
     dry_run: bool,
 }
 
 impl<'a> From<&'a GuardStatus> for GuardAnswer<'a> {
     fn from(guard: &'a GuardStatus) -> Self {
-        GuardAnswer { verdict: guard.verdict.as_str(), sentence: &guard.sentence, dry_run: guard.dry_run }
+        GuardAnswer {
+            verdict: guard.verdict.as_str(),
+            ln_evidence: guard.ln_evidence,
+            sentence: &guard.sentence,
+            dry_run: guard.dry_run,
+        }
     }
 }
 
@@ -170,6 +179,8 @@ pub(crate) struct MigrationAnswer<'a> {
     why: &'a str,
     /// What the guard says; `null` where there is none.
     guard: Option<GuardAnswer<'a>>,
+    /// `null` where there is none.
+    shadow: Option<ShadowAnswer<'a>>,
     /// `null` where there is none.
     ramp: Option<RampAnswer>,
     /// `null` where nothing is latched.
@@ -351,6 +362,7 @@ impl<'a> From<&'a MigrationStatus> for MigrationAnswer<'a> {
             },
             why: &migration.why,
             guard: migration.guard.as_ref().map(GuardAnswer::from),
+            shadow: migration.shadow.as_ref().map(ShadowAnswer::from),
             ramp: migration.ramp.as_ref().map(RampAnswer::from),
             latched: migration.latch.as_ref().map(LatchAnswer::from),
             verified: migration.verified.as_deref(),

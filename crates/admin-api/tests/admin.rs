@@ -87,7 +87,7 @@ async fn start_with(token: Option<&str>, text: &str) -> Admin {
     // Files are read when asked only.
     let settings = Settings { quiet: Duration::from_secs(600), poll: Duration::from_secs(3600) };
     let Control { handle, .. } = controller.start(Arc::new(Pretended), settings).await.unwrap();
-    let parts = Parts { control: handle, telemetry };
+    let parts = Parts { control: handle, telemetry, diffs: None };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let guard = Guard::new(addr, token.map(|token| Token::from_text(token).unwrap()));
@@ -258,6 +258,35 @@ async fn a_rollback_is_shown_until_a_resume_and_both_are_in_the_journal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_shadow_is_switched_and_shown() {
+    let admin = start_with(None, &format!("{}shadow = true\n", config("5"))).await;
+    let shop = "/api/v1/migrations/shop";
+    let shadow = admin.get(shop).await.json()["shadow"].clone();
+    assert_eq!((&shadow["state"], &shadow["sentence"]), (&json!("on"), &json!("on: new gets copies")));
+    assert_eq!(shadow["match_rate"], json!({ "compared": 0, "rate": null, "at_least": 0.0 }));
+    assert_eq!(
+        shadow["comparisons"],
+        json!({ "matched": 0, "mismatched": 0, "noise": 0, "race": 0, "not_compared": 0 })
+    );
+    let off = json!({ "on": false, "who": "alice", "reason": "old is busy" });
+    let off = admin.post(&format!("{shop}/shadow"), &off).await.json();
+    assert_eq!(off["effects"], json!(["shop: the shadow is switched off, by alice"]));
+    let shadow = &off["migration"]["shadow"];
+    assert_eq!((&shadow["state"], &shadow["reason"]), (&json!("off"), &json!("old is busy")));
+    let on = admin.post(&format!("{shop}/shadow"), &json!({ "on": true, "anew": true })).await.json();
+    assert_eq!(on["migration"]["shadow"]["state"], "on");
+    assert_eq!(on["effects"].as_array().unwrap().len(), 2, "{on}");
+    for body in [json!({ "on": false, "anew": true }), json!({ "on": "no" }), json!({})] {
+        let refused = admin.post(&format!("{shop}/shadow"), &body).await;
+        assert_eq!(refused.problem(), (422, "bad-request".to_owned()), "{body}");
+    }
+    let none = start_with(None, &format!("{}shadow = false\n", config("5"))).await;
+    assert!(none.get(shop).await.json()["shadow"].is_null());
+    let refused = none.post(&format!("{shop}/shadow"), &json!({ "on": true })).await;
+    assert_eq!(refused.problem(), (409, "refused".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn malformed_changes_are_told_apart() {
     let admin = start(None).await;
     let path = "/api/v1/migrations/shop/percent";
@@ -322,7 +351,11 @@ async fn a_reload_says_what_it_did_or_all_that_is_wrong() {
     assert_eq!((unchanged.status, &unchanged.json()["changed"]), (200, &json!(false)));
 
     fs::write(&path, config("50") + "[proxy]\nworkers = 7\n").unwrap();
-    let applied = admin.post("/api/v1/reload", &json!({ "who": "alice" })).await.json();
+    let forced = admin.post("/api/v1/reload", &json!({ "force": true, "reason": "now" })).await;
+    let detail = forced.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.starts_with("force: a reload cannot be forced; "), "{detail}");
+    assert_eq!(forced.problem(), (422, "bad-request".to_owned()));
+    let applied = admin.post("/api/v1/reload", &json!({ "who": "alice", "force": false })).await.json();
     assert_eq!((&applied["changed"], &applied["generation"]), (&json!(true), &json!(2)));
     assert_eq!(applied["needs_restart"], json!(["proxy.workers: running 1, file says 7"]));
     assert_eq!(applied["effects"].as_array().unwrap().len(), 2);
@@ -401,6 +434,7 @@ async fn a_migration_tells_endpoints_and_fallbacks() {
         total: Duration::ZERO,
         failure: Some(Failure::Connect),
         client_aborted: false,
+        drained: false,
     };
     cells.record(0, &failed);
     cells.record(0, &Observation { covered: false, failure: Some(Failure::Closed), ..failed });

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use ipnet::IpNet;
 use ramp::Policy;
-use response_diff::RuleSet;
+use response_diff::{RuleSet, RuleSetSpec};
 use rollback_guard::Limits;
 use route_plan::{
     AnswerFailures, AssignCookie, CanaryCopies, ConnectionLimits, FallbackPolicy, ForceHeader,
@@ -43,6 +43,8 @@ pub struct Checked {
     pub workers: usize,
     /// How long requests under way may go on after the process was told to end, in milliseconds.
     pub drain_timeout_ms: u64,
+    /// How much of one processor comparing answers may use.
+    pub compare_cpu: Percent,
     /// Where a line for each request goes; `None`: nowhere.
     pub access_log: Option<AccessLog>,
     /// What is logged about the process itself.
@@ -102,6 +104,8 @@ pub struct MigrationConfig {
     pub assign_cookie: Option<AssignCookie>,
     /// How long either upstream may take.
     pub timeouts: Timeouts,
+    /// How long tunnels and streams on new may go on when their users are back on old, in milliseconds.
+    pub drain_after_rollback_ms: u32,
     /// When old answers what new has failed; `None`: never.
     pub fallback: Option<FallbackPolicy>,
     /// What the copies to the other arm go by; `None`: there are none ever.
@@ -125,6 +129,8 @@ pub struct MigrationConfig {
 pub struct CompareConfig {
     /// Which differences count, `ignore` of the shadow included.
     pub rules: RuleSet,
+    /// The same as written: what was compared by other rules says nothing of these.
+    pub written: RuleSetSpec,
     /// How much of a body is kept to be compared.
     pub capture_bytes: usize,
     /// What one comparison may cost.
@@ -286,7 +292,7 @@ impl Checked {
     /// The immutable value that workers run on.
     ///
     /// `in_force` says for each migration, by name, where it stands; [`MigrationConfig::standing`] is what the file
-    /// itself asks for.
+    /// itself asks for. The lineage of each is its place in the file, which tells nothing of the files before.
     #[must_use]
     pub fn snapshot(&self, generation: u64, in_force: &dyn Fn(&str) -> Standing) -> Snapshot {
         Snapshot {
@@ -295,7 +301,8 @@ impl Checked {
             migrations: self
                 .migrations
                 .iter()
-                .map(|migration| migration.at(in_force(&migration.name)))
+                .zip(0..)
+                .map(|(migration, index)| migration.at(in_force(&migration.name), index))
                 .collect(),
             routes: self.routes.clone(),
             upstreams: self.upstreams.clone(),
@@ -327,6 +334,14 @@ impl MigrationConfig {
         self.phase.unwrap_or(implied)
     }
 
+    /// What its answers are compared by, as a text that is another one where what was compared before says nothing any
+    /// more: by other rules, or in another attempt.
+    #[must_use]
+    pub fn compares_by(&self) -> String {
+        let CompareConfig { written, limits, .. } = &self.compare;
+        format!("{written:?} {limits:?} {}", self.attempt)
+    }
+
     /// What the file asks for.
     #[must_use]
     pub fn standing(&self) -> Standing {
@@ -343,12 +358,15 @@ impl MigrationConfig {
     /// copied for that is counted.
     fn copies_at(&self, standing: Standing) -> Option<Box<ShadowPolicy>> {
         let shadow = self.shadow.as_ref().filter(|shadow| shadow.copies_in(standing.phase))?;
-        Some(Box::new(ShadowPolicy { off: standing.shadow_off, ..shadow.policy.clone() }))
+        // The schema keeps it far below.
+        let capture_bytes = u32::try_from(self.compare.capture_bytes).unwrap_or(u32::MAX);
+        Some(Box::new(ShadowPolicy { off: standing.shadow_off, capture_bytes, ..shadow.policy.clone() }))
     }
 
-    fn at(&self, standing: Standing) -> Migration {
+    fn at(&self, standing: Standing, lineage: u64) -> Migration {
         Migration {
             name: self.name.clone(),
+            lineage,
             old: self.old,
             new: self.new,
             phase: standing.phase,
@@ -362,6 +380,7 @@ impl MigrationConfig {
             force: self.force.clone(),
             assign_cookie: self.assign_cookie.clone(),
             timeouts: self.timeouts,
+            drain_after_rollback_ms: self.drain_after_rollback_ms,
             fallback: self.fallback.clone(),
             shadow: self.copies_at(standing),
             failures: self.guard.as_ref().map(|guard| guard.failures.clone()).unwrap_or_default(),

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use jiff::civil::{DateTime, Time, Weekday};
 use ramp::calendar::{Calendar, Freeze, Window};
 use ramp::{Abort, Grace, Policy, Preset, RollbackPolicy, Step, Target};
-use route_plan::Phase;
+use route_plan::{Migration, Phase};
 
 /// A file with these lines at the end of its migration.
 fn outcome(lines: &str) -> Outcome {
@@ -163,6 +163,25 @@ fn rollback_abort_and_grace() {
     }
     assert_eq!(policy("grace = \"0s\"").grace, Grace(Duration::ZERO));
     assert_eq!(policy("grace = \"400d\"").grace, Grace(hours(400 * 24)));
+}
+
+#[test]
+fn tunnels_and_streams_have_half_a_minute_after_a_rollback_at_once_to_a_day() {
+    for (line, wanted_ms) in [
+        ("", Migration::DRAIN_AFTER_ROLLBACK_MS),
+        ("drain_after_rollback = \"30s\"", 30_000),
+        ("drain_after_rollback = \"0s\"", 0),
+        ("drain_after_rollback = \"250ms\"", 250),
+        ("drain_after_rollback = \"24h\"", 86_400_000),
+    ] {
+        let checked = checked(line);
+        let standing = checked.migrations[0].standing();
+        let snapshot = checked.snapshot(1, &|_| standing);
+        assert_eq!(snapshot.migrations[0].drain_after_rollback_ms, wanted_ms, "{line}");
+    }
+    let two = checked(&other("two", ""));
+    let snapshot = two.snapshot(1, &|name| two.migration(name).unwrap().standing());
+    assert_eq!(snapshot.migrations.iter().map(|one| one.lineage).collect::<Vec<_>>(), [0, 1]);
 }
 
 #[test]

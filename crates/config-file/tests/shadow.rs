@@ -110,6 +110,8 @@ fn copies_are_made_in_the_phases_that_they_are_wanted_in() {
     assert_eq!(phases("shadow = false"), [false; 5]);
     assert!(!in_phase("shadow = true", Phase::Shadow, false).unwrap().off);
     assert!(in_phase("shadow = true", Phase::Shadow, true).unwrap().off);
+    let captured = "shadow = true\ncompare = { capture_limit = \"1MiB\" }";
+    assert_eq!(in_phase(captured, Phase::Shadow, false).unwrap().capture_bytes, 1 << 20);
 }
 
 #[test]
@@ -146,6 +148,10 @@ fn whoever_copies_requests_is_told_that_they_execute_twice() {
         ("phase = \"shadow\"\nshadow = true", vec!["shadow-executes-twice"]),
         ("shadow = { methods = [\"TRACE\"] }", vec!["shadow-executes-twice"]),
         ("shadow = { methods = [\"POST\"] }", vec!["unsafe-shadow"]),
+        ("ramp = \"expansion\"\nshadow = true", vec!["ramp-before-shadow", "shadow-executes-twice"]),
+        ("ramp = \"expansion\"\nshadow = false", vec![]),
+        ("ramp = \"expansion\"\nphase = \"shadow\"\nshadow = true", vec!["shadow-executes-twice"]),
+        ("ramp = \"expansion\"\npercent = 5\nshadow = true", vec!["shadow-executes-twice"]),
         ("phase = \"shadow\"\nshadow = false", vec!["no-shadow"]),
         ("guard = { mismatches = {} }", vec!["needs-shadow"]),
         ("guard = { zero_tolerance = [\"$.a\"] }\nphase = \"shadow\"", vec!["shadow-executes-twice"]),

@@ -103,14 +103,17 @@ impl Book {
                 last.latch = Some(change.clone());
             }
             Event::Resumed => last.latch = None,
+            Event::ShadowSwitched(_) if !effects.is_empty() => last.shadow = Some(change.clone()),
             Event::RolledBack { .. }
+            | Event::ShadowSwitched(_)
             | Event::FileRead(_)
             | Event::Returned
             | Event::Paused
             | Event::Held(_)
             | Event::Opened
             | Event::DrillBegun
-            | Event::DrillEnded { .. } => {}
+            | Event::DrillEnded { .. }
+            | Event::DrillInterrupted => {}
         }
         Ok(effects)
     }

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use ramp::{Cause, Effect, Intent, Origin};
+use ramp::{Cause, Effect, Intent, Origin, ShadowOff};
 use route_plan::Phase;
 
 use crate::event::Actor;
@@ -24,6 +24,8 @@ pub(crate) fn rollback_sentences(migration: &str, effects: &[Effect], actor: &Ac
 
 /// Who a file speaks as.
 pub(crate) const THE_FILE: &str = "the file";
+/// Who speaks by evidence.
+pub(crate) const THE_GUARD: &str = "the guard";
 /// Who a ramp speaks as.
 pub(crate) const THE_RAMP: &str = "the ramp";
 
@@ -81,6 +83,15 @@ fn sentence(migration: &str, effect: &Effect, author: &str) -> String {
         }
         Effect::DrillEnded { passed: true } => format!("{migration}: the rollback drill went well"),
         Effect::DrillEnded { passed: false } => format!("{migration}: the rollback drill did not go well"),
+        Effect::ShadowSwitched { off: Some(_) } => {
+            format!("{migration}: the shadow is switched off, by {author}")
+        }
+        Effect::ShadowSwitched { off: None } => {
+            format!("{migration}: the shadow is switched on, by {author}")
+        }
+        Effect::DrillInterrupted => {
+            format!("{migration}: the rollback drill was interrupted, so it shows nothing")
+        }
         Effect::Arrived => format!("{migration}: the ramp has arrived, everybody gets new"),
         Effect::AttemptRaised { from, to } => format!("{migration}: attempt {to} begins after {from}"),
     }
@@ -93,12 +104,17 @@ pub(crate) struct LastChanges {
     pub(crate) phase: Option<LastChange>,
     /// Of the rollback that latched it, while it is latched.
     pub(crate) latch: Option<LastChange>,
+    /// Of the switch of its shadow.
+    pub(crate) shadow: Option<LastChange>,
 }
 
 impl LastChanges {
     /// The latest of them.
     pub(crate) fn latest(&self) -> Option<&LastChange> {
-        [&self.percent, &self.phase, &self.latch].into_iter().flatten().max_by_key(|change| change.at)
+        [&self.percent, &self.phase, &self.latch, &self.shadow]
+            .into_iter()
+            .flatten()
+            .max_by_key(|change| change.at)
     }
 }
 
@@ -153,6 +169,27 @@ pub(crate) fn latched(intent: &Intent, last: &LastChanges) -> Option<String> {
     let why = last.latch.as_ref().and_then(|last| last.reason.as_deref());
     let why = why.map(|why| format!(": {why}")).unwrap_or_default();
     Some(format!("latched at {} %{since}: rolled back {by}{why}", latch.cap))
+}
+
+/// How a migration's shadow is, as a sentence.
+pub(crate) fn shadow(name: &str, intent: &Intent, copies: bool, last: &LastChanges) -> String {
+    let phase = intent.standing().phase;
+    let Some(off) = intent.shadow_off else {
+        return match (copies, phase) {
+            (false, _) => format!("idle: nothing is copied in phase {phase}"),
+            (true, Phase::Full) => "on: new serves, old gets copies".to_owned(),
+            (true, _) => "on: new gets copies".to_owned(),
+        };
+    };
+    let since = last.shadow.as_ref().map(|last| format!(" since {}", timestamp(last.at))).unwrap_or_default();
+    let by = match (off, &last.shadow) {
+        (ShadowOff::Effect, _) => format!(", by {THE_GUARD}"),
+        (ShadowOff::Asked, Some(last)) => format!(", by {}", last.who),
+        (ShadowOff::Asked, None) => String::new(),
+    };
+    let why = last.shadow.as_ref().and_then(|last| last.reason.as_deref());
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    format!("off{since}{by}{why}; `crossfade shadow {name} on` switches it on again")
 }
 
 /// To the second, in UTC.

@@ -10,12 +10,11 @@ mod reading;
 mod reloading;
 mod report;
 mod restart;
+mod shadowing;
 mod steps;
 mod tidings;
 
-use std::collections::{BTreeMap, VecDeque};
-use std::future::pending;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -34,17 +33,22 @@ use crate::controller::drilling::Watched;
 use crate::controller::keeping::Kept;
 use crate::controller::ramping::Climbs;
 use crate::controller::reading::{Reader, Wish};
+use crate::controller::reloading::{addresses, next_health};
 pub(crate) use crate::controller::steps::Ask;
 use crate::controller::steps::{Pending, next_ack};
 use crate::controller::tidings::Tidings;
+use crate::drains;
 use crate::event::Event;
 use crate::fallbacks::{Counts, Teller};
+use crate::follows::{Followers, Follows};
 use crate::guarding::Watchman;
 use crate::handle::{ControlError, ControlHandle};
-use crate::hooks::Line;
+use crate::hooks::{Answers, Line};
 use crate::journal::{Health, Journal, State};
+use crate::lineages::Lineages;
 use crate::listeners::{Bound, ListenError, Listeners};
 use crate::measure::{Measure, Reading};
+use crate::shadowing::ShadowWatch;
 use crate::source::{Content, Loaded, resolve};
 use crate::status::Status;
 use crate::watch as files;
@@ -123,8 +127,10 @@ pub struct Controller {
     reopens: bool,
     /// What the start has to say.
     first_words: Vec<String>,
+    lineages: Lineages,
     traffic: BTreeMap<String, Traffic>,
     guards: BTreeMap<String, Watchman>,
+    shadows: BTreeMap<String, ShadowWatch>,
     /// What is kept of them.
     kept: Kept,
     /// When the guards looked last.
@@ -132,8 +138,12 @@ pub struct Controller {
     climbs: Climbs,
     /// When the ramps moved last.
     moved_at: Instant,
+    /// When the time that steps were served was written down last.
+    noted_at: Instant,
     /// Rollbacks and drills whose effect is being watched.
     watched: BTreeMap<String, Watched>,
+    /// Those that were in a drill when the process before ended.
+    found_drilling: BTreeSet<String>,
     /// What the last rollback came to.
     verified: BTreeMap<String, String>,
     /// What a migration goes by that is not in the file.
@@ -142,6 +152,9 @@ pub struct Controller {
     line: Line,
     /// So many hooks were called.
     calls: u64,
+    /// What they said since the start, by migration.
+    hook_answers: BTreeMap<String, Answers>,
+    followers: Followers,
     own_events: Option<mpsc::WeakSender<Event>>,
     generation: u64,
     draining: bool,
@@ -157,9 +170,21 @@ struct Traffic {
     cells: Arc<TrafficCells>,
     measure: Measure,
     teller: Teller,
+    drains: drains::Teller,
 }
 
 impl Traffic {
+    /// Begins at `now`, the time since the start: what was counted before is not told of.
+    fn from(cells: Arc<TrafficCells>, now: Duration) -> Self {
+        let totals = cells.totals();
+        Traffic {
+            measure: Measure::from(Traffic::reading(&totals)),
+            teller: Teller::from(Counts::of(&totals), now),
+            drains: drains::Teller::from(drains::Counts::of(&totals)),
+            cells,
+        }
+    }
+
     fn reading(totals: &Totals) -> Reading {
         Reading { old: totals.by_bucket(Arm::Old), new: totals.by_bucket(Arm::New) }
     }
@@ -190,6 +215,8 @@ impl Controller {
     fn with(first: Loaded, book: Book, kept: Kept, telemetry: Arc<Telemetry>) -> Self {
         let Loaded { checked, warnings, path, content } = first;
         let now = SystemTime::now();
+        let drilling = book.intents.iter().filter(|(_, intent)| intent.is_drilling);
+        let found_drilling = drilling.map(|(name, _)| name.clone()).collect();
         let mut controller = Controller {
             path,
             first: checked.clone(),
@@ -212,17 +239,23 @@ impl Controller {
             waiting: VecDeque::new(),
             reopens: false,
             first_words: Vec::new(),
+            lineages: Lineages::default(),
             traffic: BTreeMap::new(),
             guards: BTreeMap::new(),
+            shadows: BTreeMap::new(),
             kept,
             looked_at: Instant::now(),
             climbs: Climbs::new(),
             moved_at: Instant::now(),
+            noted_at: Instant::now(),
             watched: BTreeMap::new(),
+            found_drilling,
             verified: BTreeMap::new(),
             no_policy: Policy::default(),
             line: Line::default(),
             calls: 0,
+            hook_answers: BTreeMap::new(),
+            followers: Followers::default(),
             own_events: None,
             generation: 0,
             draining: false,
@@ -240,6 +273,11 @@ impl Controller {
     #[must_use]
     pub fn snapshots(&self) -> Arc<SnapshotCell> {
         Arc::clone(&self.snapshots)
+    }
+
+    /// Who else goes by the configuration, from now on.
+    pub fn lead(&mut self, follows: Arc<dyn Follows>) {
+        self.followers.join(follows, &self.checked);
     }
 
     /// Opens the listeners and begins to wait for events, on the runtime that this is called on.
@@ -352,6 +390,9 @@ impl Controller {
                 let ask = Ask { reply: Some(reply), ..Ask::new(&migration, event, actor) };
                 self.ask(outlets, ask);
             }
+            Event::Shadow { migration, on, anew, actor, reply } => {
+                self.switch_shadow(outlets, &migration, (on, anew), actor, reply);
+            }
             Event::Drill { migration, actor, reply } => {
                 self.begin_drill(outlets, &migration, actor, Some(reply));
             }
@@ -364,6 +405,7 @@ impl Controller {
             }
             Event::Tick => {
                 self.read_traffic();
+                self.shadows.values_mut().for_each(ShadowWatch::read);
                 self.keep_stakes();
                 self.mind_keeping();
                 self.mind_journal(outlets);
@@ -388,17 +430,25 @@ impl Controller {
         self.generation += 1;
         self.follow_traffic();
         let standing = |name: &str| {
-            let standing = self.book.intents.get(name).map(ramp::Intent::standing);
+            let intent = self.book.intents.get(name);
+            let shadow_off = intent.is_some_and(|intent| intent.shadow_off.is_some());
+            let standing = intent.map(ramp::Intent::standing);
             let unknown = ramp::Standing {
                 asked: Percent::ZERO,
                 phase: route_plan::Phase::Preparation,
                 cap: Percent::ZERO,
             };
             let ramp::Standing { asked, phase, cap } = standing.unwrap_or(unknown);
-            Standing { asked, phase, cap, shadow_off: false }
+            Standing { asked, phase, cap, shadow_off }
         };
-        self.snapshots.store(Arc::new(self.checked.snapshot(self.generation, &standing)));
+        let mut snapshot = self.checked.snapshot(self.generation, &standing);
+        for migration in &mut snapshot.migrations {
+            migration.lineage = self.lineages.of(&migration.name);
+        }
+        self.snapshots.store(Arc::new(snapshot));
         self.follow_guards();
+        self.follow_shadows();
+        self.keep_stakes();
     }
 
     /// Holds on to the counters of exactly the migrations in force, and makes those of routes known to the scrape.
@@ -411,22 +461,21 @@ impl Controller {
             .iter()
             .map(|migration| (migration.name.clone(), migration.split.percent))
             .collect();
+        let now = self.started.1.elapsed();
         for migration in &self.checked.migrations {
             let name = &migration.name;
-            let same = self.book.intents.get(name).map(|intent| intent.standing().in_force())
-                == in_force.get(name).copied();
-            let traffic = match before.remove(name) {
-                Some(traffic) if same => traffic,
+            let is = self.book.intents.get(name).map(|intent| intent.standing().in_force());
+            let was = in_force.get(name).copied();
+            let mut traffic = before
+                .remove(name)
+                .unwrap_or_else(|| Traffic::from(self.telemetry.traffic(TrafficKind::Migration, name), now));
+            if is != was {
                 // A new percentage is measured from here on; what the log has said of the old one holds.
-                known => {
-                    let cells = self.telemetry.traffic(TrafficKind::Migration, name);
-                    let totals = cells.totals();
-                    let teller = known.map(|known| known.teller);
-                    let teller =
-                        teller.unwrap_or_else(|| Teller::from(Counts::of(&totals), self.started.1.elapsed()));
-                    Traffic { cells, measure: Measure::from(Traffic::reading(&totals)), teller }
-                }
-            };
+                traffic.measure = Measure::from(Traffic::reading(&traffic.cells.totals()));
+            }
+            if is < was {
+                traffic.drains.taken_back(now);
+            }
             self.traffic.insert(name.clone(), traffic);
         }
         for route in &self.checked.routes {
@@ -439,22 +488,6 @@ impl Controller {
         let named = self.seen.files.iter().chain(&self.content.files).map(|file| resolve(&self.path, file));
         std::iter::once(self.path.clone()).chain(named).collect()
     }
-}
-
-/// Waits until the journal has something to tell of its health; for ever without one.
-async fn next_health(health: &mut Option<watch::Receiver<Health>>) -> Health {
-    if let Some(teller) = health {
-        if teller.changed().await.is_ok() {
-            return teller.borrow_and_update().clone();
-        }
-        // Its thread has ended: whatever is handed in says so from now on.
-        *health = None;
-    }
-    pending().await
-}
-
-fn addresses(checked: &Checked) -> Vec<SocketAddr> {
-    checked.listeners.iter().map(|listener| listener.listen).collect()
 }
 
 #[cfg(test)]

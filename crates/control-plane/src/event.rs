@@ -73,6 +73,8 @@ pub(crate) enum Event {
     Advance { migration: String, actor: Actor, reply: Reply<Changed> },
     /// Somebody takes users back: to where the file says, if they name no other place; at once with `now`.
     RollBack { migration: String, to: Option<Place>, now: bool, actor: Actor, reply: Reply<Changed> },
+    /// Somebody switches a shadow on, perhaps to compare anew, or off.
+    Shadow { migration: String, on: bool, anew: bool, actor: Actor, reply: Reply<Changed> },
     /// Somebody wants to see that going back works.
     Drill { migration: String, actor: Actor, reply: Reply<Changed> },
     /// Somebody wants to see what comes when.

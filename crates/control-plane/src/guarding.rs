@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use config_file::GuardConfig;
 use ramp::Evidence;
-use rollback_guard::{Breach, Counts, Guard, GuardState, Merged, Need, Verdict};
+use rollback_guard::{
+    Breach, Counts, Guard, GuardState, Limits, MatchState, Merged, MismatchLimit, Need, Signal, Verdict,
+};
 use serde_json::{Map, Value, json};
-use telemetry::EvidenceCells;
+use telemetry::{ComparisonCells, EvidenceCells};
 use traffic_split::{Arm, Percent};
 
 use crate::stakes::{self, Before};
@@ -37,6 +39,8 @@ pub(crate) struct Ground {
     pub(crate) is_returning: bool,
     /// Users are away from new for a moment, in a drill: that begins no step.
     pub(crate) is_drilling: bool,
+    /// Requests are copied, so that answers are compared.
+    pub(crate) is_compared: bool,
 }
 
 impl Ground {
@@ -47,6 +51,7 @@ impl Ground {
             is_latched: intent.latch.is_some(),
             is_returning: intent.latch.is_some_and(|latch| latch.is_returning()),
             is_drilling: intent.is_drilling,
+            is_compared: false,
         }
     }
 
@@ -64,6 +69,8 @@ pub(crate) struct Watchman {
     merged: Merged,
     /// The counts as of the last look.
     seen: Counts,
+    /// What comparing came to, as of the last look too.
+    comparisons: Option<(Arc<ComparisonCells>, Counts)>,
     ground: Ground,
     /// The percentage in force, drills left out: what is above it is a raise.
     level: Percent,
@@ -76,7 +83,7 @@ pub(crate) struct Watchman {
 impl Watchman {
     /// Judges by what is counted from now on.
     pub(crate) fn new(cells: Arc<EvidenceCells>, config: GuardConfig, ground: Ground) -> Self {
-        let guard = Guard::new(config.limits.clone());
+        let guard = Guard::new(limits_at(&config, ground));
         Self::with(cells, config, guard, ground)
     }
 
@@ -88,6 +95,7 @@ impl Watchman {
         config: GuardConfig,
         before: &Before,
     ) -> Self {
+        // What is shown of mismatches is kept until it is known whether they are looked at: by the next step.
         let (guard, lost) = stakes::begin(config.limits.clone(), Some(before));
         if let Some(why) = lost {
             tracing::warn!(
@@ -107,6 +115,7 @@ impl Watchman {
             guard,
             merged,
             seen,
+            comparisons: None,
             ground,
             level: ground.percent,
             alerted: false,
@@ -116,11 +125,24 @@ impl Watchman {
         watchman
     }
 
+    /// Judges also by what comparing comes to, from now on.
+    pub(crate) fn comparing(mut self, cells: Arc<ComparisonCells>) -> Self {
+        let seen = cells.totals().counts();
+        self.comparisons = Some((cells, seen));
+        self
+    }
+
+    /// What was compared so far says nothing any more: new, or what counts as a difference, is another one.
+    pub(crate) fn compare_anew(&mut self) {
+        self.guard.compare_anew();
+    }
+
     /// Goes by another configuration and percentage. Evidence and stakes stay; a raise pays in another stake and shuts the
     /// gate. Once a latch is cleared, or a rollback has left some users on new, what spoke against new is forgotten.
     pub(crate) fn follow(&mut self, config: &GuardConfig, ground: Ground) {
-        if config.limits != self.config.limits {
-            self.guard = Guard::restore(config.limits.clone(), &self.guard.state());
+        let limits = limits_at(config, ground);
+        if limits != *self.guard.limits() {
+            self.guard = Guard::restore(limits, &self.guard.state());
         }
         self.config = config.clone();
         let was = std::mem::replace(&mut self.ground, ground);
@@ -139,9 +161,19 @@ impl Watchman {
     /// is on new any more. While nobody is on new, or everybody is and no fixed limit is set, there is nothing to judge,
     /// and what was counted is skipped.
     pub(crate) fn look(&mut self, since_last: Duration) -> Option<Breach> {
-        if self.ground.percent == Percent::ZERO || self.has_nothing_to_compare() {
+        let compared = self.newly_compared();
+        if self.ground.percent == Percent::ZERO {
             self.skip();
+            if self.ground.is_compared {
+                self.guard.compare(since_last, &compared);
+            }
             return None;
+        }
+        if self.has_nothing_to_compare() {
+            self.skip();
+            // What differs is seen all the same, where old gets copies.
+            let judged = self.ground.is_compared.then(|| self.guard.tick(since_last, &compared));
+            return judged.and_then(|_| self.guard.breach().copied());
         }
         let now = self.cells.totals();
         let mut block = now.clone();
@@ -150,9 +182,20 @@ impl Watchman {
         let merged = &mut self.merged;
         self.cells.take_marks(|mark| merged.add(mark));
         merged.settle(&mut block);
+        block.add(&compared);
         self.guard.tick(since_last, &block);
         self.tell_fail_after();
         self.guard.breach().copied()
+    }
+
+    /// What comparing came to since the last look, and nothing where it is not to be looked at.
+    fn newly_compared(&mut self) -> Counts {
+        let Some((cells, seen)) = &mut self.comparisons else { return Counts::ZERO };
+        let now = cells.totals().counts();
+        let mut compared = now.clone();
+        compared.since(seen);
+        *seen = now;
+        if self.ground.is_compared { compared } else { Counts::ZERO }
     }
 
     fn has_nothing_to_compare(&self) -> bool {
@@ -203,7 +246,8 @@ impl Watchman {
 
     /// The verdict before, if it is another one now and has not been told. While nobody is on new there is none to tell.
     pub(crate) fn turned(&mut self) -> Option<Verdict> {
-        if self.ground.percent == Percent::ZERO {
+        // But for what comparisons say before anybody is.
+        if self.ground.percent == Percent::ZERO && !self.is_held() && self.told != Verdict::Degraded {
             return None;
         }
         let now = self.verdict();
@@ -225,6 +269,25 @@ impl Watchman {
     pub(crate) fn evidence(&self) -> Evidence {
         let (verdict, sentence) = self.report();
         as_evidence(verdict, self.guard.judgement().may_advance, sentence)
+    }
+
+    /// What is shown of the answers of both arms, for going on to users.
+    pub(crate) fn matching(&self) -> Evidence {
+        let (Some(proof), Some(sentence)) = (self.guard.match_proof(), self.guard.match_sentence()) else {
+            return Evidence::Proven;
+        };
+        match proof.state {
+            MatchState::Proven => Evidence::Proven,
+            MatchState::Needs { .. } => Evidence::Missing(sentence),
+            MatchState::TooMany { .. } | MatchState::Held | MatchState::ZeroTolerance(_) => {
+                Evidence::Against(sentence)
+            }
+        }
+    }
+
+    /// What is shown of the answers of both arms, as a sentence; `None` where mismatches are not limited.
+    pub(crate) fn match_sentence(&self) -> Option<String> {
+        self.guard.match_sentence()
     }
 
     /// Requests that new had since the step began.
@@ -273,6 +336,12 @@ impl Watchman {
         self.idle().map_or_else(|| self.guard.judgement().verdict, |(verdict, _)| verdict)
     }
 
+    /// The logarithm of the evidence that new is worse: at 0 users go back. `None` where there is nothing to judge by.
+    pub(crate) fn ln_evidence(&self) -> Option<f64> {
+        let judges = !matches!(self.idle(), Some((Verdict::Unguarded, _)));
+        judges.then(|| rounded(self.guard.judgement().ln_w))
+    }
+
     /// The verdict, and one sentence about it.
     pub(crate) fn report(&self) -> (Verdict, String) {
         if let Some((verdict, sentence)) = self.idle() {
@@ -290,6 +359,9 @@ impl Watchman {
     fn idle(&self) -> Option<(Verdict, &'static str)> {
         if self.guard.breach().is_some() {
             None
+        } else if self.is_held() {
+            // Comparisons speak against new, also where nothing else is judged.
+            None
         } else if self.has_nothing_to_compare() {
             let sentence = "unguarded; everybody is on new, so there is nobody to compare with";
             Some((Verdict::Unguarded, sentence))
@@ -298,6 +370,21 @@ impl Watchman {
             is_empty.then_some((Verdict::Insufficient, "insufficient; new gets no requests"))
         }
     }
+
+    fn is_held(&self) -> bool {
+        let judgement = self.guard.judgement();
+        let by_comparing = judgement.cause.is_some_and(|cause| cause.signal == Signal::Mismatches);
+        self.ground.is_compared && judgement.verdict == Verdict::Degraded && by_comparing
+    }
+}
+
+/// What is tolerated where it stands like this. Where no answers are compared, nothing has to be shown of them.
+fn limits_at(config: &GuardConfig, ground: Ground) -> Limits {
+    let mut limits = config.limits.clone();
+    if !ground.is_compared {
+        limits.mismatches = MismatchLimit::default();
+    }
+    limits
 }
 
 /// To three digits behind the point: a reader's number.
@@ -337,6 +424,7 @@ mod tests {
             total: Duration::from_millis(5),
             failure: fails.then_some(Failure::Closed),
             client_aborted: false,
+            drained: false,
         }
     }
 
@@ -492,6 +580,19 @@ mod tests {
         assert_eq!(told(&stage), Some(1_000));
         drop(stage.watchman);
         assert_eq!(stage.cells.fail_after_ms(), None, "nobody judges");
+    }
+
+    #[test]
+    fn the_evidence_is_a_number_where_something_is_judged() {
+        let mut stage = Stage::new("50");
+        let stake = stage.watchman.ln_evidence().expect("compared");
+        assert!((stake - 1e-4_f64.ln()).abs() < 1e-3, "{stake}");
+        assert!(stage.second(200, true).is_some());
+        assert!(stage.watchman.ln_evidence() >= Some(0.0));
+        stage.watchman.follow(&GuardConfig::default(), Ground { is_latched: true, ..at("0") });
+        assert!(stage.watchman.ln_evidence() >= Some(0.0), "what took them back");
+        assert_eq!(Stage::new("100").watchman.ln_evidence(), None);
+        assert_eq!(Stage::new("0").watchman.ln_evidence(), Some(stake));
     }
 
     #[test]

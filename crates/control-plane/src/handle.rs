@@ -48,6 +48,13 @@ pub enum ControlError {
     NotStored(String),
     /// The journal cannot be read, or there is none.
     NoJournal(String),
+    /// It was done, but a file that was read meanwhile has no such migration any more, so there is no status of it.
+    Left {
+        /// Its name until then.
+        name: String,
+        /// What was changed, as sentences.
+        effects: Vec<String>,
+    },
     /// The file would move users by accident. What runs stays.
     Reshuffle(String),
     /// A listener cannot be opened. What runs stays.
@@ -82,6 +89,17 @@ impl fmt::Display for ControlError {
             | ControlError::NoJournal(sentence)
             | ControlError::Reshuffle(sentence)
             | ControlError::Listen(sentence) => f.write_str(sentence),
+            ControlError::Left { name, effects } if effects.is_empty() => {
+                write!(
+                    f,
+                    "{name} left the configuration, or has another name, since this was asked; nothing was changed"
+                )
+            }
+            ControlError::Left { name, effects } => write!(
+                f,
+                "{name} left the configuration, or has another name, since this was asked; it was done all the same: {}",
+                effects.join("; ")
+            ),
             ControlError::Draining => f.write_str("the process is draining and takes no more changes"),
             ControlError::Busy => f.write_str("too many changes are waiting, try again"),
             ControlError::Gone => f.write_str("the controller has ended"),
@@ -237,6 +255,22 @@ impl ControlHandle {
     pub async fn drill(&self, migration: &str, actor: Actor) -> Result<Changed, ControlError> {
         let migration = migration.to_owned();
         self.ask(|reply| Event::Drill { migration, actor, reply }).await
+    }
+
+    /// Switches a migration's shadow on or off; it stays so, also over restarts. With `anew` what was compared so far says
+    /// nothing any more, as for a new that was mended.
+    ///
+    /// # Errors
+    /// When there is no such migration, its file says that it has no shadow, or the process drains.
+    pub async fn switch_shadow(
+        &self,
+        migration: &str,
+        on: bool,
+        anew: bool,
+        actor: Actor,
+    ) -> Result<Changed, ControlError> {
+        let migration = migration.to_owned();
+        self.ask(|reply| Event::Shadow { migration, on, anew, actor, reply }).await
     }
 
     /// What comes when in the ramp, at present traffic.

@@ -92,6 +92,88 @@ impl Hooks {
     }
 }
 
+/// After so long the same no is told once more.
+const TELL_AGAIN: Duration = Duration::from_secs(3600);
+
+/// What the log was told of hooks that say no. A hook may say the same every ten seconds for days.
+#[derive(Debug, Default)]
+pub(crate) struct Complaints {
+    announce: Option<Complaint>,
+    confirm: Option<Complaint>,
+}
+
+#[derive(Debug)]
+struct Complaint {
+    why: String,
+    told_at: Instant,
+    /// So often it was said since, and not told.
+    untold: u64,
+}
+
+impl Complaints {
+    /// A hook says no, and why. Returns how often it said the same without being told, where this is to be told: the first
+    /// time, for another reason, and once an hour.
+    pub(crate) fn no(&mut self, kind: HookKind, why: &str, now: Instant) -> Option<u64> {
+        let last = self.of(kind);
+        let untold = match last {
+            Some(last) if last.why == why => {
+                if now.saturating_duration_since(last.told_at) < TELL_AGAIN {
+                    last.untold += 1;
+                    return None;
+                }
+                last.untold
+            }
+            _ => 0,
+        };
+        *last = Some(Complaint { why: why.to_owned(), told_at: now, untold: 0 });
+        Some(untold)
+    }
+
+    /// A hook says yes: the next no is another one.
+    pub(crate) fn yes(&mut self, kind: HookKind) {
+        *self.of(kind) = None;
+    }
+
+    fn of(&mut self, kind: HookKind) -> &mut Option<Complaint> {
+        match kind {
+            HookKind::Announce => &mut self.announce,
+            HookKind::Confirm => &mut self.confirm,
+        }
+    }
+}
+
+/// How often the hooks of a migration said yes and no since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Answers {
+    announce: Tally,
+    confirm: Tally,
+}
+
+/// So often yes and no.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) yes: u64,
+    pub(crate) no: u64,
+}
+
+impl Answers {
+    pub(crate) fn count(&mut self, kind: HookKind, is_yes: bool) {
+        let tally = match kind {
+            HookKind::Announce => &mut self.announce,
+            HookKind::Confirm => &mut self.confirm,
+        };
+        tally.yes += u64::from(is_yes);
+        tally.no += u64::from(!is_yes);
+    }
+
+    pub(crate) fn of(&self, kind: HookKind) -> Tally {
+        match kind {
+            HookKind::Announce => self.announce,
+            HookKind::Confirm => self.confirm,
+        }
+    }
+}
+
 /// The client for hooks, made when it is needed for the first time: it reads the system's certificates.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Line(Arc<OnceCell<Caller>>);
@@ -144,5 +226,24 @@ mod tests {
         hooks.forget();
         assert_eq!(hooks.state(HookKind::Confirm, &asked), Hook::NotCalled);
         assert!(!hooks.answered(HookKind::Confirm, 3, Ok(())), "late");
+    }
+
+    #[test]
+    fn the_same_no_is_told_once_an_hour() {
+        let (mut complaints, begun) = (Complaints::default(), Instant::now());
+        let mut no = |why: &str, after_s: u64| {
+            complaints.no(HookKind::Confirm, why, begun + Duration::from_secs(after_s))
+        };
+        assert_eq!(no("a freeze", 0), Some(0), "the first one");
+        for number in 1..360 {
+            assert_eq!(no("a freeze", 10 * number), None);
+        }
+        assert_eq!(no("a freeze", 3600), Some(359), "an hour later, with how often meanwhile");
+        assert_eq!(no("a freeze", 3610), None);
+        assert_eq!(no("no answer", 3620), Some(0), "another reason");
+        assert_eq!(no("a freeze", 3630), Some(0), "and back");
+        assert_eq!(complaints.no(HookKind::Announce, "a freeze", begun), Some(0), "another hook");
+        complaints.yes(HookKind::Confirm);
+        assert_eq!(complaints.no(HookKind::Confirm, "a freeze", begun), Some(0), "once more after a yes");
     }
 }

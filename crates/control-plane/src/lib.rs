@@ -17,15 +17,19 @@ mod book;
 mod change;
 mod controller;
 mod departed;
+mod drains;
 mod event;
 mod fallbacks;
+mod follows;
 mod guarding;
 mod handle;
 mod hooks;
 mod journal;
+mod lineages;
 mod listeners;
 mod measure;
 mod reload;
+mod shadowing;
 mod source;
 mod stakes;
 mod status;
@@ -35,11 +39,13 @@ mod watch;
 pub use config_file::{Diagnostic, Severity};
 pub use controller::{Control, Controller, Settings, StartError};
 pub use event::{Actor, Cause, Place};
+pub use follows::Follows;
 pub use handle::{Changed, ControlError, ControlHandle, Reloaded, Where};
 pub use journal::{JournalError, Verified, verify as verify_journal};
 pub use listeners::{Bound, ListenError, Listeners};
 pub use source::{BadConfig, LoadError, Loaded, MAX_CONFIG_BYTES, MAX_KEY_FILE_BYTES, load, read, resolve};
 pub use status::{
-    ArmStatus, EndpointStatus, FallbackStatus, GuardStatus, LastChange, LatchStatus, MigrationStatus, Plan,
-    PlannedStep, RampStatus, ReloadStatus, StateStatus, Status,
+    ArmStatus, EndpointStatus, FallbackStatus, GuardStatus, HookStatus, LastChange, LatchStatus,
+    MigrationStatus, Plan, PlannedStep, RampStatus, ReloadStatus, ShadowState, ShadowStatus, StateStatus,
+    Status,
 };

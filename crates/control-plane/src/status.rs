@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use ramp::{Cause, Origin, Pause};
+use ramp::{Cause, HookKind, Origin, Pause};
 use rollback_guard::Verdict;
 use route_plan::Phase;
-use telemetry::ReloadCounts;
+use telemetry::{ComparisonTotals, ReloadCounts};
 use traffic_split::Percent;
 
 use crate::Bound;
@@ -108,14 +108,69 @@ pub struct ReloadStatus {
 }
 
 /// What the guard says of new.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GuardStatus {
     /// The verdict.
     pub verdict: Verdict,
+    /// The natural logarithm of the evidence that new is worse: it begins with that of the stake, far below 0, and at 0
+    /// users go back, for slowness once that has lasted. `None` where there is nothing to judge by.
+    pub ln_evidence: Option<f64>,
     /// The verdict and what it rests on, as a sentence.
     pub sentence: String,
     /// It only says what it would do.
     pub dry_run: bool,
+}
+
+/// Whether requests are copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShadowState {
+    /// They are.
+    On,
+    /// Not until somebody switches it on.
+    Off,
+    /// Not in this phase.
+    Idle,
+}
+
+impl ShadowState {
+    /// The word in the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ShadowState::On => "on",
+            ShadowState::Off => "off",
+            ShadowState::Idle => "idle",
+        }
+    }
+}
+
+/// A migration's shadow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShadowStatus {
+    /// Whether requests are copied.
+    pub state: ShadowState,
+    /// The same with why, as a sentence.
+    pub sentence: String,
+    /// Who switched it off, when and why.
+    pub by: Option<LastChange>,
+    /// Copied requests a second with both answers, over the last minute; `None` before that is known.
+    pub pairs_per_s: Option<f64>,
+    /// What comparing came to since the start of the process.
+    pub comparisons: ComparisonTotals,
+    /// Comparisons since they began to count anew, noise and races left out.
+    pub compared: u64,
+    /// The share of those that match, 0 to 1; `None` without any.
+    pub match_rate: Option<f64>,
+    /// What that is at least, 0 to 1, with a confidence of 99 %.
+    pub match_rate_at_least: f64,
+    /// What is shown of the answers of both arms, as a sentence; `None` where mismatches are not limited.
+    pub matching: Option<String>,
+    /// What copies say of new, where they judge it, with a sentence.
+    pub verdict: Option<(Verdict, String)>,
+    /// What copying does to users, as far as that is known, as a sentence.
+    pub effect: Option<String>,
+    /// The most frequent reasons why requests were not copied or compared, and how often, since the start of the process.
+    pub drops: Vec<(&'static str, u64)>,
 }
 
 /// One migration.
@@ -143,6 +198,8 @@ pub struct MigrationStatus {
     pub latch: Option<LatchStatus>,
     /// Rollbacks since the start, by cause.
     pub rollbacks: Vec<(Cause, u64)>,
+    /// Answers of the hooks that its ramp has, since the start.
+    pub hooks: Vec<HookStatus>,
     /// Why this percent is in force, as a sentence.
     pub why: String,
     /// How far the ramp is; `None` where there is none.
@@ -153,6 +210,8 @@ pub struct MigrationStatus {
     pub verified: Option<String>,
     /// What the guard says; `None` where there is none.
     pub guard: Option<GuardStatus>,
+    /// How its shadow is; `None` where it has none.
+    pub shadow: Option<ShadowStatus>,
     /// The last change by a person since the start.
     pub last_change: Option<LastChange>,
     /// The file's attempt.
@@ -169,6 +228,17 @@ pub struct MigrationStatus {
     pub fallback: FallbackStatus,
     /// Requests without a key, which went to old.
     pub keyless: u64,
+}
+
+/// How often one kind of hook said yes and no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HookStatus {
+    /// Which.
+    pub kind: HookKind,
+    /// Those that said yes.
+    pub yes: u64,
+    /// Those that said no, or nothing that was understood.
+    pub no: u64,
 }
 
 /// How far a ramp is.

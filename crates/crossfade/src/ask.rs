@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::api::{Api, CallError, encode};
-use crate::cli::{AdminArgs, PhaseArgs, ReloadArgs, RollbackArgs, SaidArgs, SetArgs, UndoArgs, WordArgs};
+use crate::cli::{
+    AdminArgs, PhaseArgs, ReloadArgs, RollbackArgs, SaidArgs, SetArgs, ShadowArgs, Switch, UndoArgs, WordArgs,
+};
 use crate::output::{self, Exit};
 
 pub(crate) fn reload(args: &ReloadArgs) -> Exit {
@@ -61,6 +63,23 @@ pub(crate) fn drill(args: &SaidArgs) -> Exit {
         let text = changed(answer);
         let exit = if text.contains("did not go well") { Exit::Failed } else { Exit::Done };
         (text, exit)
+    })
+}
+
+/// Says how the shadow is after it, since a phase may have no copies although it is on.
+pub(crate) fn shadow(args: &ShadowArgs) -> Exit {
+    let on = args.switch == Switch::On;
+    if args.anew && !on {
+        output::complain("crossfade: `--anew` counts comparisons anew, and goes with `on`\n");
+        return Exit::Usage;
+    }
+    change(&args.name, "shadow", &args.word, json!({ "on": on, "anew": args.anew }), |answer| {
+        let migration = &answer["migration"];
+        let mut text = changed(answer);
+        if let Some(sentence) = migration["shadow"]["sentence"].as_str() {
+            text.push_str(&format!("{}: shadow {sentence}\n", plain(&migration["name"])));
+        }
+        (text, Exit::Done)
     })
 }
 

@@ -10,7 +10,7 @@ use route_plan::Phase;
 use traffic_split::Percent;
 
 use crate::output::Exit;
-use crate::{ask, check, compare, demo, history, output, place, ramp, replay, run, status};
+use crate::{ask, check, compare, demo, diffs, history, output, place, ramp, replay, run, status};
 
 /// Where the configuration is when nobody says.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/crossfade/crossfade.toml";
@@ -59,10 +59,14 @@ enum Command {
     Pause(SaidArgs),
     /// Try going back: all users are on old for some seconds, then where they were.
     Drill(SaidArgs),
+    /// Switch a migration's shadow off, or on again. It stays so, also over restarts.
+    Shadow(ShadowArgs),
     /// Ask for percent and phase as they were after a line of `history`.
     Undo(UndoArgs),
     /// Show what happened to a migration: who asked for what, when and why.
     History(HistoryArgs),
+    /// Show what comparing found: in what the answers of new differ, how often, and what of it is noise.
+    Diffs(DiffsArgs),
     /// Say which system a key goes to, and why.
     Where(WhereArgs),
     /// Compare two saved answers by the rules of a migration, and say what differs.
@@ -222,6 +226,30 @@ pub(crate) struct RollbackArgs {
     pub(crate) word: WordArgs,
 }
 
+/// `crossfade shadow`
+#[derive(Debug, Args)]
+pub(crate) struct ShadowArgs {
+    /// The migration.
+    pub(crate) name: String,
+    /// Whether requests are copied.
+    #[arg(value_enum)]
+    pub(crate) switch: Switch,
+    /// With `on`: comparisons count anew, since new was mended; those before say nothing any more.
+    #[arg(long)]
+    pub(crate) anew: bool,
+    #[command(flatten)]
+    pub(crate) word: WordArgs,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    /// Requests are copied.
+    On,
+    /// They are not.
+    Off,
+}
+
 /// `crossfade undo`
 #[derive(Debug, Args)]
 pub(crate) struct UndoArgs {
@@ -263,6 +291,33 @@ pub(crate) struct HistoryArgs {
     /// How many at most: the latest.
     #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) limit: u16,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+}
+
+/// `crossfade diffs`
+#[derive(Debug, Args)]
+pub(crate) struct DiffsArgs {
+    /// The migration.
+    pub(crate) name: String,
+    /// One endpoint alone: `GET /orders/{id}`, or its path.
+    #[arg(long, value_name = "ENDPOINT")]
+    pub(crate) endpoint: Option<String>,
+    /// Show the sample of this number: the differences, and both answers side by side.
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["suggest", "export"])]
+    pub(crate) sample: Option<u64>,
+    /// How many groups at most.
+    #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) limit: u16,
+    /// As JSON.
+    #[arg(long, conflicts_with_all = ["suggest", "export"])]
+    pub(crate) json: bool,
+    /// Print the rules that what was found justifies, as TOML with their evidence.
+    #[arg(long, conflicts_with = "export")]
+    pub(crate) suggest: bool,
+    /// Print all of it, samples too, as lines of JSON.
+    #[arg(long)]
+    pub(crate) export: bool,
     #[command(flatten)]
     pub(crate) admin: AdminArgs,
 }
@@ -358,8 +413,10 @@ pub(crate) fn main() -> ExitCode {
         Command::Advance(args) => ask::said(&args, "advance"),
         Command::Pause(args) => ask::said(&args, "pause"),
         Command::Drill(args) => ask::drill(&args),
+        Command::Shadow(args) => ask::shadow(&args),
         Command::Undo(args) => ask::undo(&args),
         Command::History(args) => history::history(&args),
+        Command::Diffs(args) => diffs::diffs(&args),
         Command::Where(args) => place::place(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Guard(GuardCommand::Replay(args)) => replay::replay(&args),

@@ -23,9 +23,7 @@ pub(crate) fn history(args: &HistoryArgs) -> Exit {
 fn table(lines: &[Value]) -> String {
     let head = ["LINE", "TIME", "WHAT", "IN FORCE", "BY", "REASON"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
-    // Each minute of a step's hold has a line, which says nothing to people.
-    let told = lines.iter().filter(|line| line["kind"] != "held");
-    rows.extend(told.map(|line| {
+    rows.extend(lines.iter().map(|line| {
         let text = |member: &str| line[member].as_str().unwrap_or_default().to_owned();
         vec![line["seq"].to_string(), text("time"), what(line), in_force(line), text("who"), text("reason")]
     }));
@@ -47,6 +45,9 @@ fn what(line: &Value) -> String {
         }
         "verdict" => format!("verdict: {}", data["verdict"].as_str().unwrap_or_default()),
         "step" => format!("ramp: step {}", data["step"]),
+        "shadow" if data["on"] == true => "shadow: on".to_owned(),
+        "shadow" if data["off"] == "effect" => "shadow: OFF, since it harmed users".to_owned(),
+        "shadow" => "shadow: off".to_owned(),
         "advanced" => "ramp: advanced".to_owned(),
         "paused" => "ramp: paused".to_owned(),
         "arrived" => "ramp: arrived".to_owned(),
@@ -58,6 +59,7 @@ fn what(line: &Value) -> String {
         "verified" => "rollback: NOT verified".to_owned(),
         "drill_ended" if data["passed"] == true => "drill: went well".to_owned(),
         "drill_ended" => "drill: did NOT go well".to_owned(),
+        "drill_interrupted" => "drill: interrupted".to_owned(),
         "drill_begun" => "drill: begun".to_owned(),
         "opened" => "calendar: open again".to_owned(),
         "renamed" => format!("renamed from {}", data["from"].as_str().unwrap_or_default()),
@@ -94,7 +96,6 @@ mod tests {
                 "data": { "to": 0.0, "cause": "person", "in_force_before": 25.0, "in_force": 0.0 },
                 "state": { "in_force": 0.0 }
             }),
-            json!({ "seq": 11, "time": "2026-01-01T01:30:00.000000Z", "kind": "held", "state": { "in_force": 0.0 } }),
             json!({ "seq": 12, "time": "2026-01-01T02:00:00.000000Z", "kind": "left", "state": { "in_force": 0.0 } }),
         ];
         assert_eq!(

@@ -1,5 +1,7 @@
 //! `status`: what is asked for beside what is in force and what is measured.
 
+mod shadow;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use serde_json::Value;
 use crate::api::{Api, CallError};
 use crate::cli::StatusArgs;
 use crate::output::{self, Exit};
+use crate::status::shadow::Shadow;
 
 /// How often `--watch` asks.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
@@ -118,6 +121,7 @@ struct Migration {
     percent: Percent,
     why: String,
     guard: Option<Guard>,
+    shadow: Option<Shadow>,
     ramp: Option<Ramp>,
     latched: Option<Latch>,
     verified: Option<String>,
@@ -205,6 +209,7 @@ fn overview(status: &Status) -> String {
     ));
     text.push_str(&table(&status.migrations));
     let mut notes = Vec::from_iter(latched(&status.migrations));
+    notes.extend(shadows_off(&status.migrations));
     notes.extend(unhealthy(&status.migrations));
     if !status.config.last_reload_successful {
         let error = status.config.last_error.as_deref().unwrap_or("no reason given");
@@ -253,7 +258,10 @@ fn table(migrations: &[Migration]) -> String {
             ]
         }));
     }
-    format!("{}\n{}", output::table(&rows), output::table(&arms))
+    let mut shadows = vec![shadow::HEAD.map(str::to_owned).to_vec()];
+    shadows.extend(migrations.iter().filter_map(|one| Some(one.shadow.as_ref()?.row(&one.name))));
+    let shadows = if shadows.len() > 1 { format!("\n{}", output::table(&shadows)) } else { String::new() };
+    format!("{}\n{}{shadows}", output::table(&rows), output::table(&arms))
 }
 
 /// `2 of 2`, or a dash before they have been looked at.
@@ -268,6 +276,15 @@ fn latched(migrations: &[Migration]) -> Option<String> {
         .iter()
         .filter_map(|one| Some(format!("{}: {}\n", one.name, one.latched.as_ref()?.sentence)))
         .collect();
+    (!lines.is_empty()).then(|| lines.concat())
+}
+
+/// The shadows that are switched off, a line each.
+fn shadows_off(migrations: &[Migration]) -> Option<String> {
+    let off = migrations.iter().filter_map(|one| Some((one, one.shadow.as_ref()?)));
+    let off = off.filter(|(_, shadow)| shadow.state == "off");
+    let lines: Vec<String> =
+        off.map(|(one, shadow)| format!("{}: shadow {}\n", one.name, shadow.sentence)).collect();
     (!lines.is_empty()).then(|| lines.concat())
 }
 
@@ -298,6 +315,7 @@ fn details(migration: &Migration) -> String {
     if let Some(ramp) = &migration.ramp {
         rows.extend(self::ramp(ramp));
     }
+    rows.extend(migration.shadow.iter().flat_map(Shadow::details));
     if let Some(latch) = &migration.latched {
         rows.insert(2, ("latch", latch.sentence.clone()));
     }
@@ -465,6 +483,26 @@ state: memory only
         let migration: Migration = serde_json::from_value(migration).unwrap();
         assert!(details(&migration).contains(&format!("latch        {sentence}\n")));
         assert_eq!(latched(&[migration]), Some(format!("shop: {sentence}\n")));
+    }
+
+    #[test]
+    fn a_shadow_that_is_off_is_noted() {
+        let mut migration = migration();
+        migration["shadow"] = json!({
+            "state": "off", "sentence": "off since 2026-01-01T00:00:00Z, by the guard: slow", "pairs_per_second": 0.0,
+            "comparisons": {}, "match_rate": { "compared": 0, "rate": null, "at_least": 0.0 }, "top_drops": []
+        });
+        let migration: Migration = serde_json::from_value(migration).unwrap();
+        assert!(
+            details(&migration).contains("shadow       off since 2026-01-01T00:00:00Z, by the guard: slow\n")
+        );
+        let migrations = [migration];
+        assert!(
+            table(&migrations)
+                .contains("SHADOW  STATE  PAIRS/S  COMPARED  MATCH\nshop    off    0.0      0         -\n")
+        );
+        let note = "shop: shadow off since 2026-01-01T00:00:00Z, by the guard: slow\n";
+        assert_eq!(shadows_off(&migrations).as_deref(), Some(note));
     }
 
     #[test]

@@ -28,8 +28,18 @@ pub(crate) struct Alarms {
 struct State {
     deadline_ms: Cell<u64>,
     waker: RefCell<Option<Waker>>,
+    /// Woken also when users are moved.
+    follows_moves: Cell<bool>,
     /// Where it stands in [`Alarms::set`].
     at: Cell<usize>,
+}
+
+impl State {
+    fn wake(&self) {
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
 }
 
 impl Alarms {
@@ -48,6 +58,7 @@ impl Alarms {
         let state = Rc::new(State {
             deadline_ms: Cell::new(NEVER),
             waker: RefCell::new(None),
+            follows_moves: Cell::new(false),
             at: Cell::new(set.len()),
         });
         set.push(state.clone());
@@ -64,21 +75,20 @@ impl Alarms {
                 // What was set meanwhile was reckoned from a clock that stood.
                 state.deadline_ms.set(state.deadline_ms.get().saturating_add(held_up_ms));
             }
-            if state.deadline_ms.get() <= now_ms
-                && let Some(waker) = state.waker.borrow_mut().take()
-            {
-                waker.wake();
+            if state.deadline_ms.get() <= now_ms {
+                state.wake();
             }
         }
     }
 
     /// Wakes everybody: something changed that all should look at.
     pub(crate) fn wake_all(&self) {
-        for state in self.set.borrow().iter() {
-            if let Some(waker) = state.waker.borrow_mut().take() {
-                waker.wake();
-            }
-        }
+        self.set.borrow().iter().for_each(|state| state.wake());
+    }
+
+    /// Wakes those who want to know that users were moved.
+    pub(crate) fn wake_followers(&self) {
+        self.set.borrow().iter().filter(|state| state.follows_moves.get()).for_each(|state| state.wake());
     }
 }
 
@@ -106,6 +116,11 @@ impl Alarm {
     /// Back to a deadline that [`Alarm::swap`] returned.
     pub(crate) fn restore(&self, deadline_ms: u64) {
         self.state.deadline_ms.set(deadline_ms);
+    }
+
+    /// Whether the task is also woken when users are moved.
+    pub(crate) fn follow_moves(&self, follows: bool) {
+        self.state.follows_moves.set(follows);
     }
 
     /// The moment `after_ms` from now on the worker's clock. The clock may be one tick behind: that is added.
@@ -158,6 +173,32 @@ mod tests {
         for alarm in &held {
             assert!(Rc::ptr_eq(&alarms.set.borrow()[alarm.state.at.get()], &alarm.state));
         }
+    }
+
+    #[test]
+    fn only_followers_are_woken_when_users_are_moved() {
+        struct Count(std::sync::atomic::AtomicUsize);
+        impl std::task::Wake for Count {
+            fn wake(self: std::sync::Arc<Self>) {
+                self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+        let alarms = Alarms::new();
+        let woken: Vec<_> = (0..3)
+            .map(|at| {
+                let count = std::sync::Arc::new(Count(0.into()));
+                let (alarm, waker) = (alarms.alarm(), Waker::from(count.clone()));
+                alarm.follow_moves(at != 1);
+                assert!(!alarm.expired(&Context::from_waker(&waker)));
+                (alarm, count)
+            })
+            .collect();
+        woken[2].0.follow_moves(false);
+        alarms.wake_followers();
+        alarms.wake_followers();
+        let counts: Vec<_> =
+            woken.iter().map(|one| one.1.0.load(std::sync::atomic::Ordering::Relaxed)).collect();
+        assert_eq!(counts, [1, 0, 0], "and once, until it waits again");
     }
 
     #[test]

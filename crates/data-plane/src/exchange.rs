@@ -4,10 +4,12 @@
 //! poll functions over the two sockets, so an answer that comes before the request has ended needs nothing special.
 
 mod answer;
+mod drain;
 mod fallback;
 mod finish;
 mod lease;
 mod outbound;
+mod shadow;
 mod tunnel;
 
 use http1_codec::Framing;
@@ -17,11 +19,13 @@ use traffic_split::{RequestView, Role};
 
 use crate::buffer::Buffer;
 use crate::client::{Client, Next};
-use crate::scratch::{ScratchLease, View};
+use crate::scratch::{Legs, ScratchLease, View};
 use crate::transfer::Transfer;
 use crate::worker::Site;
 
+pub(crate) use drain::Drain;
 pub(crate) use fallback::Slot;
+pub(crate) use shadow::Twin;
 
 /// One request of one client. Moved by value along the glue's way, so what is large lives in the scratch.
 pub(crate) struct H1Exchange<'c> {
@@ -50,7 +54,8 @@ impl<'c> H1Exchange<'c> {
     /// Sets the alarm to whatever comes first.
     fn arm(&self) {
         let legs = &self.scratch.legs;
-        let moments_ms = [legs.total_at_ms, legs.fallback_at_ms, legs.hold_until_ms, legs.fail_at_ms];
+        let Legs { total_at_ms, fallback_at_ms, hold_until_ms, fail_at_ms, drain, .. } = legs;
+        let moments_ms = [*total_at_ms, *fallback_at_ms, *hold_until_ms, *fail_at_ms, drain.at_ms];
         let first_ms = moments_ms.into_iter().flatten().min().unwrap_or(u64::MAX);
         self.client.alarm.restore(first_ms.min(legs.patience_ends_ms));
     }
@@ -110,6 +115,7 @@ impl Exchange<Site> for H1Exchange<'_> {
             self.scratch.legs.total_at_ms = total_ms.map(|total_ms| self.client.alarm.deadline(total_ms));
             self.site.count_keyless(plan);
             self.prepare_fallback(plan);
+            self.begin_copy(plan, ledger);
         }
         if self.scratch.request.framing() == Framing::None {
             self.start_failure_clock(ledger);
@@ -169,6 +175,7 @@ impl Exchange<Site> for H1Exchange<'_> {
         let mut at_once = true;
         let streamed = std::future::poll_fn(|cx| {
             let polled = self.poll_stream(cx, plan);
+            self.copy_when_due(plan);
             at_once &= polled.is_ready();
             polled
         })

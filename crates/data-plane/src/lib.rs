@@ -15,6 +15,7 @@ mod alarm;
 mod board;
 mod buffer;
 mod client;
+mod copies;
 mod descriptors;
 mod entry;
 mod exchange;
@@ -31,4 +32,5 @@ mod upstream;
 mod view;
 mod worker;
 
+pub use copies::Lanes;
 pub use proxy::{Bound, ListenError, Options, Proxy, worker_count};

@@ -8,11 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use route_plan::Compares;
 use socket2::{Domain, Protocol, Socket, Type};
 use telemetry::{SnapshotCell, Telemetry, access_log};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::accept;
+use crate::copies::Lanes;
 use crate::descriptors;
 use crate::load::Loads;
 use crate::prober;
@@ -26,12 +28,26 @@ const BACKLOG: i32 = 4_096;
 const DRAIN_LOOK: Duration = Duration::from_millis(5);
 
 /// What the workers are started with and cannot change while they run.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// Worker threads; 0 means one for each processor that this process may use.
     pub workers: usize,
     /// Where the access log's lines go.
     pub access_log: access_log::Handle,
+    /// Who compares the answers to copies with the served ones. Without it copies are sent for the sake of the arm alone,
+    /// and count as incomparable.
+    pub compares: Option<Arc<dyn Compares>>,
+    /// The lanes that send copies, through which requests can be asked again; [`Lanes::new`].
+    pub lanes: Arc<Lanes>,
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("workers", &self.workers)
+            .field("compares", &self.compares.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 /// A listener that is open.
@@ -84,6 +100,7 @@ pub struct Proxy {
     listeners: Mutex<Vec<Bound>>,
     loads: Arc<Loads>,
     ended: Arc<AtomicBool>,
+    lanes: Arc<Lanes>,
     /// Ends the prober when it is dropped.
     _prober: oneshot::Sender<()>,
 }
@@ -127,11 +144,14 @@ impl Proxy {
                 loads: loads.clone(),
                 board: board.clone(),
                 most_clients,
+                compares: options.compares.clone(),
+                lanes: options.lanes.clone(),
             };
             let thread = start_worker(parts, commands, senders.clone(), Ended(ended.clone()))?;
             workers.push(WorkerThread { commands: queue.clone(), thread });
         }
-        Ok(Proxy { workers, listeners: Mutex::default(), loads, ended, _prober: prober })
+        let (listeners, lanes) = (Mutex::default(), options.lanes.clone());
+        Ok(Proxy { workers, listeners, loads, ended, lanes, _prober: prober })
     }
 
     /// Opens and closes listeners so that exactly those `wanted` are open. Blocks. All or nothing: when one cannot be
@@ -212,6 +232,8 @@ impl Proxy {
             // A worker that panicked has said so; with `panic = "abort"` it has ended the process.
             let _ = worker.thread.join();
         }
+        // Each ends with its worker, and drops what it has under way.
+        self.lanes.join();
     }
 
     /// Whether a worker has ended, which none does by itself: the process should end too.

@@ -5,6 +5,7 @@
 //! `Forwarded`) is kept only from a trusted proxy; from anybody else it is replaced by what is known.
 //! What the rules of an arm or a route change beside that is in [`rules`].
 
+mod copy;
 mod rules;
 
 use std::io::Write;
@@ -15,7 +16,8 @@ use route_plan::{PathPrefix, Rules};
 
 use crate::proxy_status;
 use crate::scratch::Scratch;
-pub(crate) use rules::{AnswerRules, repeat_head};
+pub(crate) use copy::{ChildTrace, CopyForm, copy_head};
+pub(crate) use rules::{AnswerRules, host_sent, repeat_head};
 
 /// This proxy's element of `Via` (RFC 9110 7.6.3).
 const VIA_SELF: &[u8] = b"1.1 crossfade";
@@ -48,21 +50,28 @@ pub(crate) fn request_head(scratch: &mut Scratch, head: &[u8], form: RequestForm
         Some(rules) => {
             rules::keep_origin(scratch, head, rules);
             request_line(&mut writer, scratch, head, rules.path_prefix.as_ref());
-            match rules::chosen_host(rules, form.authority) {
+            match rules::chosen_host(&rules.host, form.authority) {
                 None => request_host(&mut writer, scratch, head, form.authority),
                 Some(host) => writer.field("Host", host),
             }
             let changes = &rules.request_headers;
             let gives_way = |field: &Field| rules::gives_way(changes, field, head);
             request_fields(&mut writer, scratch, head, forcing, gives_way);
-            rules::write(&mut writer, changes, None);
+            rules::write(&mut writer, changes, |_| false);
         }
     }
+    let protocol = upgrade_wanted(scratch, head);
+    request_end(writer, scratch, head, protocol);
+    scratch.sent = sent;
+}
+
+/// What crossfade itself says of the request, and the end of its head.
+fn request_end<'h>(mut writer: HeadWriter<'h>, scratch: &Scratch, head: &'h [u8], upgrade: Option<&[u8]>) {
     let request = &scratch.request;
     if request.framing() == Framing::Chunked {
         writer.lines("Transfer-Encoding: chunked\r\n");
     }
-    match (upgrade_wanted(scratch, head), request.te_trailers()) {
+    match (upgrade, request.te_trailers()) {
         (Some(protocol), _) => {
             writer.lines("Connection: Upgrade\r\n");
             writer.field("Upgrade", protocol);
@@ -75,7 +84,6 @@ pub(crate) fn request_head(scratch: &mut Scratch, head: &[u8], form: RequestForm
     way_of_the_request(&mut writer, scratch, head);
     writer.field("X-Request-Id", &scratch.request_id);
     writer.end();
-    scratch.sent = sent;
 }
 
 /// What the client asked for as `Host`, or else the endpoint's own.
@@ -319,7 +327,8 @@ pub(crate) fn response_head(
             let change =
                 |writer: &mut HeadWriter<'_>, field: &Field| rules.change(writer, field, head, known_as);
             let has_id = answer_fields(&mut writer, response, head, form, added, change);
-            rules::write(&mut writer, &rules.rules.response_headers, added.arm.map(|(name, _)| name));
+            let is_arm = |name: &str| added.arm.is_some_and(|(arm, _)| arm.eq_ignore_ascii_case(name));
+            rules::write(&mut writer, &rules.rules.response_headers, is_arm);
             has_id
         }
     };

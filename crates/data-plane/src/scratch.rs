@@ -12,7 +12,7 @@ use traffic_split::RequestView;
 use crate::admit::Refusal;
 use crate::buffer::Buffer;
 use crate::entry::UnderWay;
-use crate::exchange::Slot;
+use crate::exchange::{Drain, Slot, Twin};
 use crate::pace::Pace;
 use crate::transfer::Transfer;
 use crate::upstream::{Connection, Ticket, Tried};
@@ -39,7 +39,7 @@ pub(crate) struct Scratch {
     pub(crate) spare: Vec<u8>,
     /// A copy of the request's head, for the access log; empty when that is off.
     pub(crate) logged: Vec<u8>,
-    /// A copy of the request's head, for a second attempt; empty when there will be none.
+    /// The request's head as received, for a second attempt or a copy; empty when there will be none.
     pub(crate) original: Vec<u8>,
     /// Room for the content that is kept for a second attempt.
     pub(crate) kept_room: Vec<u8>,
@@ -85,6 +85,10 @@ pub(crate) struct Legs {
     /// How the attempt ended in whose place this one answers.
     pub(crate) covered: Option<Ended>,
     pub(crate) slot: Option<Slot>,
+    /// The copy of the request, as long as something is still to be done for it.
+    pub(crate) twin: Option<Box<Twin>>,
+    /// The request shows what copying does to users: it was to be copied, or was held out from that.
+    pub(crate) shows_copying: Option<bool>,
     pub(crate) under_way: Option<UnderWay>,
     /// How fast the request's body arrives.
     pub(crate) pace: Pace,
@@ -92,6 +96,8 @@ pub(crate) struct Legs {
     pub(crate) taking: Pace,
     /// On the worker's clock.
     pub(crate) total_at_ms: Option<u64>,
+    /// When it ends because its user is back on old.
+    pub(crate) drain: Drain,
     /// The request turned out to be malformed, or too slow, after it was admitted.
     pub(crate) refusal: Option<Refusal>,
     pub(crate) watch: Watch,
@@ -121,9 +127,9 @@ impl Watch {
 impl Legs {
     /// Field by field: what holds nothing is not written, and there is much of it.
     fn clear(&mut self) {
-        let Legs { head, request, upstream, incoming, answer, slot, ticket, under_way, .. } = self;
+        let Legs { head, request, upstream, incoming, answer, slot, ticket, under_way, twin, .. } = self;
         (*head, *request, *upstream, *incoming, *answer) = (None, None, None, None, None);
-        (*slot, *ticket, *under_way) = (None, None, None);
+        (*slot, *ticket, *under_way, *twin) = (None, None, None, None);
         self.pace = Pace::default();
         self.taking = Pace::default();
         self.tried = Tried::default();
@@ -136,7 +142,9 @@ impl Legs {
         self.hold_until_ms = None;
         self.fail_at_ms = None;
         self.covered = None;
+        self.shows_copying = None;
         self.total_at_ms = None;
+        self.drain = Drain::default();
         self.refusal = None;
         self.watch = Watch::Later;
     }

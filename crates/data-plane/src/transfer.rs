@@ -5,11 +5,14 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use http1_codec::{BodyDecoder, CHUNK_END, Framing, Limits, Reject, write_chunk_head, write_last_chunk};
+use http1_codec::{
+    BodyDecoder, CHUNK_END, Framing, Limits, Reject, Trailers, write_chunk_head, write_last_chunk,
+};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::buffer::{Buffer, BufferPool};
+use crate::copies::Capture;
 use crate::keep::Keep;
 
 /// Why a transfer ended before the message did.
@@ -49,7 +52,6 @@ impl Moved {
 
 /// A body in transfer. Holds at most one buffer, and reads on only when that has been sent: a receiver that does not
 /// read stops the sender.
-#[derive(Debug)]
 pub(crate) struct Transfer {
     decoder: BodyDecoder,
     outgoing: Outgoing,
@@ -65,6 +67,8 @@ pub(crate) struct Transfer {
     most_bytes: u64,
     /// A copy of the content received so far, if it may have to be sent again.
     keep: Option<Keep>,
+    /// What the content is captured by as it passes, where a copy of the request is compared.
+    tee: Option<Box<Capture>>,
 }
 
 impl Transfer {
@@ -81,6 +85,7 @@ impl Transfer {
             content_bytes: 0,
             most_bytes,
             keep: None,
+            tee: None,
         }
     }
 
@@ -92,6 +97,20 @@ impl Transfer {
     /// Keeps a copy of the content from now on. To be called before [`Transfer::begin`].
     pub(crate) fn keep(&mut self, keep: Option<Keep>) {
         self.keep = keep;
+    }
+
+    /// Captures the content from now on. To be called before [`Transfer::begin`].
+    pub(crate) fn tee(&mut self, tee: Option<Box<Capture>>) {
+        self.tee = tee;
+    }
+
+    pub(crate) fn take_tee(&mut self) -> Option<Box<Capture>> {
+        self.tee.take()
+    }
+
+    /// The trailers, once everything was received.
+    pub(crate) fn trailers(&self) -> &Trailers {
+        self.decoder.trailers()
     }
 
     pub(crate) fn take_keep(&mut self) -> Option<Keep> {
@@ -240,6 +259,9 @@ impl Transfer {
             && length > 0
         {
             keep.take_note(buffer.filled());
+        }
+        if let Some(tee) = &mut self.tee {
+            tee.take(buffer.filled());
         }
         self.frame(buffer, length);
         if self.decoder.is_done() {

@@ -7,18 +7,22 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http1_codec::Limits;
-use route_plan::{AnswerFailures, Endpoint, Plan, Rules, Snapshot};
+use route_plan::{AnswerFailures, Endpoint, Migration, Plan, Rules, Snapshot};
 use telemetry::{
     EvidenceCells, MAX_TRAFFIC_NAMES, Memory, Telemetry, TrafficCells, TrafficKind, WorkerCells,
 };
+use traffic_split::Arm;
 
 use crate::board::{Board, Found};
 use crate::buffer::READ_BYTES;
+use crate::copies::{Copier, Desk, Lent};
 use crate::upstream::{Member, Names, UpstreamPool, Usage};
 
 /// What a request goes by from its admission to its end.
 pub(crate) struct View {
     pub(crate) snapshot: Arc<Snapshot>,
+    /// How often this worker has seen users moved by then.
+    pub(crate) moves: u64,
     pub(crate) limits: Limits,
     pub(crate) answer_limits: Limits,
     pub(crate) upstreams: Vec<UpstreamPool>,
@@ -32,12 +36,17 @@ pub(crate) struct View {
     pub(crate) migration_cells: Vec<Arc<TrafficCells>>,
     pub(crate) evidence: Vec<Evidence>,
     pub(crate) route_cells: Vec<Arc<TrafficCells>>,
+    /// Where it is decided about copies, by migration; empty where none has a shadow.
+    pub(crate) desks: Vec<Option<Rc<Desk>>>,
+    /// The snapshot for this worker's lane.
+    pub(crate) lent: Arc<Lent>,
 }
 
 impl View {
     pub(crate) fn empty() -> View {
         View {
             snapshot: Arc::default(),
+            moves: 0,
             limits: Limits::default(),
             answer_limits: Limits::default(),
             upstreams: Vec::new(),
@@ -47,6 +56,8 @@ impl View {
             migration_cells: Vec::new(),
             evidence: Vec::new(),
             route_cells: Vec::new(),
+            desks: Vec::new(),
+            lent: Arc::default(),
         }
     }
 
@@ -55,6 +66,7 @@ impl View {
         snapshot: Arc<Snapshot>,
         board: &Board,
         stock: &Stock,
+        copier: &Copier,
         telemetry: &Telemetry,
         now_ms: u64,
     ) -> View {
@@ -78,9 +90,28 @@ impl View {
             any_rules: any_rules(&snapshot),
             any_failures: snapshot.migrations.iter().any(|one| one.failures != AnswerFailures::default()),
             upstreams: stock.pools(&snapshot, board, now_ms),
+            desks: copier.follow(&snapshot),
+            lent: Arc::new(Lent(snapshot.clone())),
+            moves: 0,
             limits,
             snapshot,
         }
+    }
+
+    /// Takes the place of another one: counts on when a percentage is not what it was, or the time is not that tunnels
+    /// and streams have after it was lowered.
+    pub(crate) fn follow(&mut self, before: &View) {
+        let places = |snapshot: &Snapshot| -> Vec<_> {
+            let place = |one: &Migration| (one.lineage, one.split.percent, one.drain_after_rollback_ms);
+            snapshot.migrations.iter().map(place).collect()
+        };
+        let moved = places(&self.snapshot) != places(&before.snapshot);
+        self.moves = before.moves + u64::from(moved);
+    }
+
+    /// Where a migration is in this view's snapshot, whatever it is called.
+    pub(crate) fn position(&self, lineage: u64) -> Option<usize> {
+        self.snapshot.migrations.iter().position(|migration| migration.lineage == lineage)
     }
 
     /// What is changed in the messages of this attempt; `None` when nothing is.
@@ -89,6 +120,12 @@ impl View {
             return None;
         }
         plan.rules(&self.snapshot).filter(|rules| !rules.is_empty())
+    }
+
+    /// What is changed in the messages of an arm of a migration; `None` when nothing is.
+    pub(crate) fn rules_of(&self, migration: usize, arm: Arm) -> Option<&Rules> {
+        let rules = self.snapshot.migrations.get(migration)?.rules.get(arm.index())?;
+        (!rules.is_empty()).then_some(rules)
     }
 
     /// Which answers to this attempt are failures; `None` where that is the usual ones.
@@ -156,7 +193,7 @@ impl Stock {
         evidence
     }
 
-    fn pools(&self, snapshot: &Snapshot, board: &Board, now_ms: u64) -> Vec<UpstreamPool> {
+    pub(crate) fn pools(&self, snapshot: &Snapshot, board: &Board, now_ms: u64) -> Vec<UpstreamPool> {
         let mut before = self.upstreams.borrow_mut();
         let mut kept = HashMap::new();
         let mut pools = Vec::with_capacity(snapshot.upstreams.len());

@@ -10,13 +10,16 @@ use std::time::{Duration, Instant};
 
 use arc_swap::cache::Cache;
 use migration_glue::Surroundings;
-use route_plan::{ConnectionLimits, Kept, ListenerLimits, Observation, Plan, Snapshot, Target};
+use route_plan::{
+    Compares, ConnectionLimits, Drained, Kept, ListenerLimits, Observation, Plan, Snapshot, Target,
+};
 use telemetry::access_log::{self, AccessEntry};
 use telemetry::{SnapshotCell, Telemetry, TrafficCells, WorkerCells};
-use traffic_split::{Arm, Reason};
+use traffic_split::{Arm, Percent, Reason};
 
 use crate::alarm::{Alarms, TICK_MS};
 use crate::buffer::BufferPool;
+use crate::copies::{Copier, CopierParts, Lanes};
 use crate::keep::Allowance;
 use crate::load::Loads;
 use crate::prober::BoardReader;
@@ -42,8 +45,11 @@ pub(crate) struct Worker {
     telemetry: Arc<Telemetry>,
     published: RefCell<Cache<Arc<SnapshotCell>, Arc<Snapshot>>>,
     view: RefCell<Rc<View>>,
+    /// As the view has it.
+    moves: Cell<u64>,
     board: RefCell<BoardReader>,
     stock: Stock,
+    pub(crate) copier: Copier,
     patience: Cell<ConnectionLimits>,
     /// Requests under way.
     pub(crate) requests: Cell<usize>,
@@ -66,14 +72,26 @@ pub(crate) struct Parts {
     pub(crate) board: BoardReader,
     /// As many client connections as the process has descriptors for.
     pub(crate) most_clients: usize,
+    pub(crate) compares: Option<Arc<dyn Compares>>,
+    pub(crate) lanes: Arc<Lanes>,
 }
 
 impl Worker {
     pub(crate) fn new(parts: Parts) -> Rc<Worker> {
-        let Parts { index, snapshots, telemetry, access_log, loads, board, most_clients } = parts;
-        let published = Cache::new(snapshots);
+        let Parts { index, snapshots, telemetry, access_log, loads, board, most_clients, compares, lanes } =
+            parts;
         let cells = telemetry.worker(index);
         let workers = u32::try_from(telemetry.worker_count()).unwrap_or(u32::MAX);
+        let copier = Copier::new(CopierParts {
+            index,
+            workers,
+            snapshots: snapshots.clone(),
+            board: board.clone(),
+            telemetry: telemetry.clone(),
+            compares,
+            lanes,
+        });
+        let published = Cache::new(snapshots);
         let worker = Worker {
             index,
             workers,
@@ -82,6 +100,7 @@ impl Worker {
             buffers: Rc::default(),
             scratches: Rc::default(),
             stock: Stock::new(cells.clone(), workers),
+            copier,
             cells,
             board: RefCell::new(board),
             access_log,
@@ -89,6 +108,7 @@ impl Worker {
             telemetry,
             published: RefCell::new(published),
             view: RefCell::new(Rc::new(View::empty())),
+            moves: Cell::default(),
             patience: Cell::default(),
             requests: Cell::default(),
             allowance: Allowance::share(workers as usize),
@@ -138,10 +158,38 @@ impl Worker {
         if board_changed || !Arc::ptr_eq(latest, &self.view.borrow().snapshot) {
             let found = board.borrow_and_update().clone();
             let now_ms = self.alarms.now_ms();
-            let view = View::build(latest.clone(), &found, &self.stock, &self.telemetry, now_ms);
+            let (stock, telemetry) = (&self.stock, &self.telemetry);
+            let mut view = View::build(latest.clone(), &found, stock, &self.copier, telemetry, now_ms);
+            view.follow(&self.view.borrow());
             self.patience.set(view.snapshot.connection);
+            if self.moves.replace(view.moves) != view.moves {
+                self.alarms.wake_followers();
+            }
             *self.view.borrow_mut() = Rc::new(view);
         }
+    }
+
+    /// Follows the configuration without a request that does: tunnels and streams are to learn that their users were
+    /// moved, also where nothing else goes on.
+    fn look_at_snapshot(&self) {
+        let is_new = !Arc::ptr_eq(self.published.borrow_mut().load(), &self.view.borrow().snapshot);
+        if is_new {
+            self.look();
+        }
+    }
+
+    /// How often users were moved, or the time changed that tunnels and streams have after it, as far as this worker has
+    /// seen.
+    pub(crate) fn moves(&self) -> u64 {
+        self.moves.get()
+    }
+
+    /// How a migration stands by the snapshot that was looked at last, and after how many milliseconds tunnels and streams
+    /// of those are closed who are back on old. `None` where it is gone.
+    pub(crate) fn place(&self, lineage: u64) -> Option<(Percent, u32)> {
+        let view = self.view.borrow();
+        let migration = view.position(lineage).and_then(|index| view.snapshot.migrations.get(index))?;
+        Some((migration.split.percent, migration.drain_after_rollback_ms))
     }
 
     /// What the prober finds, for somebody who waits for it.
@@ -196,6 +244,8 @@ impl Worker {
         loop {
             interval.tick().await;
             self.alarms.tick();
+            self.copier.collect();
+            self.look_at_snapshot();
             ticks += 1;
             if ticks.is_multiple_of(TICKS_PER_SWEEP) {
                 self.look();
@@ -220,6 +270,17 @@ impl Site {
             && let Some(cells) = plan.migration().and_then(|index| self.view.migration_cells.get(index))
         {
             cells.no_key(self.worker.index);
+        }
+    }
+
+    /// Counts a tunnel or stream that was closed since its user is back on old: under the name that its migration has now.
+    pub(crate) fn count_drained(&self, plan: &Plan, kind: Drained) {
+        let Some(index) = plan.migration() else { return };
+        let now = self.worker.view.borrow();
+        let lineage = self.view.snapshot.migrations.get(index).map(|migration| migration.lineage);
+        let renamed = lineage.and_then(|lineage| now.migration_cells.get(now.position(lineage)?));
+        if let Some(cells) = renamed.or_else(|| self.view.migration_cells.get(index)) {
+            cells.drained(self.worker.index, kind);
         }
     }
 
@@ -248,6 +309,7 @@ impl Site {
             reason: plan.assignment.as_ref().map(|one| one.reason.as_str()),
             failure: observed.failure,
             client_aborted: observed.client_aborted,
+            drained: observed.drained,
             ..entry_of(scratch)
         };
         self.worker.access_log.log(self.worker.index, &entry);

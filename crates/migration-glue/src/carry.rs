@@ -48,7 +48,9 @@ pub trait Exchange<S: Surroundings> {
     fn view(&self) -> impl RequestView;
 
     /// Sends the request to the plan's upstream and waits for the head of the answer. Reports its status, and the
-    /// end of the request's body when that came later than the start, to the ledger.
+    /// end of the request's body when that came later than the start, to the ledger. Where the plan has a copy for the other
+    /// arm, the exchange keeps what that takes as it passes, and sends it on detached: nothing of it is waited for here or in
+    /// any later step.
     fn forward(
         &mut self,
         plan: &Plan,
@@ -74,7 +76,8 @@ pub trait Exchange<S: Surroundings> {
 }
 
 /// Takes one admitted request through match, assign, plan, forward, respond and observe. Where new fails it and the plan
-/// has a fallback, old answers; then there are two attempts, each observed.
+/// has a fallback, old answers; then there are two attempts, each observed. A copy that the plan has for the other arm goes
+/// its own way from forward on, and is observed by whoever sends it.
 ///
 /// After the plan is made nothing reads configuration, so a request never sees half of two of them.
 pub async fn carry<S, X>(snapshot: &Snapshot, surroundings: &S, mut exchange: X) -> X::Out

@@ -19,6 +19,8 @@ pub enum Delivery {
     ClientGone,
     /// The upstream failed after its head.
     Failed(Failure),
+    /// Its user is back on old and its time was up, so that it was cut short: nobody failed.
+    Drained,
 }
 
 /// Gathers what is seen of one attempt, and reports it exactly once: by [`Ledger::close`], or when it is dropped,
@@ -44,6 +46,7 @@ pub struct Ledger<S: Surroundings> {
     hung: bool,
     retried: bool,
     client_aborted: bool,
+    drained: bool,
     open: bool,
 }
 
@@ -73,6 +76,7 @@ impl<S: Surroundings> Ledger<S> {
             hung: false,
             retried: false,
             client_aborted: false,
+            drained: false,
             open: true,
         }
     }
@@ -181,6 +185,7 @@ impl<S: Surroundings> Ledger<S> {
             Delivery::Complete => {}
             Delivery::ClientGone => self.client_aborted = true,
             Delivery::Failed(failure) => self.failure = Some(failure),
+            Delivery::Drained => self.drained = true,
         }
     }
 
@@ -207,6 +212,7 @@ impl<S: Surroundings> Ledger<S> {
             total: now.saturating_duration_since(self.began),
             failure: self.failure.or(late.then_some(Failure::Late)),
             client_aborted: self.client_aborted,
+            drained: self.drained,
         };
         self.surroundings.observe(self.target, &observation);
         observation

@@ -6,7 +6,7 @@ use traffic_split::Percent;
 
 use crate::decide::Wait;
 use crate::event::{Effect, Event};
-use crate::intent::{Intent, Origin, Written};
+use crate::intent::{Intent, Origin, ShadowOff, Written};
 use crate::latch::{Aborted, Cause, Latch, Refusal};
 use crate::policy::Policy;
 use crate::progress::{Pause, Progress};
@@ -91,6 +91,11 @@ fn change(after: &mut Intent, event: &Event, terms: &Terms<'_>) -> Result<Origin
         }
         Event::Advanced(wait) => advance(after, wait, terms)?,
         Event::Opened => after.frozen_at = None,
+        // What copies did to users goes before that somebody had them off already.
+        Event::ShadowSwitched(Some(ShadowOff::Asked)) => {
+            after.shadow_off.get_or_insert(ShadowOff::Asked);
+        }
+        Event::ShadowSwitched(off) => after.shadow_off = *off,
         Event::StepEntered(_) | Event::Held(_) | Event::Arrived => {
             move_ramp(after, event, terms)?;
             return Ok(Origin::Ramp);
@@ -104,19 +109,22 @@ fn change(after: &mut Intent, event: &Event, terms: &Terms<'_>) -> Result<Origin
             }
             after.is_drilling = true;
         }
-        Event::DrillEnded { passed } => {
-            if !std::mem::take(&mut after.is_drilling) {
-                return Err(Refusal::Drill);
-            }
-            if let Some(progress) = &mut after.progress {
-                progress.drilled |= passed;
-                if !passed {
-                    progress.paused.get_or_insert(Pause::Drill);
-                }
-            }
-        }
+        Event::DrillEnded { .. } | Event::DrillInterrupted => end_drill(after, event)?,
     }
     Ok(Origin::Person)
+}
+
+fn end_drill(intent: &mut Intent, event: &Event) -> Result<(), Refusal> {
+    if !std::mem::take(&mut intent.is_drilling) {
+        return Err(Refusal::Drill);
+    }
+    if let (Some(progress), Event::DrillEnded { passed }) = (&mut intent.progress, event) {
+        progress.drilled |= passed;
+        if !passed {
+            progress.paused.get_or_insert(Pause::Drill);
+        }
+    }
+    Ok(())
 }
 
 /// A percent or a phase that a person wants. It pauses the ramp, since what it leads to was not shown.
@@ -150,6 +158,9 @@ fn pause_by_intent(intent: &mut Intent, was: &Intent) {
 
 fn roll_back(intent: &mut Intent, cause: Cause, to: Percent, in_parts: bool, policy: &Policy) {
     let from = intent.standing().in_force();
+    // Where nobody is on new nobody was failed: that is a lock, and no sign that the migration fails. Those whom a drill
+    // has away for a moment are on new all the same.
+    let has_users = intent.let_through() > Percent::ZERO;
     // What a drill has taken back stays where it is, and nothing that is called a rollback lets more through than is.
     let to = if std::mem::take(&mut intent.is_drilling) { Percent::ZERO } else { to.min(from) };
     let mut latch = Latch { cap: to, target: to, from, then: policy.rollback.then, cause };
@@ -159,7 +170,7 @@ fn roll_back(intent: &mut Intent, cause: Cause, to: Percent, in_parts: bool, pol
     }
     match &mut intent.latch {
         None => {
-            intent.rollbacks = intent.rollbacks.saturating_add(1);
+            intent.rollbacks = intent.rollbacks.saturating_add(u32::from(has_users));
             intent.latch = Some(latch);
         }
         // A second rollback never loosens the first, and what is on its way back in parts is let go on.
@@ -253,7 +264,9 @@ fn advance(intent: &mut Intent, wait: &Wait, terms: &Terms<'_>) -> Result<(), Re
     match wait {
         Wait::Grace { .. } if terms.force => phase(intent, Phase::Cleanup),
         Wait::Cleanup => phase(intent, Phase::Cleanup),
+        Wait::Phase(Phase::Preparation) if terms.policy.shadow => phase(intent, Phase::Shadow),
         Wait::Phase(_) => phase(intent, Phase::Canary),
+        Wait::Matching(_) if terms.force => phase(intent, Phase::Canary),
         Wait::Approval { .. } => {
             let progress = intent.progress.as_mut().ok_or(Refusal::NoRamp)?;
             progress.approved = true;
@@ -346,10 +359,11 @@ fn effects(before: &Intent, after: &Intent, event: &Event, by: Origin, policy: &
         effects.push(Effect::PhaseEntered { from: was.phase, to: is.phase, by });
     }
     held_back(before, after, by, &mut effects);
-    if let Event::DrillEnded { passed } = event {
-        effects.push(Effect::DrillEnded { passed: *passed });
-    } else if after.is_drilling && !before.is_drilling {
-        effects.push(Effect::DrillBegun { from: was.in_force() });
+    match event {
+        Event::DrillEnded { passed } => effects.push(Effect::DrillEnded { passed: *passed }),
+        Event::DrillInterrupted => effects.push(Effect::DrillInterrupted),
+        Event::DrillBegun => effects.push(Effect::DrillBegun { from: was.in_force() }),
+        _ => {}
     }
     if was.in_force() != is.in_force() {
         effects.push(Effect::InForce { from: was.in_force(), to: is.in_force() });
@@ -358,6 +372,9 @@ fn effects(before: &Intent, after: &Intent, event: &Event, by: Origin, policy: &
         effects.push(Effect::AttemptRaised { from: before.attempt, to: after.attempt });
     }
     of_the_ramp(before, after, policy, &mut effects);
+    if before.shadow_off != after.shadow_off {
+        effects.push(Effect::ShadowSwitched { off: after.shadow_off });
+    }
     // A rollback is told of first, whatever else it changed.
     effects.sort_by_key(|effect| !matches!(effect, Effect::Latched { .. }));
     effects

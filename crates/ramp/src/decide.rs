@@ -26,6 +26,8 @@ pub struct Facts {
     pub requests: u64,
     /// What the guard says.
     pub evidence: Evidence,
+    /// What is shown of the answers of both arms, where the policy has a shadow.
+    pub matching: Evidence,
     /// Another exclusive migration that is within a step.
     pub busy: Option<String>,
     /// A migration that has to arrive first.
@@ -105,8 +107,10 @@ pub enum Wait {
     Paused(Pause),
     /// A drill is under way.
     Drill,
-    /// The migration is in a phase before the ramp.
+    /// The migration is in a phase before the ramp, and may go on.
     Phase(Phase),
+    /// It is not shown that the answers of both arms match, which comes before users get new.
+    Matching(String),
     /// The step must be served longer.
     Hold {
         /// So long.
@@ -189,13 +193,15 @@ pub fn decide(intent: &Intent, policy: &Policy, facts: &Facts) -> Next {
         Some(Phase::Cleanup) => return Next::Wait(Wait::Over),
         _ => {}
     }
-    let Some(progress) = &intent.progress else { return Next::Wait(Wait::NoRamp) };
-    if let Some(pause) = progress.paused {
+    if let Some(pause) = intent.progress.as_ref().and_then(|progress| progress.paused) {
         return Next::Wait(Wait::Paused(pause));
     }
-    if let Some(phase) = intent.phase.filter(|_| intent.is_before_the_ramp()) {
-        return Next::Wait(Wait::Phase(phase));
+    if let Some(phase) = intent.phase.filter(|_| intent.is_before_the_ramp())
+        && (intent.progress.is_some() || policy.shadow)
+    {
+        return Next::Wait(before_the_ramp(phase, policy, facts));
     }
+    let Some(progress) = &intent.progress else { return Next::Wait(Wait::NoRamp) };
     let present = progress.entered.checked_sub(1).and_then(|index| policy.steps.get(index));
     let within = match present {
         Some(step) => within(step, progress, policy, facts),
@@ -204,6 +210,16 @@ pub fn decide(intent: &Intent, policy: &Policy, facts: &Facts) -> Next {
         None => None,
     };
     within.unwrap_or_else(|| entering(intent, progress.entered, policy, facts))
+}
+
+/// What is waited for before users get new.
+fn before_the_ramp(phase: Phase, policy: &Policy, facts: &Facts) -> Wait {
+    match &facts.matching {
+        Evidence::Missing(what) | Evidence::Against(what) if policy.shadow && phase == Phase::Shadow => {
+            Wait::Matching(what.clone())
+        }
+        _ => Wait::Phase(phase),
+    }
 }
 
 /// Where nobody knows since when everybody gets new, the whole of the grace period is still to come.
@@ -317,6 +333,7 @@ impl fmt::Display for Wait {
             Wait::Phase(phase) => {
                 write!(f, "in phase {phase}, which comes before the ramp; waits for `crossfade advance`")
             }
+            Wait::Matching(what) => write!(f, "in phase shadow until the answers are shown to match: {what}"),
             Wait::Hold { left } => write!(f, "the step is to be served for {} more", time(*left)),
             Wait::Requests { left } => write!(f, "the step needs {left} more requests on new"),
             Wait::Evidence(what) | Wait::Against(what) => f.write_str(what),

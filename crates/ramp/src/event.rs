@@ -6,7 +6,7 @@ use route_plan::Phase;
 use traffic_split::Percent;
 
 use crate::decide::Wait;
-use crate::intent::{Origin, Written};
+use crate::intent::{Origin, ShadowOff, Written};
 use crate::latch::Cause;
 use crate::progress::Pause;
 
@@ -56,8 +56,12 @@ pub enum Event {
         /// Whether old served them all.
         passed: bool,
     },
+    /// They come back, but nobody saw what became of them: the drill counts neither way, and the ramp tries it again.
+    DrillInterrupted,
     /// The last step was shown to be good: everybody gets new.
     Arrived,
+    /// Requests are copied again, or not any more and why.
+    ShadowSwitched(Option<ShadowOff>),
 }
 
 /// What an event changed, to be told and, where it is about what is in force, to be published.
@@ -155,6 +159,13 @@ pub enum Effect {
         /// Whether old served everybody.
         passed: bool,
     },
+    /// A drill is over, and nobody saw what became of it.
+    DrillInterrupted,
     /// The ramp is over: everybody gets new.
     Arrived,
+    /// Requests are copied again, or not any more.
+    ShadowSwitched {
+        /// Why not; `None`: they are.
+        off: Option<ShadowOff>,
+    },
 }

@@ -80,6 +80,29 @@ impl fmt::Display for Origin {
     }
 }
 
+/// Why a shadow is switched off, until somebody switches it on again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ShadowOff {
+    /// Somebody did it.
+    Asked,
+    /// Copies made users wait, or fail.
+    Effect,
+}
+
+impl ShadowOff {
+    /// All of them.
+    pub const ALL: [ShadowOff; 2] = [ShadowOff::Asked, ShadowOff::Effect];
+
+    /// The word used in the journal and the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ShadowOff::Asked => "asked",
+            ShadowOff::Effect => "effect",
+        }
+    }
+}
+
 /// The state of one migration. [`crate::apply`] makes the next one of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intent {
@@ -97,7 +120,7 @@ pub struct Intent {
     pub attempt: u64,
     /// The mark of a rollback, until somebody resumes.
     pub latch: Option<Latch>,
-    /// Rollbacks of this attempt.
+    /// Rollbacks of this attempt, of those on new at the time; without any it is none.
     pub rollbacks: u32,
     /// How far the ramp is; `None` exactly where there is none.
     pub progress: Option<Progress>,
@@ -105,6 +128,8 @@ pub struct Intent {
     pub frozen_at: Option<Percent>,
     /// A drill is under way: all users are on old for a moment.
     pub is_drilling: bool,
+    /// Why no requests are copied, whatever the file says of a shadow; `None`: they are.
+    pub shadow_off: Option<ShadowOff>,
     /// Since when it is in phase `full`, or `cleanup` after that; `None`: it is not, or was so from the beginning.
     pub full_since: Option<Timestamp>,
 }
@@ -124,6 +149,7 @@ impl Intent {
             progress: Progress::at(written.percent, policy),
             frozen_at: None,
             is_drilling: false,
+            shadow_off: None,
             full_since: None,
             written,
         }

@@ -26,7 +26,7 @@ pub mod reshuffle;
 pub use apply::{Terms, aborted, apply};
 pub use decide::{Evidence, Facts, Hook, HookKind, Next, Wait, decide, is_within_a_step};
 pub use event::{Effect, Event};
-pub use intent::{Intent, Origin, Standing, Written};
+pub use intent::{Intent, Origin, ShadowOff, Standing, Written};
 pub use latch::{Aborted, Cause, Latch, Metric, Refusal};
 pub use policy::{Abort, Grace, Policy, Preset, RollbackPolicy, Step, Target};
 pub use progress::{Pause, Progress};

@@ -27,6 +27,8 @@ pub struct Policy {
     pub abort: Abort,
     /// How long everybody is on new before old may go. 14 days by default.
     pub grace: Grace,
+    /// The file has a shadow: that the answers match has to be shown before users get new.
+    pub shadow: bool,
 }
 
 /// How long everybody is on new before old may go.
@@ -98,7 +100,7 @@ pub enum Target {
 /// When a migration is given up: it goes forward again only by force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Abort {
-    /// After so many rollbacks of one attempt; `None`: however many.
+    /// After so many rollbacks of one attempt that took users back; `None`: however many.
     pub rollbacks: Option<u32>,
     /// From this moment on.
     pub deadline: Option<Timestamp>,

@@ -72,6 +72,7 @@ pub(crate) fn ramped() -> Policy {
         rollback: RollbackPolicy { over: HOUR, ..RollbackPolicy::default() },
         abort: Abort { rollbacks: Some(3), deadline: Some(at("2027-06-01T00:00:00Z")) },
         grace: Grace::default(),
+        shadow: false,
     }
 }
 
@@ -88,6 +89,7 @@ pub(crate) fn all_good(now: &str) -> Facts {
         held: 1000 * HOUR,
         requests: 1_000_000,
         evidence: Evidence::Proven,
+        matching: Evidence::Proven,
         busy: None,
         after: None,
         announced: Hook::Yes,

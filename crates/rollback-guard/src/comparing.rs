@@ -10,13 +10,17 @@
 
 use std::time::Duration;
 
-use crate::gate::{PASS_LN, Proof};
+use crate::evidence::{Block, below};
+use crate::gate::{MOST_LN, PASS_LN, Proof};
 use crate::limits::{Pick, Spec};
 use crate::need::soonest;
 use crate::{Counts, Guard, Signal};
 
 /// How long mismatches that are too many count against what comes after.
 const ANEW_AFTER_S: f64 = 86_400.0;
+/// The highest rate of mismatches that a lower bound of matches is looked for under.
+const HIGHEST_RATE: f64 = 1.0 - 1e-9;
+const HALVINGS: u32 = 50;
 
 /// How far it is shown that the answers of both arms are alike.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,10 +61,10 @@ impl Guard {
     /// answers differ than may, or more. Nothing of the arms is looked at, and users are never to go back for it.
     pub fn compare(&mut self, since_last: Duration, block: &Counts) {
         let dt_s = since_last.as_secs_f64();
-        let compared = crate::evidence::Block {
+        let compared = Block {
             new: block.comparisons as f64,
             new_bad: block.mismatches.min(block.comparisons) as f64,
-            ..crate::evidence::Block::default()
+            ..Block::default()
         };
         let pick = |spec: &Spec| (spec.pick == Pick::Mismatches).then_some(compared);
         self.pause.tick(dt_s, pick);
@@ -118,6 +122,27 @@ impl Guard {
             self.compare_anew();
         }
     }
+}
+
+/// What share of comparisons matches at least, 0 to 1, where `differed` of `compared` did not: with a confidence of 99 %,
+/// however often one looks. All higher rates of mismatches are ruled out by the evidence that opens the gate.
+#[must_use]
+pub fn matches_at_least(compared: u64, differed: u64) -> f64 {
+    let block = Block { new: compared as f64, new_bad: differed.min(compared) as f64, ..Block::default() };
+    let is_ruled_out = |rate: f64| {
+        let each = below(rate).ln_evidence(&block);
+        let mean = each.iter().map(|ln_e| ln_e.min(MOST_LN).exp()).sum::<f64>() / each.len() as f64;
+        mean.ln() >= PASS_LN
+    };
+    let (mut low, mut high) = (0.0, HIGHEST_RATE);
+    if compared == 0 || !is_ruled_out(high) {
+        return 0.0;
+    }
+    for _ in 0..HALVINGS {
+        let middle = f64::midpoint(low, high);
+        *(if is_ruled_out(middle) { &mut high } else { &mut low }) = middle;
+    }
+    1.0 - high
 }
 
 fn is_too_many(proof: &Proof, limit: f64) -> bool {
@@ -208,6 +233,28 @@ mod tests {
         assert_eq!(restored.match_proof(), guard.match_proof(), "also after a restart");
         guard.compare_anew();
         assert!(matches!(guard.match_proof().unwrap().state, MatchState::Needs { .. }));
+    }
+
+    #[test]
+    fn the_lower_bound_is_the_limit_where_the_gate_opens() {
+        let mut guard = guard();
+        let opens = (1..).find(|_| compare(&mut guard, 1, 1, 0) == MatchState::Proven).unwrap();
+        assert!(matches_at_least(opens, 0) >= 0.999 && matches_at_least(opens - 1, 0) < 0.999, "{opens}");
+        for (compared, differed, expected) in [
+            (0, 0, "0.0000"),
+            (1, 1, "0.0000"),
+            (100, 0, "0.9460"),
+            (100, 50, "0.3278"),
+            (10_000, 7, "0.9980"),
+            (1_000_000, 700, "0.9991"),
+            (5, 9, "0.0000"),
+        ] {
+            assert_eq!(
+                format!("{:.4}", matches_at_least(compared, differed)),
+                expected,
+                "{compared} {differed}"
+            );
+        }
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl Guard {
         };
         Some(match state {
             MatchState::Proven => {
-                format!("fewer than {limit} of comparisons are shown to differ; {so_far} do")
+                format!("fewer than {limit} of comparisons are shown to differ ({so_far} did)")
             }
             MatchState::Needs { comparisons } => {
                 format!(

@@ -12,7 +12,7 @@ use crate::machine::OldRate;
 
 /// The logarithm of what has to be reached: 1 over the chance of calling a bad step good.
 pub(crate) const PASS_LN: f64 = 4.605_170_185_988_092;
-const MOST_LN: f64 = 300.0;
+pub(crate) const MOST_LN: f64 = 300.0;
 
 /// One signal that has to be shown not to be worse.
 #[derive(Clone, Debug)]

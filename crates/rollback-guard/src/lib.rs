@@ -78,7 +78,7 @@ mod signal;
 mod state;
 mod verdict;
 
-pub use comparing::{MatchProof, MatchState};
+pub use comparing::{MatchProof, MatchState, matches_at_least};
 pub use counts::{ArmCounts, Counts};
 pub use guard::Guard;
 pub use latency::{BUCKETS, bucket_start, latency_bucket, shift_factor, tolerated_shift};

@@ -30,7 +30,7 @@ pub use fallback::{Circumstances, Decision, Ended, Fallback, FallbackPolicy, Kep
 pub use limits::{ConnectionLimits, ListenerLimits, Timeouts};
 pub use location::{KnownAs, lead_back};
 pub use matching::{Match, RouteEntry, RouteTable, Target, Tie, ValueMatch};
-pub use outcome::{Failure, Observation};
+pub use outcome::{Drained, Failure, Observation};
 pub use pair::{Again, Answered, Asked, Asks, Captured, CapturedBody, Compares, FieldLines, Pair};
 pub use path::{PathError, normalise_path};
 pub use pattern::{HostPattern, HostPatternError, PathPattern, PathPatternError, Segment};

@@ -104,6 +104,35 @@ impl Failure {
     }
 }
 
+/// What is closed on new once its user has been back on old for `drain_after_rollback`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Drained {
+    /// An upgraded connection.
+    Tunnel,
+    /// An answer whose body was still on its way.
+    Stream,
+}
+
+impl Drained {
+    /// Both, in the order of [`Drained::index`].
+    pub const ALL: [Drained; 2] = [Drained::Tunnel, Drained::Stream];
+
+    /// Position in [`Drained::ALL`], for tables of counters.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The value of the `kind` label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Drained::Tunnel => "tunnel",
+            Drained::Stream => "stream",
+        }
+    }
+}
+
 /// One attempt, as it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Observation {
@@ -135,11 +164,13 @@ pub struct Observation {
     pub failure: Option<Failure>,
     /// Whether the client went away before its answer was complete.
     pub client_aborted: bool,
+    /// Whether it was cut short on purpose, since its user was back on old: how it would have ended nobody knows.
+    pub drained: bool,
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Failure;
+    use super::{Drained, Failure};
 
     #[test]
     fn labels_are_distinct_and_in_order() {
@@ -151,5 +182,7 @@ mod tests {
         labels.sort_unstable();
         labels.dedup();
         assert_eq!(labels.len(), Failure::ALL.len());
+        assert_eq!(Drained::ALL.map(Drained::index), [0, 1]);
+        assert_eq!(Drained::ALL.map(Drained::as_str), ["tunnel", "stream"]);
     }
 }

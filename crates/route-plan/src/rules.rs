@@ -139,7 +139,8 @@ impl HeaderRules {
     }
 }
 
-fn is_same_name(one: &[u8], other: &[u8]) -> bool {
+/// Whether two names are one to servers that cannot tell `_` from `-`. Letter case makes no difference.
+pub(crate) fn is_same_name(one: &[u8], other: &[u8]) -> bool {
     let plain = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
     one.len() == other.len() && one.iter().map(plain).eq(other.iter().map(plain))
 }

@@ -9,7 +9,7 @@ use std::fmt;
 use traffic_split::{Arm, Assignment, Bucket, Percent, RequestView};
 
 use crate::matching::RouteTable;
-use crate::rules::HostRule;
+use crate::rules::{HostRule, is_same_name};
 use crate::snapshot::Phase;
 
 /// What a migration's file says about copies.
@@ -101,6 +101,16 @@ pub struct Credentials {
     pub remove: Vec<String>,
     /// Fields that copies carry with another value: of a test account, say.
     pub set: Vec<(String, Box<[u8]>)>,
+}
+
+impl Credentials {
+    /// Whether copies do not carry a field of this name as the client sent it. Letter case makes no difference, nor does
+    /// `_` for `-`.
+    #[must_use]
+    pub fn replaces(&self, name: &[u8]) -> bool {
+        let set = self.set.iter().map(|(name, _)| name);
+        self.remove.iter().chain(set).any(|known| is_same_name(known.as_bytes(), name))
+    }
 }
 
 /// What a plan says about the copy of one request.

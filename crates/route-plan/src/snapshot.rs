@@ -51,6 +51,9 @@ pub struct Snapshot {
 pub struct Migration {
     /// Its name in the configuration, metrics and logs.
     pub name: String,
+    /// A number that no other migration of the snapshot has, and that it keeps from one snapshot to the next, also under
+    /// another name: by it a tunnel that began long ago finds out how its migration stands.
+    pub lineage: u64,
     /// Index of the upstream that is being replaced.
     pub old: usize,
     /// Index of the upstream that replaces it.
@@ -67,6 +70,9 @@ pub struct Migration {
     pub assign_cookie: Option<AssignCookie>,
     /// How long either upstream may take.
     pub timeouts: Timeouts,
+    /// After how many milliseconds a tunnel or stream on new is closed whose user is back on old, because the percentage
+    /// was lowered; 0: at once. At most a day.
+    pub drain_after_rollback_ms: u32,
     /// When old answers what new has failed; `None`: never.
     pub fallback: Option<FallbackPolicy>,
     /// Which requests are copied to the other arm; `None`: none.
@@ -106,6 +112,11 @@ pub enum Phase {
     Full,
     /// Users get new, old is not needed any more.
     Cleanup,
+}
+
+impl Migration {
+    /// [`Migration::drain_after_rollback_ms`] where the file does not say.
+    pub const DRAIN_AFTER_ROLLBACK_MS: u32 = 30_000;
 }
 
 impl Phase {

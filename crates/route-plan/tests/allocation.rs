@@ -26,6 +26,7 @@ fn snapshot(hosts: &[&str], key: &str) -> Snapshot {
         table: RouteTable::build(hosts.iter().map(entry).collect()).unwrap(),
         migrations: vec![Migration {
             name: "shop".to_owned(),
+            lineage: 0,
             old: 0,
             new: 1,
             phase: Phase::Canary,
@@ -43,6 +44,7 @@ fn snapshot(hosts: &[&str], key: &str) -> Snapshot {
             }),
             assign_cookie: None,
             timeouts: Timeouts::default(),
+            drain_after_rollback_ms: Migration::DRAIN_AFTER_ROLLBACK_MS,
             fallback: None,
             shadow: None,
             failures: Default::default(),

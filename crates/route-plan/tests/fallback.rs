@@ -89,6 +89,7 @@ fn snapshot() -> Snapshot {
         table: table(Match::default()),
         migrations: vec![Migration {
             name: "shop".to_owned(),
+            lineage: 0,
             old: 0,
             new: 1,
             phase: Phase::Full,
@@ -102,6 +103,7 @@ fn snapshot() -> Snapshot {
             force: None,
             assign_cookie: None,
             timeouts: Timeouts::default(),
+            drain_after_rollback_ms: Migration::DRAIN_AFTER_ROLLBACK_MS,
             fallback: Some(FallbackPolicy { listed: table(quote), ..FallbackPolicy::default() }),
             shadow: None,
             failures: Default::default(),

@@ -94,6 +94,19 @@ impl ComparisonTotals {
         self.matched.saturating_add(self.mismatched)
     }
 
+    /// What was counted since `earlier`.
+    #[must_use]
+    pub const fn since(&self, earlier: &ComparisonTotals) -> ComparisonTotals {
+        ComparisonTotals {
+            matched: self.matched.saturating_sub(earlier.matched),
+            mismatched: self.mismatched.saturating_sub(earlier.mismatched),
+            noise: self.noise.saturating_sub(earlier.noise),
+            race: self.race.saturating_sub(earlier.race),
+            not_compared: self.not_compared.saturating_sub(earlier.not_compared),
+            zero_tolerance: self.zero_tolerance.saturating_sub(earlier.zero_tolerance),
+        }
+    }
+
     /// How many came to this.
     #[must_use]
     pub const fn of(&self, result: Compared) -> u64 {
@@ -140,6 +153,9 @@ mod tests {
         };
         assert_eq!(totals, expected);
         assert_eq!(Compared::ALL.map(|result| totals.of(result)), [1, 2, 3, 4, 5]);
+        let before = ComparisonTotals { mismatched: 1, race: 9, ..ComparisonTotals::default() };
+        let since = ComparisonTotals { mismatched: 1, race: 0, ..expected };
+        assert_eq!(totals.since(&before), since);
         let counts = totals.counts();
         assert_eq!((counts.comparisons, counts.mismatches, counts.zero_tolerance), (3, 2, 1));
     }

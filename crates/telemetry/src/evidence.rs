@@ -1,6 +1,6 @@
 //! What the guard judges one migration by: counted by the workers, each in cells of its own, summed by the controller.
 //!
-//! Evidence is every request whose arm the bucket chose and whose client stayed for the end: what testers force, what has
+//! Evidence is every request whose arm the bucket chose, that was let end and whose client stayed for it: what testers force, what has
 //! no key, and what old answered in new's place are counted in metrics only. One key that fails again and again counts once
 //! ([`Repeats`]): each worker keeps its own memory of keys, and hands a mark of every trouble that counted to the
 //! controller, which takes back what two workers counted of one key.
@@ -107,7 +107,7 @@ impl EvidenceCells {
             }
             return;
         }
-        if observation.client_aborted || observation.hung {
+        if observation.client_aborted || observation.hung || observation.drained {
             return;
         }
         let Some(status) = observation.status else { return };
@@ -224,6 +224,7 @@ mod tests {
             total: Duration::from_millis(4),
             failure: None,
             client_aborted: false,
+            drained: false,
         }
     }
 
@@ -242,6 +243,7 @@ mod tests {
             Observation { role: Role::Fallback, ..fine },
             Observation { role: Role::Shadow, ..fine },
             Observation { client_aborted: true, ..fine },
+            Observation { drained: true, ..fine },
             Observation { status: None, ..fine },
             Observation { hung: true, ..fine },
             Observation { hung: true, ..failed(1) },

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use prometheus::proto;
 use rollback_guard::Verdict;
 use route_plan::fallback::Kept;
-use route_plan::outcome::Failure;
+use route_plan::outcome::{Drained, Failure};
 use route_plan::{NotCopied, Phase};
 use traffic_split::{Arm, Role};
 
@@ -19,8 +19,8 @@ use crate::process::ProcessFacts;
 use crate::registry::Named;
 use crate::traffic::{CODE_CLASSES, DURATION_BOUNDS_S, Durations, Leg};
 use crate::{
-    Compared, ComparisonCells, ControlFacts, Counter, EndpointFacts, EvidenceCells, LaneCells, ShadowCells,
-    ShadowTotals, Totals, TrafficKind, WorkerCells, access_log,
+    Compared, ComparisonCells, ControlFacts, Counter, EndpointFacts, EvidenceCells, LOOK_BOUNDS_S, LaneCells,
+    LookCells, ShadowCells, ShadowTotals, Totals, TrafficKind, WorkerCells, access_log,
 };
 
 /// Everything that a scrape is made of.
@@ -32,6 +32,7 @@ pub(crate) struct Sources<'a> {
     pub(crate) lanes: &'a [Arc<LaneCells>],
     pub(crate) names_overflowed: u64,
     pub(crate) workers: &'a [Arc<WorkerCells>],
+    pub(crate) looks: &'a LookCells,
     pub(crate) facts: &'a ControlFacts,
     pub(crate) endpoints: &'a [EndpointFacts],
     pub(crate) access_log: Option<&'a access_log::Handle>,
@@ -68,6 +69,12 @@ pub(crate) fn text(sources: &Sources<'_>) -> String {
     lanes(&mut sheet, sources.lanes);
     sheet.count(&names::TRAFFIC_NAMES_OVERFLOWED, &[], sources.names_overflowed);
     workers(&mut sheet, sources);
+    let (counts, sum_s) = sources.looks.read();
+    sheet.histogram(
+        &names::GUARD_LOOK_INTERVAL,
+        &[],
+        Buckets { bounds: &LOOK_BOUNDS_S, counts: &counts, sum_s },
+    );
     control(&mut sheet, sources.facts);
     for one in sources.endpoints {
         sheet.gauge(&names::UPSTREAM_HEALTHY, &[&one.upstream, &one.endpoint], flag(one.healthy));
@@ -101,13 +108,16 @@ fn migration(sheet: &mut Sheet, name: &str, totals: &Totals) {
     for (why, count) in Kept::ALL.iter().zip(totals.kept) {
         sheet.count(&names::FALLBACKS_WITHHELD, &[name, why.as_str()], count);
     }
+    for (kind, count) in Drained::ALL.iter().zip(totals.drained) {
+        sheet.count(&names::DRAINED, &[name, kind.as_str()], count);
+    }
 }
 
 fn requests(sheet: &mut Sheet, [name, arm, role]: [&str; 3], leg: &Leg) {
     for (class, count) in CODE_CLASSES.iter().zip(leg.by_class) {
         sheet.count(&names::REQUESTS, &[name, arm, role, class], count);
     }
-    sheet.histogram(&names::REQUEST_DURATION, &[name, arm, role], &leg.durations);
+    sheet.histogram(&names::REQUEST_DURATION, &[name, arm, role], Buckets::of(&leg.durations));
     for (failure, count) in Failure::ALL.iter().zip(leg.failures) {
         sheet.count(&names::FAILURES, &[name, arm, role, failure.as_str()], count);
     }
@@ -119,7 +129,7 @@ fn shadow(sheet: &mut Sheet, name: &str, totals: &ShadowTotals) {
     }
     sheet.count(&names::SHADOW_PAIRS, &[name], totals.pairs);
     for (copied, durations) in ["no", "yes"].iter().zip(&totals.served) {
-        sheet.histogram(&names::SHADOW_SERVED_DURATION, &[name, copied], durations);
+        sheet.histogram(&names::SHADOW_SERVED_DURATION, &[name, copied], Buckets::of(durations));
     }
 }
 
@@ -143,7 +153,7 @@ fn route(sheet: &mut Sheet, name: &str, leg: &Leg) {
     for (failure, count) in Failure::ALL.iter().zip(leg.failures) {
         sheet.count(&names::ROUTE_FAILURES, &[name, failure.as_str()], count);
     }
-    sheet.histogram(&names::ROUTE_REQUEST_DURATION, &[name], &leg.durations);
+    sheet.histogram(&names::ROUTE_REQUEST_DURATION, &[name], Buckets::of(&leg.durations));
     sheet.count(&names::ROUTE_CLIENT_ABORTS, &[name], leg.client_aborts);
 }
 
@@ -151,7 +161,7 @@ fn workers(sheet: &mut Sheet, sources: &Sources<'_>) {
     let workers = sources.workers;
     // The connections of lanes are connections to upstreams like any other.
     let all =
-        || workers.iter().map(|cells| &**cells).chain(sources.lanes.iter().map(|lane| &lane.connections));
+        || workers.iter().map(|cells| &**cells).chain(sources.lanes.iter().map(|lane| &*lane.connections));
     let sum = |cell: fn(&WorkerCells) -> &Counter| all().map(|cells| cell(cells).get()).sum::<u64>();
     let counters = [
         (&names::REQUESTS_STARTED, sum(|cells| &cells.requests_started)),
@@ -208,10 +218,22 @@ fn control(sheet: &mut Sheet, facts: &ControlFacts) {
             let is_it = migration.verdict == Some(verdict.as_str());
             sheet.gauge(&names::VERDICT, &[name, verdict.as_str()], flag(is_it));
         }
+        if let Some(shadow) = &migration.shadow {
+            sheet.gauge(&names::SHADOW_ON, &[name], flag(shadow.on));
+            sheet.gauge(&names::MATCH_RATE, &[name], shadow.match_rate.unwrap_or(f64::NAN));
+            sheet.gauge(&names::MATCH_RATE_AT_LEAST, &[name], shadow.match_rate_at_least);
+        }
+        if let Some(ln_evidence) = migration.ln_evidence {
+            sheet.gauge(&names::GUARD_LN_EVIDENCE, &[name], ln_evidence);
+        }
         if let Some(ramp) = &migration.ramp {
             sheet.gauge(&names::RAMP_STEP, &[name], ramp.step as f64);
             sheet.gauge(&names::RAMP_STEPS, &[name], ramp.steps as f64);
             sheet.gauge(&names::RAMP_PAUSED, &[name], flag(ramp.paused));
+        }
+        for hook in &migration.hooks {
+            sheet.count(&names::HOOK_ANSWERS, &[name, hook.hook, "yes"], hook.yes);
+            sheet.count(&names::HOOK_ANSWERS, &[name, hook.hook, "no"], hook.no);
         }
         for (cause, count) in &migration.rollbacks {
             sheet.count(&names::ROLLBACKS, &[name, cause], *count);
@@ -265,7 +287,20 @@ fn flag(set: bool) -> f64 {
 
 enum Value<'a> {
     Number(f64),
-    Durations(&'a Durations),
+    Buckets(Buckets<'a>),
+}
+
+/// A histogram: upper bounds, counts that are not cumulated, one more than there are bounds, and the sum in seconds.
+struct Buckets<'a> {
+    bounds: &'a [f64],
+    counts: &'a [u64],
+    sum_s: f64,
+}
+
+impl<'a> Buckets<'a> {
+    fn of(durations: &'a Durations) -> Self {
+        Buckets { bounds: &DURATION_BOUNDS_S, counts: &durations.counts, sum_s: durations.sum_s }
+    }
 }
 
 /// Metric families under construction.
@@ -283,8 +318,8 @@ impl Sheet {
         self.add(metric, labels, Value::Number(value));
     }
 
-    fn histogram(&mut self, metric: &Metric, labels: &[&str], durations: &Durations) {
-        self.add(metric, labels, Value::Durations(durations));
+    fn histogram(&mut self, metric: &Metric, labels: &[&str], buckets: Buckets<'_>) {
+        self.add(metric, labels, Value::Buckets(buckets));
     }
 
     fn add(&mut self, metric: &Metric, labels: &[&str], value: Value<'_>) {
@@ -307,7 +342,7 @@ impl Sheet {
                 gauge.set_value(number);
                 sample.set_gauge(gauge);
             }
-            (Value::Durations(durations), _) => sample.set_histogram(histogram_of(durations)),
+            (Value::Buckets(buckets), _) => sample.set_histogram(histogram_of(&buckets)),
         }
         self.families.entry(metric.name).or_insert_with(|| (*metric, Vec::new())).1.push(sample);
     }
@@ -333,10 +368,10 @@ fn family(metric: &Metric, samples: Vec<proto::Metric>) -> proto::MetricFamily {
     family
 }
 
-fn histogram_of(durations: &Durations) -> proto::Histogram {
+fn histogram_of(of: &Buckets<'_>) -> proto::Histogram {
     let mut histogram = proto::Histogram::default();
     let mut sum = 0;
-    let buckets = DURATION_BOUNDS_S.iter().zip(durations.counts).map(|(bound, count)| {
+    let buckets = of.bounds.iter().zip(of.counts).map(|(bound, count)| {
         sum += count;
         let mut bucket = proto::Bucket::default();
         bucket.set_upper_bound(*bound);
@@ -344,8 +379,8 @@ fn histogram_of(durations: &Durations) -> proto::Histogram {
         bucket
     });
     histogram.set_bucket(buckets.collect());
-    histogram.set_sample_count(durations.count());
-    histogram.set_sample_sum(durations.sum_s);
+    histogram.set_sample_count(of.counts.iter().sum());
+    histogram.set_sample_sum(of.sum_s);
     histogram
 }
 

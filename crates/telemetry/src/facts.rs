@@ -52,10 +52,38 @@ pub struct MigrationFacts {
     pub latched: bool,
     /// What its guard says; `None` where it has none.
     pub verdict: Option<&'static str>,
+    /// How its shadow is; `None` where it has none.
+    pub shadow: Option<ShadowFacts>,
+    /// The natural logarithm of its evidence that new is worse; `None` where it has none to judge by.
+    pub ln_evidence: Option<f64>,
     /// How far its ramp is; `None` where it has none.
     pub ramp: Option<RampFacts>,
     /// Rollbacks since the start, by cause.
     pub rollbacks: Vec<(&'static str, u64)>,
+    /// Answers of the hooks of its ramp since the start.
+    pub hooks: Vec<HookFacts>,
+}
+
+/// Answers of one kind of hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HookFacts {
+    /// The hook's key in the file.
+    pub hook: &'static str,
+    /// Those that said yes.
+    pub yes: u64,
+    /// Those that said no, or nothing that was understood.
+    pub no: u64,
+}
+
+/// How a shadow is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ShadowFacts {
+    /// Requests are copied.
+    pub on: bool,
+    /// The share of comparisons that match, 0 to 1; `None` without any.
+    pub match_rate: Option<f64>,
+    /// What that is at least.
+    pub match_rate_at_least: f64,
 }
 
 /// How far a ramp is.

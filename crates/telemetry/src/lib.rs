@@ -15,6 +15,7 @@ mod evidence;
 mod exposition;
 mod facts;
 pub mod logs;
+mod looks;
 pub mod names;
 mod process;
 mod registry;
@@ -27,7 +28,10 @@ use std::sync::{Arc, RwLock};
 pub use comparisons::{Compared, ComparisonCells, ComparisonTotals};
 pub use counter::Counter;
 pub use evidence::{EvidenceCells, Memory};
-pub use facts::{ControlFacts, EndpointFacts, MigrationFacts, RampFacts, ReloadCounts};
+pub use facts::{
+    ControlFacts, EndpointFacts, HookFacts, MigrationFacts, RampFacts, ReloadCounts, ShadowFacts,
+};
+pub use looks::{LOOK_BOUNDS_S, LookCells};
 pub use registry::{MAX_TRAFFIC_NAMES, Telemetry};
 pub use shadow::{COPIED, HELD_OUT, LaneCells, SHADOW_MEMORY_BYTES, ShadowCells, ShadowTotals, Side};
 pub use traffic::{

@@ -76,12 +76,24 @@ metrics! {
         "Memory that copies and captured answers hold now.";
     SHADOW_MEMORY_LIMIT: Gauge "crossfade_shadow_memory_limit_bytes" []
         "As much memory as copies and captured answers may hold.";
+    SHADOW_ON: Gauge "crossfade_shadow_on" ["migration"]
+        "1 while requests are copied, 0 while the shadow is switched off or the phase has no copies; absent without a shadow.";
+    MATCH_RATE: Gauge "crossfade_match_rate" ["migration"]
+        "Share of comparisons that match, 0 to 1, since they began to count anew; noise and races are left out.";
+    MATCH_RATE_AT_LEAST: Gauge "crossfade_match_rate_at_least" ["migration"]
+        "What the share of comparisons that match is at least, 0 to 1, with a confidence of 99 %, however often one looks.";
+    DRAINED: Counter "crossfade_drained_total" ["migration", "kind"]
+        "Tunnels and streams on new that were closed because their users had been back on old for drain_after_rollback.";
     PERCENT: Gauge "crossfade_percent" ["migration", "kind"]
         "Share of new in per cent: as asked for, in force, and measured over the latest bucketed requests.";
     PHASE: Gauge "crossfade_phase" ["migration", "phase"]
         "1 for the phase that the migration is in, else 0.";
     VERDICT: Gauge "crossfade_verdict" ["migration", "verdict"]
         "1 for what the guard says of new, else 0.";
+    GUARD_LN_EVIDENCE: Gauge "crossfade_guard_ln_evidence" ["migration"]
+        "Natural logarithm of the guard's evidence that new is worse: at 0 it takes the users back, for slowness once that has lasted; absent while there is nothing to judge by.";
+    GUARD_LOOK_INTERVAL: Histogram "crossfade_guard_look_interval_seconds" []
+        "Time between two looks of the guards at what was counted, due every 50 ms: by so much a decision may come after the request that it rests on.";
     LATCHED: Gauge "crossfade_latched" ["migration"]
         "1 while a rollback caps the migration's percent, else 0.";
     ROLLBACKS: Counter "crossfade_rollbacks_total" ["migration", "cause"]
@@ -92,6 +104,8 @@ metrics! {
         "How many steps the ramp has; absent without one.";
     RAMP_PAUSED: Gauge "crossfade_ramp_paused" ["migration"]
         "1 while the ramp does not move until somebody resumes, else 0; absent without a ramp.";
+    HOOK_ANSWERS: Counter "crossfade_hook_answers_total" ["migration", "hook", "answer"]
+        "Answers of the hooks of ramps: yes, or no, which is also none, a late one and one that is not understood.";
     JOURNAL_HEALTHY: Gauge "crossfade_journal_healthy" []
         "1 while the journal can be written, 0 while it cannot, so that nothing goes forward; absent without a journal.";
     ROUTE_REQUESTS: Counter "crossfade_route_requests_total" ["route", "code_class"]

@@ -7,8 +7,8 @@ use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::process::ProcessFacts;
 use crate::{
-    ComparisonCells, ControlFacts, EndpointFacts, EvidenceCells, LaneCells, ShadowCells, TrafficCells,
-    TrafficKind, WorkerCells, access_log, exposition,
+    ComparisonCells, ControlFacts, EndpointFacts, EvidenceCells, LaneCells, LookCells, ShadowCells,
+    TrafficCells, TrafficKind, WorkerCells, access_log, exposition,
 };
 
 /// How many migrations and routes have counters of their own in the life of a process. Names come from the
@@ -20,6 +20,7 @@ pub const MAX_TRAFFIC_NAMES: usize = 4096;
 pub struct Telemetry {
     workers: Box<[Arc<WorkerCells>]>,
     lanes: Box<[Arc<LaneCells>]>,
+    looks: LookCells,
     directory: Mutex<Directory>,
     facts: Mutex<Arc<ControlFacts>>,
     endpoints: Mutex<Arc<[EndpointFacts]>>,
@@ -34,6 +35,7 @@ impl Telemetry {
         Arc::new(Telemetry {
             workers: (0..workers.max(1)).map(|_| Arc::default()).collect(),
             lanes: (0..workers.max(1)).map(|_| Arc::new(LaneCells::new(workers))).collect(),
+            looks: LookCells::default(),
             directory: Mutex::default(),
             facts: Mutex::default(),
             endpoints: Mutex::new(Arc::default()),
@@ -105,6 +107,12 @@ impl Telemetry {
         self.workers.get(at).map(Arc::clone).unwrap_or_default()
     }
 
+    /// The times between two looks at the guards.
+    #[must_use]
+    pub fn looks(&self) -> &LookCells {
+        &self.looks
+    }
+
     /// How many workers there are cells for.
     #[must_use]
     pub fn worker_count(&self) -> usize {
@@ -158,6 +166,7 @@ impl Telemetry {
             lanes: &self.lanes,
             names_overflowed: overflowed,
             workers: &self.workers,
+            looks: &self.looks,
             facts: &self.facts(),
             endpoints: &self.endpoints(),
             access_log: self.access_log.get(),

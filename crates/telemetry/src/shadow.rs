@@ -3,6 +3,7 @@
 //! A worker and the lane beside it are two threads, so each has counters of its own. Every request of a migration with a
 //! shadow is counted exactly once: as a pair that was handed over to be compared, or by the reason why there was none.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use route_plan::NotCopied;
@@ -150,7 +151,7 @@ pub const COPIED: Arm = Arm::New;
 #[repr(align(128))]
 pub struct LaneCells {
     /// Its connections to upstreams, counted as a worker's. Only the lane's thread adds to them.
-    pub connections: WorkerCells,
+    pub connections: Arc<WorkerCells>,
     /// Copies that the worker has put into the queue. Only the worker adds to it.
     pub queued: Counter,
     /// Copies that the lane has taken out of it. Only the lane adds to it.
@@ -166,7 +167,7 @@ pub struct LaneCells {
 impl LaneCells {
     pub(crate) fn new(lanes: usize) -> Self {
         LaneCells {
-            connections: WorkerCells::default(),
+            connections: Arc::default(),
             queued: Counter::new(),
             taken: Counter::new(),
             begun: Counter::new(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use route_plan::fallback::Kept;
-use route_plan::outcome::{Failure, Observation};
+use route_plan::outcome::{Drained, Failure, Observation};
 use traffic_split::{Arm, Role};
 
 use crate::Counter;
@@ -90,6 +90,13 @@ impl TrafficCells {
         }
     }
 
+    /// Counts one tunnel or stream on new that was closed because its user was back on old. By worker `worker` only.
+    pub fn drained(&self, worker: usize, kind: Drained) {
+        if let Some(count) = self.shards.get(worker).and_then(|shard| shard.drained.get(kind.index())) {
+            count.inc();
+        }
+    }
+
     /// What these cells count for.
     #[must_use]
     pub fn kind(&self) -> TrafficKind {
@@ -100,10 +107,16 @@ impl TrafficCells {
     #[must_use]
     pub fn totals(&self) -> Totals {
         let legs = self.shards.first().map_or(0, |shard| shard.legs.len());
-        let mut totals = Totals { legs: vec![Leg::default(); legs], no_key: 0, kept: [0; Kept::ALL.len()] };
+        let mut totals = Totals {
+            legs: vec![Leg::default(); legs],
+            no_key: 0,
+            kept: [0; Kept::ALL.len()],
+            drained: [0; Drained::ALL.len()],
+        };
         for shard in &self.shards {
             totals.no_key += shard.no_key.get();
             add_all(&mut totals.kept, &shard.kept);
+            add_all(&mut totals.drained, &shard.drained);
             for (sum, cells) in totals.legs.iter_mut().zip(&shard.legs) {
                 cells.add_to(sum);
             }
@@ -121,6 +134,9 @@ pub struct Totals {
     pub no_key: u64,
     /// Failures of new that were passed on although the migration falls back, in the order of [`Kept::ALL`].
     pub kept: [u64; Kept::ALL.len()],
+    /// Tunnels and streams on new that were closed because their users were back on old, in the order of
+    /// [`Drained::ALL`].
+    pub drained: [u64; Drained::ALL.len()],
 }
 
 impl Totals {
@@ -220,6 +236,7 @@ struct Shard {
     legs: Box<[LegCells]>,
     no_key: Counter,
     kept: [Counter; Kept::ALL.len()],
+    drained: [Counter; Drained::ALL.len()],
 }
 
 impl Shard {
@@ -232,6 +249,7 @@ impl Shard {
             legs: (0..legs).map(|_| LegCells::default()).collect(),
             no_key: Counter::new(),
             kept: Default::default(),
+            drained: Default::default(),
         }
     }
 }

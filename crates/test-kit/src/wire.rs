@@ -387,7 +387,8 @@ impl Wire {
         SockRef::from(&self.stream).set_send_buffer_size(bytes).expect("a socket takes SO_SNDBUF");
     }
 
-    fn try_answer(&mut self, to_head: bool) -> Result<Response, Broken> {
+    /// Reads one whole answer, interim ones included, to a HEAD or to something else.
+    pub fn try_answer(&mut self, to_head: bool) -> Result<Response, Broken> {
         let mut response = self.head().and_then(|head| Response::parse(head, to_head))?;
         (response.body, response.trailers) = self.body(response.framing)?;
         Ok(response)

@@ -149,7 +149,7 @@ impl Run {
 }
 
 /// The line of the journal about the rollback.
-fn rollback(rig: &Rig) -> Value {
+pub(crate) fn rollback(rig: &Rig) -> Value {
     let mut found = Value::Null;
     eventually("the rollback is in the journal", || {
         let text = fs::read_to_string(rig.state.path().join("journal.jsonl")).unwrap_or_default();
@@ -161,7 +161,7 @@ fn rollback(rig: &Rig) -> Value {
 }
 
 /// When a line was made.
-fn at(line: &Value) -> SystemTime {
+pub(crate) fn at(line: &Value) -> SystemTime {
     let time: jiff::Timestamp = line["time"].as_str().unwrap().parse().unwrap();
     time.into()
 }

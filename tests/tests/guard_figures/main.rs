@@ -9,13 +9,14 @@
 //!     cargo test --release -p crossfade-tests --test guard_figures TEST -- --ignored --nocapture --test-threads 1
 //! ```
 //!
-//! with one of `faults`, `prometheus` and `quiet` as TEST. Times are measured and told, never asserted; what must not happen is
+//! with one of `faults`, `prometheus`, `promptness` and `quiet` as TEST. Times are measured and told, never asserted; what must not happen is
 //! asserted: a rollback without need, none where there is need, a failure that `fallback` should have covered.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation ends the test that had it")]
 
 mod faults;
 mod prometheus;
+mod promptness;
 mod quiet;
 
 use std::time::{Duration, Instant};
@@ -83,7 +84,7 @@ struct Rig {
 
 impl Rig {
     /// With users of this name, so much on new, and these lines for the migration and for the file.
-    fn start(users: &str, percent: u32, migration: &[&str], sections: &[&str]) -> Self {
+    fn start(users: &str, percent: impl std::fmt::Display, migration: &[&str], sections: &[&str]) -> Self {
         let (twins, state) = (Twins::start(SERVICE), TempDir::new().unwrap());
         let mut config = Config::pair(twins.old.addr(), twins.new.addr()).percent(percent).workers(2);
         config = config.section(format!("[state]\ndir = \"{}\"", state.path().display()));

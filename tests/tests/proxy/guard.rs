@@ -30,6 +30,13 @@ fn ask(proxy: &Proxy, users: std::ops::Range<usize>) {
 #[test]
 fn new_that_fails_is_left_and_stays_left() {
     let (_old, _new, proxy) = broken_new("");
+    let ln_evidence =
+        |proxy: &Proxy| proxy.metrics().count("crossfade_guard_ln_evidence", &[("migration", "shop")]);
+    let looks = |proxy: &Proxy| proxy.metrics().count("crossfade_guard_look_interval_seconds_count", &[]);
+    let before = looks(&proxy);
+    eventually("it looks again and again", || looks(&proxy) >= before + 3.0);
+    let stake = ln_evidence(&proxy);
+    assert!((-12.0..-2.0).contains(&stake), "far from 0 as long as nothing was seen: {stake}");
     let mut asked = 0;
     eventually("everybody is on old", || {
         ask(&proxy, asked..asked + 50);
@@ -39,6 +46,8 @@ fn new_that_fails_is_left_and_stays_left() {
     assert!(asked < 5_000, "after {asked} requests");
     let status = proxy.admin_get("/api/v1/migrations/shop").json();
     assert_eq!(status["guard"]["verdict"], "breached", "{status}");
+    assert!(status["guard"]["ln_evidence"].as_f64().unwrap() >= 0.0, "{status}");
+    assert!(ln_evidence(&proxy) >= 0.0);
     assert_eq!(status["latched"]["cause"], "error_rate", "{status}");
     let sentence = status["latched"]["sentence"].as_str().unwrap();
     assert!(sentence.contains("new fails 100% of requests, old 0%, allowed +0.5% (after "), "{sentence}");
@@ -51,6 +60,7 @@ fn new_that_fails_is_left_and_stays_left() {
     assert_eq!(in_force(&proxy), 0.0);
     assert_eq!(proxy.command(&["resume", "shop", "--reason", "fixed"]).code, 0);
     assert_eq!(in_force(&proxy), 50.0);
+    assert!(ln_evidence(&proxy) < 0.0, "what spoke against new is forgotten");
 }
 
 /// Asks on behalf of ever new users until everybody is on old. Gives the cause.

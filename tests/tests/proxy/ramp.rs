@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use test_kit::{Config, Fault, FaultyOrigin, Outcome, Proxy, Scripted, Wire, eventually, request};
 
 /// Users that ask one after the other until this is dropped.
-struct Users {
+pub(crate) struct Users {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Users {
-    fn of(proxy: &Proxy) -> Self {
+    pub(crate) fn of(proxy: &Proxy) -> Self {
         let (addr, stop) = (proxy.addr(), Arc::new(AtomicBool::new(false)));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
@@ -39,14 +39,14 @@ impl Drop for Users {
     }
 }
 
-struct Stage {
+pub(crate) struct Stage {
     old: FaultyOrigin,
     new: FaultyOrigin,
     state: TempDir,
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Stage {
             old: FaultyOrigin::start("old"),
             new: FaultyOrigin::start("new"),
@@ -55,7 +55,7 @@ impl Stage {
     }
 
     /// With lines for the migration and sections after it.
-    fn config(&self, percent: u32, lines: &str, sections: &str) -> Config {
+    pub(crate) fn config(&self, percent: u32, lines: &str, sections: &str) -> Config {
         let state = format!("[state]\ndir = \"{}\"", self.state.path().display());
         // What is judged here is not how fast a busy machine is.
         let guard = "[migration.shop.guard]\nlatency = []";
@@ -65,17 +65,17 @@ impl Stage {
     }
 }
 
-fn steps(steps: &[(&str, &str)]) -> String {
+pub(crate) fn steps(steps: &[(&str, &str)]) -> String {
     let step =
         |(percent, lines): &(&str, &str)| format!("[[migration.shop.ramp]]\npercent = {percent}\n{lines}\n");
     steps.iter().map(step).collect()
 }
 
-fn shop(proxy: &Proxy) -> Value {
+pub(crate) fn shop(proxy: &Proxy) -> Value {
     proxy.admin_get("/api/v1/migrations/shop").json()
 }
 
-fn in_force(proxy: &Proxy) -> f64 {
+pub(crate) fn in_force(proxy: &Proxy) -> f64 {
     shop(proxy)["percent"]["in_force"].as_f64().unwrap()
 }
 
@@ -83,7 +83,7 @@ fn waits_for(proxy: &Proxy) -> String {
     shop(proxy)["ramp"]["waits_for"].as_str().unwrap_or_default().to_owned()
 }
 
-fn kinds(proxy: &Proxy) -> Vec<String> {
+pub(crate) fn kinds(proxy: &Proxy) -> Vec<String> {
     let journal = proxy.admin_get("/api/v1/migrations/shop/journal?limit=1000").json();
     let lines = journal["lines"].as_array().unwrap();
     let kinds = lines.iter().map(|line| line["kind"].as_str().unwrap().to_owned());
@@ -91,7 +91,7 @@ fn kinds(proxy: &Proxy) -> Vec<String> {
     kinds.filter(|kind| kind != "verdict").collect()
 }
 
-fn done(outcome: &Outcome) {
+pub(crate) fn done(outcome: &Outcome) {
     assert_eq!(outcome.code, 0, "{outcome:?}");
 }
 
@@ -224,6 +224,28 @@ fn a_drill_takes_everybody_back_for_a_moment() {
 }
 
 #[test]
+fn a_drill_s_last_word_is_where_users_are_then() {
+    let stage = Stage::new();
+    let proxy = Proxy::start(&stage.config(50, "", ""));
+    let _users = Users::of(&proxy);
+    let back = proxy.command(&["drill", "shop"]);
+    assert!(back.stdout.contains(" after the decision; back at 50%\n"), "{}", back.stdout);
+    let drill = std::thread::scope(|scope| {
+        let drill = scope.spawn(|| proxy.command(&["drill", "shop"]));
+        eventually("it is under way", || in_force(&proxy) == 0.0);
+        let less = json!({ "percent": 30, "who": "alice", "reason": "less" });
+        assert_eq!(proxy.admin_post("/api/v1/migrations/shop/percent", &less).status, 200);
+        drill.join().unwrap()
+    });
+    done(&drill);
+    let now = "; at 30% now instead of 50%: phase canary: the percent asked for is in force, following the percent; 30 % \
+               was asked for by alice (less)\n";
+    assert!(drill.stdout.contains(now), "{}", drill.stdout);
+    assert!(!drill.stdout.contains("back at"), "{}", drill.stdout);
+    assert_eq!(in_force(&proxy), 30.0);
+}
+
+#[test]
 fn a_drill_is_judged_also_when_whoever_asked_is_gone() {
     let stage = Stage::new();
     let proxy = Proxy::start(&stage.config(0, "", &steps(&[("50", "hold = \"1h\"")])));
@@ -281,8 +303,12 @@ fn while_the_calendar_is_closed_nothing_rises_but_by_force() {
     assert_eq!(in_force(&proxy), 6.0);
     done(&proxy.reload(stage.config(25, "", closed)));
     assert_eq!(in_force(&proxy), 6.0);
-    done(&proxy.reload(stage.config(25, "", "")));
-    eventually("the calendar is open", || in_force(&proxy) == 25.0);
+    done(&proxy.command(&["advance", "shop", "--force", "--reason", "the fair is off"]));
+    assert_eq!(in_force(&proxy), 25.0, "what the file asked for, by force");
+    done(&proxy.reload(stage.config(30, "", closed)));
+    assert_eq!(in_force(&proxy), 25.0);
+    done(&proxy.reload(stage.config(30, "", "")));
+    eventually("the calendar is open", || in_force(&proxy) == 30.0);
 }
 
 #[test]
@@ -330,6 +356,13 @@ fn hooks_are_told_and_asked_and_hold_it() {
     eventually("the first step is entered", || in_force(&proxy) == 20.0);
     eventually("the second is refused", || waits_for(&proxy).starts_with("the confirm hook says no: "));
     assert_eq!((in_force(&proxy), asked.load(Ordering::Relaxed)), (20.0, 2));
+    for (hook, answer, count) in
+        [("announce", "yes", 2.0), ("announce", "no", 0.0), ("confirm", "yes", 1.0), ("confirm", "no", 1.0)]
+    {
+        let labels = [("migration", "shop"), ("hook", hook), ("answer", answer)];
+        proxy.wait_metric("crossfade_hook_answers_total", &labels, |counted| counted == count);
+    }
+    assert!(proxy.log().contains("shop: the confirm hook says no: "), "{}", proxy.log());
 }
 
 #[test]

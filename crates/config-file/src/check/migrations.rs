@@ -39,6 +39,7 @@ pub(super) fn migration(
     shadow::executes_twice(table, phase, shadow.as_ref(), sink);
     shadow::no_copies(table, phase, sink);
     shadow::needs_shadow(table, phase, sink);
+    shadow::ramp_first(&name.value, table, phase, sink);
     let compare = compare::compare(table, sink);
     let is_compared = shadow::is_written(table);
     let guard = table.table("guard").map(|table| guard::guard(table, is_compared, sink));
@@ -60,6 +61,8 @@ pub(super) fn migration(
         force: force.unwrap_or_default(),
         assign_cookie: assign_cookie.unwrap_or_default(),
         timeouts: timeouts?,
+        // A day at most.
+        drain_after_rollback_ms: table.millis("drain_after_rollback")?.value.try_into().unwrap_or(u32::MAX),
         fallback: fallback.unwrap_or_default(),
         shadow,
         compare: compare?,

@@ -8,7 +8,7 @@ use ramp::{Abort, Grace, Policy, Preset, RollbackPolicy, Step, Target};
 use route_plan::Phase;
 use traffic_split::Percent;
 
-use super::{calendar, order, whole};
+use super::{calendar, order, shadow, whole};
 use crate::diagnostic::{Diagnostic, Sink, Spot};
 use crate::fields::MOST_STEPS;
 use crate::written::{Said, Table};
@@ -37,6 +37,7 @@ pub(super) fn policy(
         rollback: rollback?,
         abort: abort?,
         grace: Grace(Duration::from_millis(table.millis("grace")?.value)),
+        shadow: shadow::is_written(table),
     })
 }
 

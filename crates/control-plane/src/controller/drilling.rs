@@ -7,7 +7,7 @@ use serde_json::json;
 use traffic_split::{Arm, Percent, Role};
 
 use super::ramping::question;
-use super::steps::{Ask, refuse};
+use super::steps::{Ask, Shown, refuse};
 use super::{Controller, Outlets};
 use crate::event::{Actor, Event, Reply};
 use crate::handle::{Changed, ControlError};
@@ -74,6 +74,7 @@ impl Controller {
             }
             return;
         };
+        self.found_drilling.remove(name);
         let target = Percent::ZERO;
         let verification = Verification::new(target, self.count_of(name));
         let drill = Some(Drill { actor, from, reply });
@@ -148,26 +149,29 @@ impl Controller {
         let Count { old, old_failures, .. } = seen.count;
         let is_served = old_failures <= 1 || (old_failures as f64) < DRILL_FAILURES * old as f64;
         let passed = seen.verified && is_served;
-        let from = drill.from;
-        let note = match (seen.verified, is_served) {
+        let sentence = match (seen.verified, is_served) {
             (true, true) => format!(
-                "{name}: old served all {old} requests, the last one on new ended {} after the decision; back at {from}%",
+                "{name}: old served all {old} requests, the last one on new ended {} after the decision",
                 milliseconds(seen.to_target)
             ),
             (true, false) => format!(
-                "{name}: old served all {old} requests but failed {old_failures} of them, allowed {} %; back at {from}%",
+                "{name}: old served all {old} requests but failed {old_failures} of them, allowed {} %",
                 DRILL_FAILURES * 100.0
             ),
-            (false, _) => format!(
-                "{name}: not verified: {old} requests ended on old, {} on new; back at {from}%",
-                seen.count.new
-            ),
+            (false, _) => {
+                format!("{name}: not verified: {old} requests ended on old, {} on new", seen.count.new)
+            }
         };
-        let Drill { actor, reply, .. } = drill;
+        let Drill { actor, from, reply } = drill;
         // It ends also where nobody waits for the answer any more.
         let reply = reply.filter(|reply| !reply.is_closed());
         let event = ramp::Event::DrillEnded { passed };
-        let ask = Ask { note: Some(note), data: data(seen), reply, ..Ask::new(name, event, actor) };
+        let ask = Ask {
+            shown: Some(Shown { sentence, from }),
+            data: data(seen),
+            reply,
+            ..Ask::new(name, event, actor)
+        };
         self.ask(outlets, ask);
     }
 
@@ -198,7 +202,8 @@ impl Controller {
         self.write_aside(outlets, vec![entry]);
     }
 
-    /// A drill that nobody watches any more: the process that began it has ended.
+    /// A drill that nobody watches any more, since the process that began it has ended, or since its end could not be
+    /// written: users go back to where they were, and what was not seen counts neither way. A ramp tries it again.
     fn end_lost_drills(&mut self, outlets: &Outlets) {
         if self.is_going_forward() || self.trouble.is_some() {
             return;
@@ -207,12 +212,17 @@ impl Controller {
         let lost =
             drilling.filter(|(name, _)| !self.watched.contains_key(*name)).map(|(name, _)| name.clone());
         for name in lost.collect::<Vec<_>>() {
+            let why = if self.found_drilling.contains(&name) {
+                "a restart"
+            } else {
+                "a configuration without the migration, or a journal that could not be written"
+            };
             let actor = Actor {
                 who: "crossfade".to_owned(),
-                reason: Some("the drill was interrupted by a restart or a full disk".to_owned()),
+                reason: Some(format!("interrupted by {why}")),
                 force: false,
             };
-            self.ask(outlets, Ask::new(&name, ramp::Event::DrillEnded { passed: false }, actor));
+            self.ask(outlets, Ask::new(&name, ramp::Event::DrillInterrupted, actor));
         }
     }
 
@@ -253,22 +263,32 @@ impl Controller {
         number: u64,
         answer: Result<(), String>,
     ) {
-        let said = match &answer {
-            Ok(()) => "yes".to_owned(),
-            Err(why) => format!("no: {why}"),
-        };
+        if self.book.knows(name) {
+            self.hook_answers.entry(name.to_owned()).or_default().count(kind, answer.is_ok());
+        }
+        let word = kind.as_str();
+        let why = answer.as_ref().err().cloned();
         let climb = self.climbs.get_mut(name);
-        let is_waited_for = climb.is_some_and(|climb| climb.hooks.answered(kind, number, answer));
-        let kind = kind.as_str();
-        if !is_waited_for {
-            tracing::info!(
-                migration = name,
-                "{name}: the {kind} hook says {said}, which nobody waits for any more"
-            );
-        } else if said == "yes" {
-            tracing::info!(migration = name, "{name}: the {kind} hook says yes");
-        } else {
-            tracing::warn!(migration = name, "{name}: the {kind} hook says {said}");
+        let waiting = climb.and_then(|climb| climb.hooks.answered(kind, number, answer).then_some(climb));
+        match (waiting, why) {
+            (None, why) => {
+                let said = why.map_or_else(|| "yes".to_owned(), |why| format!("no: {why}"));
+                tracing::info!(
+                    migration = name,
+                    "{name}: the {word} hook says {said}, which nobody waits for any more"
+                );
+            }
+            (Some(climb), None) => {
+                climb.complaints.yes(kind);
+                tracing::info!(migration = name, "{name}: the {word} hook says yes");
+            }
+            (Some(climb), Some(why)) => {
+                if let Some(untold) = climb.complaints.no(kind, &why, Instant::now()) {
+                    let before =
+                        if untold > 0 { format!(", as {untold} times before") } else { String::new() };
+                    tracing::warn!(migration = name, "{name}: the {word} hook says no{before}: {why}");
+                }
+            }
         }
     }
 }

@@ -9,12 +9,11 @@ use traffic_split::Percent;
 
 use super::steps::Ask;
 use super::{Controller, Outlets};
+use crate::change::THE_GUARD;
 use crate::event::{Actor, Place};
 use crate::guarding::{Ground, Watchman};
 use crate::journal::{Entry, Kind};
-
-/// Who asks for a rollback by evidence.
-const THE_GUARD: &str = "the guard";
+use crate::shadowing::Scene;
 
 impl Controller {
     /// Lets the guards follow configuration, percentage and latch: of exactly the migrations that are to be judged.
@@ -26,22 +25,26 @@ impl Controller {
                 continue;
             };
             let name = &migration.name;
-            let ground = Ground::of(intent);
+            let is_compared = Scene::of(migration, intent).copies;
+            let ground = Ground { is_compared, ..Ground::of(intent) };
             let watchman = before.remove(name).map(|mut watchman| {
                 watchman.follow(config, ground);
                 watchman
             });
             let watchman = watchman.unwrap_or_else(|| {
                 let (cells, config) = (self.telemetry.evidence(name), config.clone());
-                let Some(before) = self.kept.take(name) else { return Watchman::new(cells, config, ground) };
-                let mut watchman = Watchman::restored(name, cells, config.clone(), &before);
+                let comparisons = self.telemetry.comparisons(name);
+                let Some(before) = self.kept.take(name) else {
+                    return Watchman::new(cells, config, ground).comparing(comparisons);
+                };
+                let mut watchman =
+                    Watchman::restored(name, cells, config.clone(), &before).comparing(comparisons);
                 watchman.follow(&config, ground);
                 watchman
             });
             self.guards.insert(name.clone(), watchman);
         }
         self.put_away(before);
-        self.keep_stakes();
     }
 
     /// Takes in what was counted since the last look, and acts upon what the guards find.
@@ -49,6 +52,9 @@ impl Controller {
         let now = Instant::now();
         let since_last = now.saturating_duration_since(self.looked_at);
         self.looked_at = now;
+        if !self.guards.is_empty() {
+            self.telemetry.looks().record(since_last);
+        }
         let (mut breached, mut turned) = (Vec::new(), Vec::new());
         for (name, watchman) in &mut self.guards {
             if let Some(breach) = watchman.look(since_last) {
@@ -58,11 +64,12 @@ impl Controller {
             }
         }
         for (name, breach) in breached {
-            self.act_upon(outlets, &name, &breach);
+            self.act_upon(outlets, &name, &breach, false);
         }
         for (name, before) in turned {
             self.tell_verdict(outlets, &name, before);
         }
+        self.look_at_shadows(outlets, since_last);
     }
 
     /// Once: what is found while users return in parts is for people to judge.
@@ -95,16 +102,22 @@ impl Controller {
         self.write_aside(outlets, vec![entry]);
     }
 
-    fn act_upon(&mut self, outlets: &Outlets, name: &str, breach: &Breach) {
+    /// New is worse than is tolerated: by what its users saw, or `by_copies` where everybody is on it.
+    pub(super) fn act_upon(&mut self, outlets: &Outlets, name: &str, breach: &Breach, by_copies: bool) {
         if self.is_going_back(name) {
             return self.tell_still_bad(name);
         }
         let old_is_there = self.old_is_there(name);
         let Some(watchman) = self.guards.get_mut(name) else { return };
-        let sentence = watchman.breach_sentence();
+        let watch = self.shadows.get_mut(name).filter(|_| by_copies);
+        let sentence =
+            watch.as_ref().map_or_else(|| watchman.breach_sentence(), |watch| watch.breach_sentence());
         if watchman.config().dry_run {
             // To look further, as it would after a rollback that somebody resumed.
-            watchman.resume();
+            match watch {
+                Some(watch) => watch.resume(),
+                None => watchman.resume(),
+            }
             return tracing::warn!(migration = %name, "{name}: would roll back, but for dry_run: {sentence}");
         }
         if !old_is_there {
@@ -124,6 +137,7 @@ impl Controller {
             ("new_failures".to_owned(), Value::from(breach.new.failures)),
             ("old_requests".to_owned(), Value::from(breach.old.requests)),
             ("old_failures".to_owned(), Value::from(breach.old.failures)),
+            ("by_copies".to_owned(), by_copies.into()),
             ("evidence".to_owned(), Value::Object(watchman.data())),
         ]);
         let to = self.rollback_target(name);

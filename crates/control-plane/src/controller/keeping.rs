@@ -8,10 +8,14 @@ use super::Controller;
 use crate::book::Book;
 use crate::guarding::{Ground, Watchman};
 use crate::reload::Outlook;
+use crate::shadowing::KeptShadow;
 use crate::stakes::{self, Before, Keeper, Stake, Stakes, step_name};
 
 /// How often they are kept where nothing happens.
 const EVERY: Duration = Duration::from_secs(60);
+/// What is kept of a migration's shadow has its name and this; no name has a space.
+const EFFECT: &str = " (effect of copies)";
+const PAIRS: &str = " (copies)";
 /// How long the end waits for the disk.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -21,6 +25,8 @@ pub(super) struct Kept {
     keeper: Option<Keeper>,
     /// Of migrations whose guard has not begun yet, or that left the file.
     befores: BTreeMap<String, Before>,
+    /// Of shadows that are not watched yet, or whose migrations left the file.
+    shadows: BTreeMap<String, KeptShadow>,
     /// The steps that were kept last.
     steps: BTreeMap<String, String>,
     at: Option<Instant>,
@@ -42,15 +48,28 @@ impl Kept {
                 );
             })
             .ok();
-        let mut befores = BTreeMap::new();
+        let (mut befores, mut shadows) = (BTreeMap::new(), BTreeMap::new());
         for name in before.intents.keys().map(String::as_str).chain(before.departed.names()) {
             let Some((step, ground)) = step_of(before, name) else { continue };
             let stake = stored.remove(name);
+            let [effect, pairs] =
+                [EFFECT, PAIRS].map(|kind| stored.remove(&format!("{name}{kind}")).map(|stake| stake.state));
             let renamed = outlook.renamed.iter().find(|(_, was)| was == name);
             let now = renamed.map_or(name, |(now, _)| now);
             befores.insert(now.to_owned(), Before { stake, step, ground });
+            shadows.insert(now.to_owned(), KeptShadow { effect, pairs });
         }
-        Kept { keeper, befores, ..Kept::default() }
+        Kept { keeper, befores, shadows, ..Kept::default() }
+    }
+
+    /// What was kept of the guards of a shadow that is watched from now on.
+    pub(super) fn take_shadow(&mut self, name: &str) -> KeptShadow {
+        self.shadows.remove(name).unwrap_or_default()
+    }
+
+    /// Keeps what the guards of a shadow know that is not watched any more, in case it comes back.
+    pub(super) fn put_shadow_away(&mut self, name: String, kept: KeptShadow) {
+        self.shadows.insert(name, kept);
     }
 
     /// How a migration stood whose guard begins now, if it was known.
@@ -68,6 +87,7 @@ impl Controller {
             self.kept.befores.insert(name, Before { stake, step, ground: watchman.ground() });
         }
         self.kept.befores.retain(|name, _| self.book.knows(name));
+        self.kept.shadows.retain(|name, _| self.book.knows(name));
     }
 
     /// Keeps what the guards know: when a step has changed, and once a minute.
@@ -87,7 +107,15 @@ impl Controller {
         });
         let befores = self.kept.befores.iter();
         let of_others = befores.filter_map(|(name, before)| Some((name.clone(), before.stake.clone()?)));
-        let stakes = of_others.chain(of_guards).collect();
+        let watched = self.shadows.iter().map(|(name, watch)| (name.clone(), watch.kept()));
+        let shadows = self.kept.shadows.iter().map(|(name, kept)| (name.clone(), kept.clone()));
+        let of_shadows = shadows.chain(watched).flat_map(|(name, kept)| {
+            let each = [(EFFECT, kept.effect), (PAIRS, kept.pairs)].into_iter();
+            each.filter_map(move |(kind, state)| {
+                Some((format!("{name}{kind}"), Stake { step: String::new(), state: state? }))
+            })
+        });
+        let stakes = of_others.chain(of_guards).chain(of_shadows).collect();
         if let Some(keeper) = &self.kept.keeper {
             keeper.save(stakes);
         }

@@ -26,7 +26,10 @@ pub(super) fn change_of(ask: &Ask) -> LastChange {
         ramp::Event::Opened => "calendar open".to_owned(),
         ramp::Event::DrillBegun => "rollback drill begun".to_owned(),
         ramp::Event::DrillEnded { .. } => "rollback drill ended".to_owned(),
+        ramp::Event::DrillInterrupted => "rollback drill given up".to_owned(),
         ramp::Event::Arrived => "ramp arrived".to_owned(),
+        ramp::Event::ShadowSwitched(Some(_)) => "shadow switched off".to_owned(),
+        ramp::Event::ShadowSwitched(None) => "shadow switched on".to_owned(),
     };
     let who = change::name(&ask.actor).to_owned();
     LastChange { who, reason: ask.actor.reason.clone(), at: now(), what }
@@ -59,7 +62,9 @@ pub(super) fn entry(ask: &Ask, change: &LastChange, effects: &[Effect], state: S
         ramp::Event::Opened => Kind::Opened,
         ramp::Event::DrillBegun => Kind::DrillBegun,
         ramp::Event::DrillEnded { .. } => Kind::DrillEnded,
+        ramp::Event::DrillInterrupted => Kind::DrillInterrupted,
         ramp::Event::Arrived => Kind::Arrived,
+        ramp::Event::ShadowSwitched(_) => Kind::Shadow,
     };
     let stays = state.intent.standing().in_force().as_f64();
     let (from, to) = in_force.unwrap_or((stays, stays));
@@ -79,6 +84,13 @@ pub(super) fn entry(ask: &Ask, change: &LastChange, effects: &[Effect], state: S
         ramp::Event::PhaseSet(phase) => entry.with("phase", phase.as_str()).with("without_evidence", true),
         ramp::Event::RolledBack { cause, to, .. } => {
             entry.with("cause", cause.as_str()).with("to", to.as_f64())
+        }
+        ramp::Event::ShadowSwitched(off) => {
+            let entry = entry.with("on", off.is_none());
+            match off {
+                Some(why) => entry.with("off", why.as_str()),
+                None => entry,
+            }
         }
         ramp::Event::StepEntered(step) => entry.with("step", step + 1),
         ramp::Event::DrillEnded { passed } => entry.with("passed", *passed),

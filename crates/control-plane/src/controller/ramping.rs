@@ -13,18 +13,19 @@ use route_plan::Phase;
 use serde_json::{Map, Value};
 use traffic_split::{Arm, Percent};
 
-use super::lines::{change_of, entry};
+use super::lines::change_of;
 use super::steps::Ask;
 use super::{Controller, Outlets};
 use crate::change::THE_RAMP;
 use crate::event::Actor;
 use crate::guarding::Watchman;
-use crate::hooks::{Hooks, Question};
+use crate::hooks::{Complaints, Hooks, Question};
+use crate::journal::Entry;
 
 /// More than this between two looks was not served: the process was stopped.
 const MOST_AT_ONCE: Duration = Duration::from_secs(5);
-/// The time served is written down this often.
-const NOTED_EVERY_S: u64 = 60;
+/// The time served is written down this often, of all ramps at once.
+const NOTED_EVERY: Duration = Duration::from_secs(60);
 
 /// What is known of a ramp beside what is kept.
 #[derive(Debug, Default)]
@@ -40,6 +41,8 @@ pub(super) struct Climb {
     /// Requests of new when the step began, or the process.
     first_requests: u64,
     pub(super) hooks: Hooks,
+    /// What the log was told of them.
+    pub(super) complaints: Complaints,
     /// When the next part of the users is taken back.
     part_due: Option<Instant>,
     /// It does not return, since old is not there; that has been told.
@@ -56,6 +59,7 @@ impl Climb {
             if self.entered != progress.entered || self.next.is_none() {
                 self.first_requests = requests;
                 self.hooks.forget();
+                self.complaints = Complaints::default();
             }
             (self.entered, self.noted, self.held) = (progress.entered, progress.held, progress.held);
         }
@@ -66,9 +70,10 @@ impl Climb {
         *self = Climb { is_exclusive: self.is_exclusive, part_due: self.part_due, ..Climb::default() };
     }
 
-    /// Whether a minute more than is kept has been served.
-    fn owes_a_note(&self) -> bool {
-        self.held.as_secs() / NOTED_EVERY_S > self.noted.as_secs() / NOTED_EVERY_S
+    /// The time served, in whole milliseconds, if it is more than is kept.
+    fn owes(&self) -> Option<Duration> {
+        let held = Duration::from_millis(u64::try_from(self.held.as_millis()).unwrap_or(u64::MAX));
+        (held > self.noted).then_some(held)
     }
 }
 
@@ -82,19 +87,23 @@ impl Controller {
         let since_last = since_last.min(MOST_AT_ONCE);
         let owed = names.iter().filter_map(|name| Some((name.clone(), self.count_time(name, since_last)?)));
         let owed: Vec<_> = owed.collect();
-        if !self.is_going_forward() {
-            self.note_held(outlets, owed);
+        if self.noted_at.elapsed() >= NOTED_EVERY && !self.is_going_forward() {
+            self.noted_at = Instant::now();
+            self.note_held(outlets, &owed);
         }
         for name in &names {
             self.go_on_returning(outlets, name);
         }
-        let within = names.iter().filter(|name| {
-            self.is_exclusive(name) && self.decide(name, None).is_some_and(|next| is_within_a_step(&next))
-        });
-        let mut within: BTreeSet<String> = within.cloned().collect();
-        for name in &names {
+        let decided = names.iter().filter_map(|name| Some((name, self.decide(name, None)?)));
+        let decided: Vec<_> = decided.collect();
+        let within = decided.iter().filter(|(name, next)| self.is_exclusive(name) && is_within_a_step(next));
+        let mut within: BTreeSet<String> = within.map(|(name, _)| (*name).clone()).collect();
+        for (name, mut next) in decided {
             let busy = within.iter().find(|other| *other != name).cloned();
-            let Some(next) = self.decide(name, busy) else { continue };
+            // That another one is within a step is nothing to whoever waits for something else.
+            if busy.is_some() && self.is_exclusive(name) && is_before_a_step(&next) {
+                next = self.decide(name, busy).unwrap_or(next);
+            }
             if matches!(next, Next::Do(ramp::Event::StepEntered(_))) && self.is_exclusive(name) {
                 within.insert(name.clone());
             }
@@ -112,7 +121,7 @@ impl Controller {
         self.checked.migration(name).is_some_and(|migration| migration.policy.exclusive)
     }
 
-    /// Time counts while the step is served: not in a drill, not while latched. Returns it when it is to be noted.
+    /// Time counts while the step is served: not in a drill, not while latched. Returns it where it is to be noted.
     fn count_time(&mut self, name: &str, since_last: Duration) -> Option<Duration> {
         let requests = self.requests_of_new(name);
         let is_exclusive = self.is_exclusive(name);
@@ -130,24 +139,22 @@ impl Controller {
             return None;
         }
         climb.held += since_last;
-        climb.owes_a_note().then_some(climb.held)
+        // Once the ramp has arrived there is no step to be served.
+        climb.owes().filter(|_| progress.arrived_at.is_none())
     }
 
-    /// How long steps were served by now. One batch for all of them: each line for itself would be more than the
-    /// journal takes at once.
-    pub(super) fn note_held(&mut self, outlets: &Outlets, notes: Vec<(String, Duration)>) {
-        let mut entries = Vec::new();
+    /// How long steps were served by now, in one line without their states: what all ramps write each minute has to be
+    /// little, or what people want to look up is soon among the files that are removed.
+    fn note_held(&mut self, outlets: &Outlets, notes: &[(String, Duration)]) {
         let mut book = std::mem::take(&mut self.book);
         for (name, held) in notes {
-            let ask = Ask::new(&name, ramp::Event::Held(held), the_ramp());
-            let change = change_of(&ask);
-            let applied = book.apply(&name, &ask.event, &self.terms(&name, false), &change);
-            let state = book.state(&name).filter(|_| applied.is_ok());
-            entries.extend(state.map(|state| entry(&ask, &change, &[], state)));
+            let ask = Ask::new(name, ramp::Event::Held(*held), the_ramp());
+            // It has a ramp, so it is not refused.
+            let _ = book.apply(name, &ask.event, &self.terms(name, false), &change_of(&ask));
         }
         self.book = book;
-        if !entries.is_empty() {
-            self.write_aside(outlets, entries);
+        if !notes.is_empty() {
+            self.write_aside(outlets, vec![Entry::of_served(notes)]);
         }
     }
 
@@ -233,6 +240,7 @@ impl Controller {
             held: intent.progress.as_ref().map_or(Duration::ZERO, |progress| self.held(name, progress)),
             requests,
             evidence,
+            matching: self.matching(migration, intent),
             busy,
             after: policy.after.iter().find(|other| !self.has_arrived(other)).cloned(),
             announced: hook(HookKind::Announce),
@@ -324,6 +332,16 @@ pub(super) fn question(policy: &Policy, kind: HookKind, step: usize) -> Option<Q
         HookKind::Confirm => next.confirm.clone(),
     };
     Some(Question { step, percent: next.percent, url: url? })
+}
+
+/// Whether nothing but the calendar and hooks stands before the next step: all that is looked at once another exclusive
+/// migration is not within one.
+fn is_before_a_step(next: &Next) -> bool {
+    match next {
+        Next::Do(event) => matches!(event, ramp::Event::StepEntered(_)),
+        Next::Call(..) => true,
+        Next::Wait(wait) => matches!(wait, Wait::Closed(_) | Wait::Hook(..)),
+    }
 }
 
 /// Whether the ramp may be about to enter a step, or is kept from it by what passes by itself: then what its hooks have

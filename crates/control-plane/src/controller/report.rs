@@ -5,24 +5,28 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use config_file::MigrationConfig;
-use ramp::{Cause, Intent};
-use telemetry::{ControlFacts, MigrationFacts, RampFacts, Totals};
+use ramp::{Cause, HookKind, Intent};
+use rollback_guard::Verdict;
+use telemetry::{ControlFacts, HookFacts, MigrationFacts, RampFacts, ShadowFacts, Totals};
 use traffic_split::{Arm, Role};
 
+use super::ramping::question;
 use super::{Controller, Outlets, Traffic};
 use crate::change::LastChanges;
+use crate::drains;
 use crate::fallbacks::Counts;
 use crate::handle::{ControlError, Reloaded};
 use crate::journal::Health;
+use crate::shadowing::ShadowWatch;
 use crate::source::LoadError;
 use crate::status::{
-    ArmStatus, EndpointStatus, FallbackStatus, GuardStatus, LatchStatus, MigrationStatus, RampStatus,
-    ReloadStatus, StateStatus, Status,
+    ArmStatus, EndpointStatus, FallbackStatus, GuardStatus, HookStatus, LatchStatus, MigrationStatus,
+    RampStatus, ReloadStatus, ShadowState, StateStatus, Status,
 };
 use crate::{change, reload};
 
 impl Controller {
-    /// Measures the splits, and tells what old answered in new's place.
+    /// Measures the splits, and tells what old answered in new's place and what was closed on new.
     pub(super) fn read_traffic(&mut self) {
         let now = self.started.1.elapsed();
         for (name, traffic) in &mut self.traffic {
@@ -30,6 +34,12 @@ impl Controller {
             traffic.measure.add(Traffic::reading(&totals));
             if let Some(sentence) = traffic.teller.look(name, Counts::of(&totals), now) {
                 tracing::warn!(migration = %name, "{sentence}");
+            }
+            let Some(config) = self.checked.migration(name) else { continue };
+            let drain_after = Duration::from_millis(u64::from(config.drain_after_rollback_ms));
+            let drained = drains::Counts::of(&totals);
+            if let Some(sentence) = traffic.drains.look(name, drained, drain_after, now) {
+                tracing::info!(migration = %name, "{sentence}");
             }
         }
     }
@@ -143,14 +153,13 @@ impl Controller {
             measured: traffic.measure.percent(),
             latch: latch_status(intent, &last_changes),
             rollbacks: self.rollbacks_of(name),
+            hooks: self.hooks_of(migration),
             why: change::why(intent, &last_changes),
             ramp: self.ramp_status(migration, intent),
             rollbacks_of_attempt: intent.rollbacks,
             verified: self.verified.get(name).filter(|_| intent.latch.is_some()).cloned(),
-            guard: self.guards.get(name).map(|watchman| {
-                let (verdict, sentence) = watchman.report();
-                GuardStatus { verdict, sentence, dry_run: watchman.config().dry_run }
-            }),
+            guard: self.guard_status(name),
+            shadow: self.shadow_status(migration, intent, &last_changes),
             last_change: last_changes.latest().cloned(),
             attempt: migration.attempt,
             salt: migration.salt.clone(),
@@ -162,6 +171,18 @@ impl Controller {
             },
             keyless: totals.no_key,
         })
+    }
+
+    /// With everybody on new, copies judge it where old gets them.
+    fn guard_status(&self, name: &str) -> Option<GuardStatus> {
+        let watchman = self.guards.get(name)?;
+        let by_copies = || self.shadows.get(name).and_then(ShadowWatch::verdict);
+        let (verdict, sentence) = match watchman.report() {
+            (Verdict::Unguarded, sentence) => by_copies().unwrap_or((Verdict::Unguarded, sentence)),
+            report => report,
+        };
+        let (ln_evidence, dry_run) = (watchman.ln_evidence(), watchman.config().dry_run);
+        Some(GuardStatus { verdict, ln_evidence, sentence, dry_run })
     }
 
     fn ramp_status(&self, migration: &MigrationConfig, intent: &Intent) -> Option<RampStatus> {
@@ -182,6 +203,16 @@ impl Controller {
         let counts = self.rollbacks.get(name);
         let count = |cause| counts.and_then(|counts| counts.get(&cause)).copied().unwrap_or_default();
         Cause::ALL.into_iter().map(|cause| (cause, count(cause))).collect()
+    }
+
+    /// Those that the ramp has, also before they are called.
+    fn hooks_of(&self, migration: &MigrationConfig) -> Vec<HookStatus> {
+        let steps = &migration.policy.steps;
+        let answers = self.hook_answers.get(&migration.name).copied().unwrap_or_default();
+        let has = |kind| (0..steps.len()).any(|step| question(&migration.policy, kind, step).is_some());
+        let kinds = [HookKind::Announce, HookKind::Confirm].into_iter().filter(|kind| has(*kind));
+        let status = |kind| HookStatus { kind, yes: answers.of(kind).yes, no: answers.of(kind).no };
+        kinds.map(status).collect()
     }
 
     fn arm_status(&self, arm: Arm, upstream: &str, totals: &Totals) -> ArmStatus {
@@ -323,11 +354,22 @@ fn facts(status: &Status) -> ControlFacts {
                 phase: migration.phase,
                 latched: migration.latch.is_some(),
                 verdict: migration.guard.as_ref().map(|guard| guard.verdict.as_str()),
+                shadow: migration.shadow.as_ref().map(|shadow| ShadowFacts {
+                    on: shadow.state == ShadowState::On,
+                    match_rate: shadow.match_rate,
+                    match_rate_at_least: shadow.match_rate_at_least,
+                }),
+                ln_evidence: migration.guard.as_ref().and_then(|guard| guard.ln_evidence),
                 ramp: migration.ramp.as_ref().map(|ramp| RampFacts {
                     step: ramp.step,
                     steps: ramp.steps.len(),
                     paused: ramp.paused.is_some(),
                 }),
+                hooks: migration
+                    .hooks
+                    .iter()
+                    .map(|hook| HookFacts { hook: hook.kind.as_str(), yes: hook.yes, no: hook.no })
+                    .collect(),
                 rollbacks: migration
                     .rollbacks
                     .iter()

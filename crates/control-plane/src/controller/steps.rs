@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use ramp::{Effect, Intent, Terms, apply};
 use serde_json::{Map, Value};
+use traffic_split::Percent;
 
 use super::lines::{change_of, entry};
 use super::ramping::Climb;
@@ -32,13 +33,16 @@ const MAX_WAITING: usize = 64;
 /// How long a disk may take before what is in force already is told of without it.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Whether comparisons count anew, in what the journal has beside a switch of the shadow.
+pub(super) const ANEW: &str = "anew";
+
 /// What somebody, or the guard, wants of a migration.
 pub(crate) struct Ask {
     pub(crate) migration: String,
     pub(crate) event: ramp::Event,
     pub(crate) actor: Actor,
-    /// One more sentence to be told, such as what a drill has shown.
-    pub(crate) note: Option<String>,
+    /// What a drill has shown, to be told at its end.
+    pub(crate) shown: Option<Shown>,
     /// What the journal is to have beside it, such as the evidence of a verdict.
     pub(crate) data: Map<String, Value>,
     /// How many steps the ramp had entered when this was asked for, where it is about the present one.
@@ -51,8 +55,15 @@ impl Ask {
     /// What somebody wants, with nothing beside it and nobody who waits for an answer.
     pub(crate) fn new(migration: &str, event: ramp::Event, actor: Actor) -> Self {
         let (migration, data) = (migration.to_owned(), Map::new());
-        Ask { migration, event, actor, note: None, data, seen: None, reply: None }
+        Ask { migration, event, actor, shown: None, data, seen: None, reply: None }
     }
+}
+
+/// What a drill has shown.
+pub(crate) struct Shown {
+    pub(crate) sentence: String,
+    /// What was in force before it.
+    pub(crate) from: Percent,
 }
 
 /// A step that the journal has, but has not answered for.
@@ -280,11 +291,17 @@ impl Controller {
             }
             states.extend(entry.migration.clone().zip(entry.state.clone()));
         }
+        let served: Vec<_> = entries.iter().flat_map(Entry::served).collect();
         let Some(ack) = journal.append(entries, keep) else {
             self.is_behind |= keep == Keep::UntilWritten;
             return Handed::Full;
         };
         self.recorded.extend(states);
+        for (name, held) in served {
+            if let Some(state) = self.recorded.get_mut(&name) {
+                state.serve(held);
+            }
+        }
         Handed::Over(ack)
     }
 
@@ -329,13 +346,17 @@ impl Controller {
 
     /// Goes on with the state after a step.
     fn enter(&mut self, forward: Forward) {
-        let Forward { book, file, .. } = forward;
+        let Forward { book, file, renamed, .. } = forward;
         self.book = book;
+        self.lineages.rename(&renamed);
         if let Some(Loaded { checked, warnings, content, .. }) = file {
             (self.checked, self.warnings, self.content) = (checked, warnings, content);
+            self.followers.follow(&self.checked);
             self.recorded.retain(|name, _| self.book.knows(name));
             self.rollbacks.retain(|name, _| self.book.knows(name));
+            self.hook_answers.retain(|name, _| self.book.knows(name));
             self.verified.retain(|name, _| self.book.knows(name));
+            self.lineages.retain(|name| self.book.knows(name));
         }
         self.publish();
     }
@@ -425,7 +446,7 @@ fn is_rollback(event: &ramp::Event) -> bool {
 }
 
 fn asked(ask: Ask, effects: &[Effect], what: String, forward: Option<Forward>) -> Step {
-    let Ask { migration: name, event, actor, note, reply, .. } = ask;
+    let Ask { migration: name, event, actor, shown, reply, data, .. } = ask;
     let names = vec![name.clone()];
     let is_rollback = is_rollback(&event);
     let mut sentences = if is_rollback {
@@ -433,6 +454,12 @@ fn asked(ask: Ask, effects: &[Effect], what: String, forward: Option<Forward>) -
     } else {
         change::sentences(&name, effects, change::name(&actor))
     };
-    sentences.extend(note);
-    Step { names, tidings: Tidings::Asked { name, what, sentences, is_rollback, actor, reply }, forward }
+    if data.get(ANEW) == Some(&Value::Bool(true)) {
+        sentences.push(format!("{name}: comparisons count anew"));
+    }
+    Step {
+        names,
+        tidings: Tidings::Asked { name, what, sentences, shown, is_rollback, actor, reply },
+        forward,
+    }
 }

@@ -1,3 +1,5 @@
+use std::net::SocketAddr;
+
 use tokio::sync::oneshot;
 
 use super::*;
@@ -77,9 +79,107 @@ async fn a_rollback_meets_a_migration_on_its_way_to_another_name_or_out_of_the_f
             let result = next_ack(&mut controller.pending).await;
             controller.acknowledged(&outlets, result);
         }
-        assert!(answer.try_recv().is_ok());
+        let Err(ControlError::Left { name, effects }) = answer.try_recv().unwrap() else {
+            panic!("{now:?}: there is no status of a migration that is not in the file")
+        };
+        let said = ControlError::Left { name, effects }.to_string();
+        let expected = "shop left the configuration, or has another name, since this was asked; it was done all the same: \
+                        shop: rolled back from 5% to 0%: asked for by a person; ";
+        assert!(said.starts_with(expected), "{said}");
         let state = controller.book.state(now.unwrap_or("shop")).unwrap();
         assert_eq!(state.is_present, now.is_some());
         assert!(state.intent.latch.is_some(), "{now:?}: the rollback is lost");
+    }
+}
+
+#[tokio::test]
+async fn the_time_served_is_kept_by_one_small_line_a_minute() {
+    let dir = tempfile::tempdir().unwrap();
+    let ramp = |name: &str| {
+        format!(
+            "[migration.{name}]\nmatch = [{{ path = \"/{name}/*\" }}]\nold = \"a\"\nnew = \"b\"\nguard = false\npercent = 5\n\
+             [[migration.{name}.ramp]]\npercent = 5\nhold = \"1h\"\n[[migration.{name}.ramp]]\npercent = 50\n"
+        )
+    };
+    let ramps = ["cart", "shop"].map(ramp).concat();
+    let held = |controller: &Controller, name: &str| {
+        controller.book.state(name).unwrap().intent.progress.unwrap().held
+    };
+    let mut controller = Controller::open(file(dir.path(), &ramps, 5), Telemetry::new(1)).unwrap();
+    let (status, _) = watch::channel(Arc::new(controller.status()));
+    let (paths, _) = watch::channel(controller.paths());
+    let outlets = Outlets { listeners: Arc::new(NoListeners), status, paths };
+    let second = Duration::from_secs(1);
+    (0..4).for_each(|_| controller.move_ramps(&outlets, second));
+    assert!(controller.pending.is_empty(), "not yet");
+    controller.noted_at = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
+    (0..4).for_each(|_| controller.move_ramps(&outlets, second));
+    while !controller.pending.is_empty() {
+        let result = next_ack(&mut controller.pending).await;
+        controller.acknowledged(&outlets, result);
+    }
+    assert_eq!(controller.recorded["shop"], controller.book.state("shop").unwrap());
+    drop(controller);
+    let text = std::fs::read_to_string(dir.path().join("state/journal.jsonl")).unwrap();
+    let notes: Vec<&str> = text.lines().filter(|line| line.contains("\"kind\":\"held\"")).collect();
+    assert_eq!(notes.len(), 1, "{text}");
+    assert!(
+        notes[0].contains("\"data\":{\"held_s\":{\"cart\":5.0,\"shop\":5.0}}") && notes[0].len() < 250,
+        "{}",
+        notes[0]
+    );
+    // A start goes on from there, and finds nothing to be written anew.
+    let begun = Instant::now();
+    let again = loop {
+        match Controller::open(file(dir.path(), &ramps, 5), Telemetry::new(1)) {
+            Ok(again) => break again,
+            // The thread that wrote lets go of the directory when it has ended.
+            Err(error) => assert!(begun.elapsed() < Duration::from_secs(10), "{error}"),
+        }
+        std::thread::park_timeout(Duration::from_millis(1));
+    };
+    assert_eq!([held(&again, "cart"), held(&again, "shop")], [5 * second; 2]);
+    drop(again);
+    let after = std::fs::read_to_string(dir.path().join("state/journal.jsonl")).unwrap();
+    assert_eq!(after.lines().count(), text.lines().count() + 1, "{after}");
+}
+
+#[tokio::test]
+async fn of_exclusive_ramps_one_is_within_a_step_whatever_their_order() {
+    let ramp = |name: &str, percent: u32, lines: &str| {
+        format!(
+            "[migration.{name}]\nmatch = [{{ path = \"/{name}/*\" }}]\nold = \"a\"\nnew = \"b\"\nguard = false\npercent = {percent}\n\
+             exclusive = true\n{lines}[[migration.{name}.ramp]]\npercent = 5\nhold = \"1h\"\n[[migration.{name}.ramp]]\npercent = 50\n"
+        )
+    };
+    let closed = "calendar = { freezes = [{ from = 2000-01-01, to = 2200-01-01 }] }\n";
+    for (ramps, expected) in [
+        // The one that is in its step comes later in the file.
+        (
+            [ramp("cart", 0, ""), ramp("shop", 5, ""), ramp("till", 0, closed)],
+            ["busy: shop", "hold", "busy: shop"],
+        ),
+        // Two may begin: the first of them does.
+        (
+            [ramp("cart", 0, ""), ramp("shop", 0, ""), ramp("till", 0, closed)],
+            ["enters", "busy: cart", "busy: cart"],
+        ),
+        // Whoever waits for the calendar keeps nobody else from it.
+        ([ramp("cart", 0, closed), ramp("shop", 0, ""), ramp("till", 50, "")], ["closed", "enters", "waits"]),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut controller = Controller::new(file(dir.path(), &ramps.concat(), 5), Telemetry::new(1));
+        let (status, _) = watch::channel(Arc::new(controller.status()));
+        let (paths, _) = watch::channel(controller.paths());
+        let outlets = Outlets { listeners: Arc::new(NoListeners), status, paths };
+        controller.move_ramps(&outlets, Duration::from_millis(200));
+        let next = |name: &str| match &controller.climbs[name].next {
+            Some(ramp::Next::Do(ramp::Event::StepEntered(0))) => "enters".to_owned(),
+            Some(ramp::Next::Wait(ramp::Wait::Busy(other))) => format!("busy: {other}"),
+            Some(ramp::Next::Wait(ramp::Wait::Hold { .. })) => "hold".to_owned(),
+            Some(ramp::Next::Wait(ramp::Wait::Closed(_))) => "closed".to_owned(),
+            _ => "waits".to_owned(),
+        };
+        assert_eq!(["cart", "shop", "till"].map(next), expected);
     }
 }

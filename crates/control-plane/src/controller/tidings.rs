@@ -1,7 +1,7 @@
 //! What there is to be told of a step once it is written: to the log, to the status, to whoever asked.
 
 use super::reading::Wish;
-use super::steps::refuse;
+use super::steps::{Shown, refuse};
 use super::{Controller, Outlets};
 use crate::change;
 use crate::event::{Actor, Reply};
@@ -13,6 +13,7 @@ pub(super) enum Tidings {
         name: String,
         what: String,
         sentences: Vec<String>,
+        shown: Option<Shown>,
         is_rollback: bool,
         actor: Actor,
         reply: Option<Reply<Changed>>,
@@ -42,7 +43,8 @@ impl Controller {
         let unwritten = unwritten
             .map(|why| format!("in force, but NOT in the journal: {why}; a restart would not know of it"));
         match tidings {
-            Tidings::Asked { name, what, mut sentences, is_rollback, actor, reply } => {
+            Tidings::Asked { name, what, mut sentences, shown, is_rollback, actor, reply } => {
+                sentences.extend(shown.map(|shown| self.told_of_a_drill(&name, &shown)));
                 let (who, reason) = (change::name(&actor), actor.reason.as_deref());
                 let generation = self.generation;
                 let all = if sentences.is_empty() {
@@ -68,13 +70,13 @@ impl Controller {
                 }
                 let status = self.renew(outlets);
                 if let Some(reply) = reply {
-                    let migration = status.migration(&name).cloned().ok_or(ControlError::Gone);
+                    let (generation, effects) = (self.generation, sentences);
+                    let result = match status.migration(&name).cloned() {
+                        Some(migration) => Ok(Changed { generation, effects, migration }),
+                        None => Err(ControlError::Left { name, effects }),
+                    };
                     // A caller that has gone away needs no answer.
-                    let _ = reply.send(migration.map(|migration| Changed {
-                        generation: self.generation,
-                        effects: sentences,
-                        migration,
-                    }));
+                    let _ = reply.send(result);
                 }
             }
             Tidings::File { mut sentences, wishes } => {
@@ -86,6 +88,20 @@ impl Controller {
                 self.renew(outlets);
             }
         }
+    }
+
+    /// What a drill has shown, and where users are now: somebody may have asked for another percentage meanwhile, also
+    /// while its end was being written.
+    fn told_of_a_drill(&self, name: &str, shown: &Shown) -> String {
+        let Shown { sentence, from } = shown;
+        let Some(intent) = self.book.intents.get(name) else { return sentence.clone() };
+        let now = intent.standing().in_force();
+        if now == *from {
+            return format!("{sentence}; back at {now}%");
+        }
+        let last_changes = self.book.last_changes.get(name).cloned().unwrap_or_default();
+        let why = change::why(intent, &last_changes);
+        format!("{sentence}; at {now}% now instead of {from}%: {why}")
     }
 
     pub(super) fn tell_refused(&mut self, outlets: &Outlets, tidings: Tidings, why: &str) {

@@ -83,6 +83,7 @@ impl Disk {
         for (entry, seq) in entries.iter().zip(self.tail.seq + 1..) {
             let from = read::renamed_from(entry.kind.as_str(), &entry.data);
             read::note(&mut self.states, seq, entry.migration.as_deref(), from, entry.state.clone());
+            read::note_served(&mut self.states, entry.served());
         }
         self.tail = after;
         Ok(())

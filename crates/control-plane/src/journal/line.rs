@@ -6,7 +6,7 @@
 use std::time::{Duration, SystemTime};
 
 use ramp::reshuffle::Dealing;
-use ramp::{Cause, Intent, Latch, Origin, Pause, Progress, Written};
+use ramp::{Cause, Intent, Latch, Origin, Pause, Progress, ShadowOff, Written};
 use route_plan::Phase;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -60,6 +60,11 @@ struct StateLine {
     frozen_at: Option<f64>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     drilling: bool,
+    /// Why no requests are copied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shadow_off: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shadow_by: Option<ByLine>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     full_since: Option<String>,
     file: FileLine,
@@ -160,7 +165,8 @@ impl Line {
 impl StateLine {
     fn of(state: &State) -> Self {
         let intent = &state.intent;
-        let LastChanges { percent: percent_by, phase: phase_by, latch: latch_by } = &state.last_changes;
+        let LastChanges { percent: percent_by, phase: phase_by, latch: latch_by, shadow: shadow_by } =
+            &state.last_changes;
         StateLine {
             present: state.is_present,
             percent: intent.percent.as_f64(),
@@ -176,6 +182,8 @@ impl StateLine {
             ramp: intent.progress.as_ref().map(RampLine::of),
             frozen_at: intent.frozen_at.map(Percent::as_f64),
             drilling: intent.is_drilling,
+            shadow_off: intent.shadow_off.map(|off| off.as_str().to_owned()),
+            shadow_by: shadow_by.as_ref().map(ByLine::of),
             full_since: intent.full_since.map(|at| at.to_string()),
             file: FileLine {
                 percent: intent.written.percent.as_f64(),
@@ -205,6 +213,7 @@ impl StateLine {
             progress: self.ramp.as_ref().map(RampLine::read).transpose()?,
             frozen_at: self.frozen_at.map(percent).transpose()?,
             is_drilling: self.drilling,
+            shadow_off: self.shadow_off.as_deref().map(shadow_off).transpose()?,
             full_since: self.full_since.as_deref().map(time).transpose()?,
         };
         let by = |by: Option<&ByLine>| by.map(ByLine::read).transpose();
@@ -212,6 +221,7 @@ impl StateLine {
             percent: by(self.percent_by.as_ref())?,
             phase: by(self.phase_by.as_ref())?,
             latch: by(self.latch.as_ref().and_then(|latch| latch.by.as_ref()))?,
+            shadow: by(self.shadow_by.as_ref())?,
         };
         let dealing = self.dealing.read(name, intent.standing().in_force())?;
         Ok(State { intent, last_changes, dealing, is_present: self.present })
@@ -334,6 +344,13 @@ fn percent(number: f64) -> Result<Percent, String> {
 
 fn phase(name: Option<&str>) -> Result<Option<Phase>, String> {
     name.map(|name| name.parse().map_err(|error| format!("phase: {error}"))).transpose()
+}
+
+fn shadow_off(word: &str) -> Result<ShadowOff, String> {
+    ShadowOff::ALL
+        .into_iter()
+        .find(|off| off.as_str() == word)
+        .ok_or_else(|| format!("`{word}` is no reason to switch a shadow off"))
 }
 
 fn origin(word: &str) -> Result<Origin, String> {

@@ -3,7 +3,8 @@
 //! An append-only file in the state directory, one JSON object a line. Each line has its number, its time, the hash of
 //! the line before it, what happened, who wanted it and why; one about a migration has the migration's whole state
 //! after it as well. So the last line about a name is all that is needed to go on from there, and no later version has
-//! to repeat what an earlier one decided.
+//! to repeat what an earlier one decided. But for one thing: each minute one line says of all ramps how long their
+//! present step was served, and nothing else; that is added to the last state of each.
 //!
 //! * One process at a time has the directory, by a lock that the kernel takes back when the process is gone.
 //! * A line counts once its file, and the directory if the file is new, have been synced. After a write or a sync that

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::line::{self, Line, NO_HASH};
-use super::record::{Kind, State};
+use super::record::{Kind, State, served};
 use super::{CURRENT, JournalError, MAX_LINE_BYTES, NEXT};
 
 /// Where the journal ends.
@@ -42,6 +43,15 @@ pub(super) fn note(
     }
     if let Some(state) = state {
         states.insert(name.unwrap_or_default().to_owned(), (seq, state));
+    }
+}
+
+/// Notes how long steps were served by then. The states stay those of the lines that told them.
+pub(super) fn note_served(states: &mut States, notes: Vec<(String, Duration)>) {
+    for (name, held) in notes {
+        if let Some((_, state)) = states.get_mut(&name) {
+            state.serve(held);
+        }
     }
 }
 
@@ -236,7 +246,7 @@ impl Reading {
         if is_alone {
             self.began_at = line.seq;
         }
-        let state = line.state()?;
+        let (state, served) = (line.state()?, served(&line.kind, &line.data)?);
         let is_head = begins || self.head.is_some();
         if begins {
             let left = line.data.get("states").and_then(Value::as_u64);
@@ -251,6 +261,7 @@ impl Reading {
         }
         let from = renamed_from(&line.kind, &line.data);
         note(&mut self.states, line.seq, line.migration.as_deref(), from, state);
+        note_served(&mut self.states, served);
         (self.tail.seq, self.tail.hash) = (line.seq, line::hash(text));
         self.lines += 1;
         Ok(is_head)
@@ -289,7 +300,7 @@ pub(crate) struct Wanted {
     pub(crate) migration: String,
     /// How many at most: the latest.
     pub(crate) limit: usize,
-    /// The number of the line; `None`: any, but for those that only note how long a step was served.
+    /// The number of the line; `None`: any, but for those of earlier versions that only note how long a step was served.
     pub(crate) seq: Option<u64>,
 }
 

@@ -1,6 +1,6 @@
 //! What is written down.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use ramp::Intent;
 use ramp::reshuffle::Dealing;
@@ -53,7 +53,8 @@ pub(crate) enum Kind {
     Advanced,
     /// The ramp entered a step.
     Step,
-    /// How long the present step was served.
+    /// How long the present steps of all ramps were served: the one line that changes a state without repeating it,
+    /// since there is one each minute.
     Held,
     /// The calendar is open again.
     Opened,
@@ -61,8 +62,12 @@ pub(crate) enum Kind {
     DrillBegun,
     /// A drill is over.
     DrillEnded,
+    /// A drill is over, and nobody saw what became of it.
+    DrillInterrupted,
     /// The ramp is over: everybody gets new.
     Arrived,
+    /// The shadow was switched off or on.
+    Shadow,
 }
 
 impl Kind {
@@ -94,7 +99,9 @@ impl Kind {
             Kind::Opened => "opened",
             Kind::DrillBegun => "drill_begun",
             Kind::DrillEnded => "drill_ended",
+            Kind::DrillInterrupted => "drill_interrupted",
             Kind::Arrived => "arrived",
+            Kind::Shadow => "shadow",
         }
     }
 
@@ -119,6 +126,31 @@ pub(crate) struct State {
     pub(crate) dealing: Dealing,
     /// Whether it is in the file.
     pub(crate) is_present: bool,
+}
+
+impl State {
+    /// Takes in how long the present step was served by then.
+    pub(crate) fn serve(&mut self, held: Duration) {
+        if let Some(progress) = &mut self.intent.progress {
+            progress.held = progress.held.max(held);
+        }
+    }
+}
+
+/// What belongs to a [`Kind::Held`]: seconds by the name of the migration.
+const HELD_S: &str = "held_s";
+
+/// The migrations whose steps were served so long, in what belongs to a line of this kind. A line of an earlier version
+/// has the state of its one migration instead, and nothing here.
+pub(super) fn served(kind: &str, data: &Map<String, Value>) -> Result<Vec<(String, Duration)>, String> {
+    let notes = data.get(HELD_S).filter(|_| kind == Kind::Held.as_str());
+    let Some(notes) = notes else { return Ok(Vec::new()) };
+    let notes = notes.as_object().ok_or_else(|| format!("{HELD_S} has no migrations"))?;
+    let read = |(name, seconds): (&String, &Value)| {
+        let held = seconds.as_f64().map(Duration::try_from_secs_f64).and_then(Result::ok);
+        Some(name.clone()).zip(held).ok_or_else(|| format!("{HELD_S} of {name}: {seconds} is no time"))
+    };
+    notes.iter().map(read).collect()
 }
 
 /// One line to be.
@@ -151,6 +183,17 @@ impl Entry {
     /// One about a migration.
     pub(crate) fn of(name: &str, kind: Kind, state: State) -> Self {
         Entry { migration: Some(name.to_owned()), state: Some(state), ..Entry::of_process(kind) }
+    }
+
+    /// One about the time that steps were served.
+    pub(crate) fn of_served(notes: &[(String, Duration)]) -> Self {
+        let seconds = notes.iter().map(|(name, held)| (name.clone(), Value::from(held.as_secs_f64())));
+        Entry::of_process(Kind::Held).with(HELD_S, seconds.collect::<Map<_, _>>())
+    }
+
+    /// The migrations whose steps were served so long, by this line.
+    pub(crate) fn served(&self) -> Vec<(String, Duration)> {
+        served(self.kind.as_str(), &self.data).unwrap_or_default()
     }
 
     /// With one more thing that belongs to its kind.

@@ -142,13 +142,16 @@ impl Writer {
         result
     }
 
-    /// Keeps what could not be written. Where that is too much, the first goes that a later line overrules, since each
-    /// has the whole state of its migration.
+    /// Keeps what could not be written. Where that is too much, the first goes that a later line overrules: one with the
+    /// whole state of its migration, or one more that says the same of the process or of the time served.
     fn keep(&mut self, entries: Vec<Entry>) {
         self.unwritten.extend(entries);
         while self.unwritten.len() > MAX_UNWRITTEN {
             let overruled = self.unwritten.iter().enumerate().position(|(at, one)| {
-                self.unwritten.iter().skip(at + 1).any(|later| later.migration == one.migration)
+                let is_overruled_by = |later: &Entry| {
+                    later.migration == one.migration && (later.state.is_some() || later.kind == one.kind)
+                };
+                self.unwritten.iter().skip(at + 1).any(is_overruled_by)
             });
             self.unwritten.remove(overruled.unwrap_or(0));
         }

@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use http1_codec::{Framing, Version};
 use migration_glue::{Delivery, Ledger};
-use route_plan::{ConnectionLimits, Failure, Plan};
+use route_plan::{ConnectionLimits, Drained, Failure, Plan};
 
 use super::H1Exchange;
 use crate::buffer::Buffer;
@@ -24,10 +24,12 @@ impl H1Exchange<'_> {
         self.write_head(plan, form, buffer.filled());
         let framing = self.scratch.response.framing(self.scratch.request.is_head());
         let outgoing = if form.chunked { Outgoing::Chunked } else { Outgoing::Plain };
+        let tee = self.tee_for_answer(plan, buffer.filled());
         buffer.consume(self.scratch.response.head_len());
         let scratch = &mut *self.scratch;
         let answer =
             scratch.legs.answer.insert(Transfer::new(framing, outgoing, &self.site.view.answer_limits));
+        answer.tee(tee);
         answer.begin(buffer, &scratch.answer)?;
         self.release_upstream();
         self.set_alarm(plan.timeouts.idle_ms);
@@ -98,6 +100,7 @@ impl H1Exchange<'_> {
             Poll::Ready(Err(Broken::Sink)) => return Poll::Ready(Err(Delivery::ClientGone)),
             Poll::Ready(Err(_)) => Failure::Truncated,
             Poll::Pending if self.scratch.legs.client_broke => return Poll::Ready(Err(Delivery::ClientGone)),
+            Poll::Pending if self.is_drained(plan) => return Poll::Ready(Err(Delivery::Drained)),
             Poll::Pending => {
                 if moved.any() || late.any() {
                     self.set_alarm(plan.timeouts.idle_ms);
@@ -187,8 +190,11 @@ impl H1Exchange<'_> {
         ledger: Ledger<Site>,
         at_once: bool,
     ) -> Next {
-        if let Err(Delivery::Failed(failure)) = streamed {
-            self.note_attempt(plan, Some(failure));
+        self.client.alarm.follow_moves(false);
+        match streamed {
+            Err(Delivery::Failed(failure)) => self.note_attempt(plan, Some(failure)),
+            Err(Delivery::Drained) => self.site.count_drained(plan, Drained::Stream),
+            Ok(()) | Err(_) => {}
         }
         self.release_upstream();
         self.drop_upstream();
@@ -205,6 +211,7 @@ impl H1Exchange<'_> {
         let sent_bytes = legs.answer.as_ref().map_or(0, Transfer::content_bytes);
         let delivery = streamed.err().unwrap_or(Delivery::Complete);
         let observed = if at_once { ledger.close_at_head(delivery) } else { ledger.close(delivery) };
+        self.end_copy(plan, &observed, true);
         self.log(plan, &observed, sent_bytes);
         next
     }

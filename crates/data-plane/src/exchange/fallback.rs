@@ -191,6 +191,7 @@ impl H1Exchange<'_> {
     pub(super) fn back_to_start(&mut self, ended: Ended) {
         self.release_whole_answer();
         self.drop_upstream();
+        self.copy_without_answer(ended);
         let slot = Slot::take(&self.site.worker);
         let legs = &mut self.scratch.legs;
         legs.incoming = None;

@@ -36,6 +36,7 @@ impl H1Exchange<'_> {
                 }
                 None => {
                     let observed = ledger.close(Delivery::ClientGone);
+                    self.end_copy(plan, &observed, false);
                     self.log(plan, &observed, 0);
                     return Next::Close;
                 }
@@ -44,6 +45,7 @@ impl H1Exchange<'_> {
         ledger.answered_with(status);
         let (sent, next) = self.send_problem(status, reason, &detail, failed).await;
         let observed = ledger.close(if sent { Delivery::Complete } else { Delivery::ClientGone });
+        self.end_copy(plan, &observed, false);
         self.log(plan, &observed, 0);
         next
     }
@@ -56,6 +58,7 @@ impl H1Exchange<'_> {
         let detail = self.detail(plan, failure);
         let (_, next) = self.send_problem(failure.status(), failure.as_str(), &detail, Some(failure)).await;
         let observed = ledger.close(Delivery::Failed(failure));
+        self.end_copy(plan, &observed, false);
         self.log(plan, &observed, 0);
         next
     }

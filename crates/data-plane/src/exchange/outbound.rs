@@ -28,7 +28,7 @@ impl H1Exchange<'_> {
         if self.scratch.legs.head.is_none() && plan.role == Role::Fallback {
             return self.begin_by_old(plan);
         }
-        let keep = self.keep_for(plan);
+        let (keep, tee) = (self.keep_for(plan), self.tee_for_copy(plan));
         let home = self.scratch.legs.upstream.as_ref().map(Connection::home);
         let form = request_form(&view, home.as_deref(), plan);
         let mut buffer = match self.scratch.legs.head.take() {
@@ -48,6 +48,7 @@ impl H1Exchange<'_> {
         let scratch = &mut *self.scratch;
         let transfer = scratch.legs.request.insert(Transfer::new(framing, outgoing, &view.limits));
         transfer.keep(keep);
+        transfer.tee(tee);
         transfer.limit(view.snapshot.connection.body_bytes.unwrap_or(u64::MAX));
         let begun = transfer.begin(buffer, &scratch.sent);
         scratch.legs.request_given_up = false;
@@ -102,7 +103,13 @@ impl H1Exchange<'_> {
     pub(super) async fn await_answer(&mut self, plan: &Plan, ledger: &mut Ledger<Site>) -> Result<(), Stop> {
         self.set_patience(plan);
         loop {
-            poll_fn(|cx| self.poll_answer(cx, plan, ledger)).await?;
+            poll_fn(|cx| {
+                let polled = self.poll_answer(cx, plan, ledger);
+                // What there was of the request is on its way, and nobody waits.
+                self.copy_when_due(plan);
+                polled
+            })
+            .await?;
             if !self.scratch.response.is_interim() {
                 break;
             }
@@ -375,7 +382,7 @@ impl H1Exchange<'_> {
 }
 
 /// How the head of a request changes on its way to this endpoint.
-fn request_form<'a>(view: &'a View, endpoint: Option<&'a Member>, plan: &Plan) -> RequestForm<'a> {
+pub(super) fn request_form<'a>(view: &'a View, endpoint: Option<&'a Member>, plan: &Plan) -> RequestForm<'a> {
     RequestForm {
         authority: endpoint.map_or("", |one| &one.endpoint.authority),
         forcing: &view.force_headers,

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use http1_codec::{Framing, Version};
 use migration_glue::{Delivery, Ledger};
-use route_plan::Plan;
+use route_plan::{Drained, Plan};
 use tokio::io::AsyncWrite;
 
 use super::H1Exchange;
@@ -23,6 +23,15 @@ struct Tunnel {
     down_ended: bool,
 }
 
+/// How a tunnel ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Both sides are done, one of them broke, or nothing came for too long.
+    Over,
+    /// Its user is back on old, and its time was up.
+    Drained,
+}
+
 impl H1Exchange<'_> {
     /// Passes the answer on, then bytes both ways until both sides are done. One side that ends its half does not
     /// end the other.
@@ -37,21 +46,33 @@ impl H1Exchange<'_> {
         let mut tunnel = Tunnel { up: endless(), up_ended: false, down: endless(), down_ended: false };
         let begun = tunnel.down.begin(incoming, &self.scratch.answer).and(tunnel.up.begin(early, b""));
         // A tunnel is judged at its head: what comes later is between the two ends.
-        let observed = ledger.close(Delivery::Complete);
+        let mut observed = ledger.close(Delivery::Complete);
+        self.end_copy(plan, &observed, false);
+        let mut end = End::Over;
         if begun.is_ok() {
             self.site.worker.cells.tunnels_opened.inc();
-            let idle_ms = u64::from(plan.timeouts.tunnel_idle_ms);
-            self.client.alarm.set(idle_ms, None);
-            poll_fn(|cx| self.poll_tunnel(cx, &mut tunnel, idle_ms)).await;
+            // It may take longer than any request.
+            self.scratch.legs.total_at_ms = None;
+            self.set_alarm(plan.timeouts.tunnel_idle_ms);
+            end = poll_fn(|cx| self.poll_tunnel(cx, plan, &mut tunnel)).await;
+            self.client.alarm.follow_moves(false);
             self.site.worker.cells.tunnels_closed.inc();
         }
         self.drop_upstream();
+        if end == End::Drained {
+            self.site.count_drained(plan, Drained::Tunnel);
+            observed.drained = true;
+        }
         self.log(plan, &observed, tunnel.down.content_bytes());
-        Next::Close
+        match end {
+            End::Over => Next::Close,
+            // Nothing in a tunnel would tell that something is missing: a reset does.
+            End::Drained => Next::Abort,
+        }
     }
 
-    fn poll_tunnel(&mut self, cx: &mut Context<'_>, tunnel: &mut Tunnel, idle_ms: u64) -> Poll<()> {
-        let Some(upstream) = &mut self.scratch.legs.upstream else { return Poll::Ready(()) };
+    fn poll_tunnel(&mut self, cx: &mut Context<'_>, plan: &Plan, tunnel: &mut Tunnel) -> Poll<End> {
+        let Some(upstream) = &mut self.scratch.legs.upstream else { return Poll::Ready(End::Over) };
         let (client, upstream) = (&mut self.client.stream, &mut upstream.stream);
         let buffers = &self.site.worker.buffers;
         let mut moved = Moved::default();
@@ -72,13 +93,16 @@ impl H1Exchange<'_> {
         cells.bytes_out.add(moved.sent);
         let broken = |polled: &Poll<Result<(), Broken>>| matches!(polled, Poll::Ready(Err(_)));
         if broken(&up) || broken(&down) || (up.is_ready() && down.is_ready()) {
-            return Poll::Ready(());
+            return Poll::Ready(End::Over);
         }
         if moved.any() || upwards.any() {
-            self.client.alarm.set(idle_ms, None);
+            self.set_alarm(plan.timeouts.tunnel_idle_ms);
+        }
+        if self.is_drained(plan) {
+            return Poll::Ready(End::Drained);
         }
         if self.client.alarm.expired(cx) || self.site.worker.is_stopping() {
-            return Poll::Ready(());
+            return Poll::Ready(End::Over);
         }
         Poll::Pending
     }

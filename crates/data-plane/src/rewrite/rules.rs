@@ -47,8 +47,8 @@ fn is_authority(host: &[u8]) -> bool {
 }
 
 /// What the upstream is asked as `Host` where it is not what the client asked for.
-pub(super) fn chosen_host<'a>(rules: &'a Rules, authority: &'a str) -> Option<&'a [u8]> {
-    match &rules.host {
+pub(super) fn chosen_host<'a>(rule: &'a HostRule, authority: &'a str) -> Option<&'a [u8]> {
+    match rule {
         HostRule::Client => None,
         HostRule::Endpoint => Some(authority.as_bytes()),
         HostRule::Fixed(host) => Some(host.as_bytes()),
@@ -69,7 +69,7 @@ pub(crate) fn repeat_head(scratch: &mut Scratch, form: RequestForm<'_>) {
 }
 
 /// Where the value of `Host` lies in a head that we wrote: its line is the first one after the request line.
-fn host_sent(sent: &[u8]) -> Range<usize> {
+pub(crate) fn host_sent(sent: &[u8]) -> Range<usize> {
     let mut line_feeds = memchr::memchr_iter(b'\n', sent);
     let (Some(before), Some(line_feed)) = (line_feeds.next(), line_feeds.next()) else { return 0..0 };
     let start = before + 1 + b"Host: ".len();
@@ -82,11 +82,10 @@ pub(super) fn gives_way(changes: &HeaderRules, field: &Field, head: &[u8]) -> bo
     changes.replaces(name) && !is_out_of_reach(name)
 }
 
-/// Writes the fields that the rules set and add, but for the `reserved` one, which follows.
-pub(super) fn write(writer: &mut HeadWriter<'_>, changes: &HeaderRules, reserved: Option<&str>) {
+/// Writes the fields that the rules set and add, but for those that are `reserved`, which follow.
+pub(super) fn write(writer: &mut HeadWriter<'_>, changes: &HeaderRules, reserved: impl Fn(&str) -> bool) {
     for (name, value) in changes.written() {
-        let is_reserved = reserved.is_some_and(|reserved| reserved.eq_ignore_ascii_case(name));
-        if !is_reserved && !is_out_of_reach(name.as_bytes()) {
+        if !reserved(name) && !is_out_of_reach(name.as_bytes()) {
             writer.field(name, value.as_bytes());
         }
     }
@@ -94,7 +93,7 @@ pub(super) fn write(writer: &mut HeadWriter<'_>, changes: &HeaderRules, reserved
 
 /// Fields that say where a message ends or belong to one hop, and those that crossfade itself writes or acts on, in
 /// either spelling.
-fn is_out_of_reach(name: &[u8]) -> bool {
+pub(super) fn is_out_of_reach(name: &[u8]) -> bool {
     let id = match dashed(name) {
         None => FieldId::of(name),
         Some(dashed) => FieldId::of(&dashed),

@@ -143,6 +143,7 @@ fn snapshot(name: &str, split: &Split, cookie: Option<&AssignCookie>, percent: P
         table: RouteTable::build(vec![entry]).unwrap_or_default(),
         migrations: vec![Migration {
             name: name.to_owned(),
+            lineage: 0,
             old: 0,
             new: 1,
             phase: Phase::Canary,
@@ -151,6 +152,7 @@ fn snapshot(name: &str, split: &Split, cookie: Option<&AssignCookie>, percent: P
             force: None,
             assign_cookie: cookie.cloned(),
             timeouts: Timeouts::default(),
+            drain_after_rollback_ms: Migration::DRAIN_AFTER_ROLLBACK_MS,
             fallback: None,
             shadow: None,
             failures: AnswerFailures::default(),

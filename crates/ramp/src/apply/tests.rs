@@ -311,6 +311,46 @@ fn a_failed_drill_pauses_the_ramp_and_is_tried_again() {
 }
 
 #[test]
+fn an_interrupted_drill_counts_neither_way_and_is_tried_again() {
+    let approved = in_step(2).then(Event::Advanced(Wait::Approval { step: 2, unguarded: false }));
+    let mut drilling = approved.then(Event::DrillBegun);
+    let effects = drilling.happens(&Event::DrillInterrupted);
+    assert!(effects.contains(&Effect::DrillInterrupted), "{effects:?}");
+    assert_eq!((drilling.in_force().as_str(), drilling.step()), ("5", 2));
+    assert_eq!(drilling.next(), Next::Do(Event::DrillBegun));
+    assert_eq!(
+        drilling.refuses(&Event::DrillInterrupted),
+        "in a rollback drill already, or not in one any more"
+    );
+    // Whoever asked for less meanwhile gets that, and who paused the ramp finds it paused.
+    let lowered = in_step(2).then(Event::DrillBegun).then(set("2")).then(Event::DrillInterrupted);
+    assert_eq!((lowered.in_force().as_str(), lowered.wait()), ("2", Wait::Paused(Pause::Intent)));
+    // One that went well before stays so.
+    let passed = in_step(2).then(Event::DrillBegun).then(Event::DrillEnded { passed: true });
+    let again = passed.then(Event::DrillBegun).then(Event::DrillInterrupted);
+    assert!(again.intent.progress.is_some_and(|progress| progress.drilled));
+}
+
+#[test]
+fn a_rollback_of_nobody_is_no_sign_that_the_migration_fails() {
+    let rollbacks = |world: &World| world.intent.rollbacks;
+    let nobody = World::first("0", ramped()).then(BACK);
+    assert!(nobody.intent.latch.is_some(), "it latches all the same");
+    assert_eq!(rollbacks(&nobody), 0);
+    let often = (0..5).fold(nobody, |world, _| world.then(Event::Resumed).then(BACK));
+    assert_eq!(rollbacks(&often), 0);
+    let shadow = in_step(2).then(Event::PhaseSet(Phase::Shadow)).then(BACK);
+    assert_eq!(rollbacks(&shadow), 0, "5 % are asked for, and nobody is on new");
+    assert_eq!(rollbacks(&in_step(2).then(BACK)), 1);
+    assert_eq!(
+        rollbacks(&in_step(2).then(Event::DrillBegun).then(BACK)),
+        1,
+        "a drill has them away for a moment"
+    );
+    assert_eq!(rollbacks(&in_step(2).then(BACK).then(BACK)), 1);
+}
+
+#[test]
 fn a_rollback_ends_a_drill() {
     let mut world = in_step(2).then(Event::DrillBegun).then(BACK);
     assert!(!world.intent.is_drilling);

@@ -18,6 +18,7 @@ fn all_bad() -> Facts {
         held: HOUR / 2,
         requests: 400,
         evidence: Evidence::Against("new fails 1.3 % of requests, old 0.2 %".to_owned()),
+        matching: Evidence::Missing("about 6,400 more comparisons".to_owned()),
         busy: Some("orders".to_owned()),
         after: Some("users".to_owned()),
         announced: Hook::NotCalled,
@@ -50,6 +51,12 @@ fn precedence(world: &World, remedies: &[Remedy]) -> String {
 
 fn insist(world: &mut World, event: &Event) {
     *world = world.clone().insisting(event);
+}
+
+/// Latched in preparation, with a shadow.
+fn preparing(policy: Policy) -> World {
+    let shadow = Policy { shadow: true, ..policy };
+    World::first("0", shadow).then(Event::PhaseSet(Phase::Preparation)).then(BACK)
 }
 
 #[test]
@@ -103,13 +110,22 @@ fn what_is_waited_for_in_order_of_precedence() {
         ("advanced", |world, _| insist(world, &Event::Advanced(Wait::Cleanup))),
     ];
     let shadow = World::first("0", ramped()).then(Event::PhaseSet(Phase::Shadow)).then(BACK);
+    let compared: &[Remedy] = &[
+        ("resumed", |world, _| insist(world, &Event::Resumed)),
+        ("advanced", |world, _| insist(world, &Event::Advanced(Wait::Phase(Phase::Preparation)))),
+        ("too many differ", |_, facts| facts.matching = Evidence::Against("4 of 900 differ".to_owned())),
+        ("they match", |_, facts| facts.matching = Evidence::Proven),
+        ("advanced", |world, _| insist(world, &Event::Advanced(Wait::Phase(Phase::Shadow)))),
+    ];
     let table = format!(
         "# latched in shadow, before the first step\n{}\n# in step 2 of 1/5/25/100, everything speaks against going on\n{}\n\
-         # in step 4\n{}\n# without a ramp\n{}",
+         # in step 4\n{}\n# without a ramp\n{}\n# with a shadow\n{}\n# with a shadow and no ramp\n{}",
         precedence(&shadow, first),
         precedence(&in_step(2), within),
         precedence(&in_step(4), last),
         precedence(&World::first("5", by_people()), &[]),
+        precedence(&preparing(ramped()), compared),
+        precedence(&preparing(by_people()), compared),
     );
     insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!("what_is_waited_for", table) });
 }

@@ -194,7 +194,7 @@ impl Story {
         let terms = Terms { policy: &self.policy, now: self.now, force: false };
         let (after, _) = apply(&self.intent, event, &terms).unwrap();
         let (was, is) = (self.intent.standing().in_force(), after.standing().in_force());
-        let is_drills_end = matches!(event, Event::DrillEnded { .. });
+        let is_drills_end = matches!(event, Event::DrillEnded { .. } | Event::DrillInterrupted);
         assert!(is <= was || is_drills_end || self.place.is_open(self.now), "{event:?} at {}", self.now);
         if self.progress().entered != after.progress.as_ref().unwrap().entered {
             self.served = Duration::ZERO;
@@ -214,6 +214,7 @@ impl Story {
             held: self.memory.held,
             requests: self.memory.requests,
             evidence,
+            matching: Evidence::Proven,
             busy: None,
             after: None,
             announced: self.memory.hooks[0].clone(),
@@ -233,7 +234,7 @@ impl Story {
         }
     }
 
-    /// It ends now and then; of a drill it only knows then that it did not see the end of it.
+    /// It ends now and then; of a drill it only knows then that it did not see the end of it, and tries it again.
     fn is_up(&mut self) -> bool {
         if self.down_until.is_none() && self.dice.below(1500) == 0 {
             let down = self.dice.minutes(1, 240);
@@ -244,7 +245,8 @@ impl Story {
             (self.memory, self.restarts) = (Memory::default(), self.restarts + 1);
             self.memory.held = self.progress().held;
             if self.intent.is_drilling {
-                self.happens(&Event::DrillEnded { passed: false });
+                self.happens(&Event::DrillInterrupted);
+                self.tell("a drill was interrupted");
             }
         }
         self.down_until.is_none()

@@ -29,6 +29,7 @@ fn snapshot(percent: &str, assign_cookie: Option<AssignCookie>) -> Snapshot {
         routes: vec![Route { name: "files".to_owned(), upstream: 2, ..Route::default() }],
         migrations: vec![Migration {
             name: "shop".to_owned(),
+            lineage: 0,
             old: 0,
             new: 1,
             phase: Phase::Canary,
@@ -46,6 +47,7 @@ fn snapshot(percent: &str, assign_cookie: Option<AssignCookie>) -> Snapshot {
             }),
             assign_cookie,
             timeouts: Timeouts { first_byte_ms: 1_500, ..Timeouts::default() },
+            drain_after_rollback_ms: Migration::DRAIN_AFTER_ROLLBACK_MS,
             fallback: None,
             shadow: None,
             failures: Default::default(),

@@ -49,6 +49,8 @@ pub struct AccessEntry<'a> {
     pub refused: Option<&'static str>,
     /// Whether the client went away before its answer was complete.
     pub client_aborted: bool,
+    /// Whether it was closed because its user was back on old.
+    pub drained: bool,
     /// The request id, taken over or generated.
     pub request_id: &'a [u8],
     /// The `User-Agent`, if sent.
@@ -74,6 +76,7 @@ impl AccessEntry<'_> {
         failure: None,
         refused: None,
         client_aborted: false,
+        drained: false,
         request_id: b"",
         user_agent: None,
     };
@@ -113,6 +116,9 @@ impl AccessEntry<'_> {
         }
         if self.client_aborted {
             out.extend_from_slice(b",\"crossfade.client_aborted\":true");
+        }
+        if self.drained {
+            out.extend_from_slice(b",\"crossfade.drained\":true");
         }
         text(out, "http.request.id", self.request_id);
         if let Some(agent) = self.user_agent {

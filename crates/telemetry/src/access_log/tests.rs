@@ -24,6 +24,7 @@ fn entry<'a>(path: &'a [u8]) -> AccessEntry<'a> {
         failure: Some(Failure::Connect),
         refused: None,
         client_aborted: false,
+        drained: false,
         request_id: b"abc",
         user_agent: Some(b"curl/8"),
     }
@@ -34,6 +35,17 @@ fn temporary(name: &str) -> PathBuf {
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir).unwrap();
     dir
+}
+
+#[test]
+fn a_line_says_who_ended_the_answer() {
+    for (client_aborted, drained) in [(false, false), (true, false), (false, true)] {
+        let mut out = Vec::new();
+        AccessEntry { client_aborted, drained, ..entry(b"/a") }.write(jiff::Timestamp::UNIX_EPOCH, &mut out);
+        let line: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(line["crossfade.client_aborted"] == true, client_aborted, "{line}");
+        assert_eq!(line["crossfade.drained"] == true, drained, "{line}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use route_plan::outcome::Observation;
 use traffic_split::Percent;
 
 use super::*;
-use crate::{EndpointFacts, MigrationFacts, RampFacts, Telemetry};
+use crate::{EndpointFacts, HookFacts, MigrationFacts, RampFacts, ShadowFacts, Telemetry};
 
 fn busy() -> Arc<Telemetry> {
     let telemetry = Telemetry::new(2);
@@ -26,6 +26,7 @@ fn busy() -> Arc<Telemetry> {
         failure: Some(Failure::Connect),
         covered: true,
         client_aborted: false,
+        drained: false,
     };
     migration.record(0, &observation);
     migration.record(1, &observation);
@@ -46,15 +47,21 @@ fn busy() -> Arc<Telemetry> {
             measured: None,
             phase: Phase::Shadow,
             verdict: Some("healthy"),
+            ln_evidence: Some(-2.5),
             latched: true,
+            shadow: Some(ShadowFacts { on: true, match_rate: Some(0.9993), match_rate_at_least: 0.999 }),
             ramp: Some(RampFacts { step: 2, steps: 4, paused: true }),
             rollbacks: vec![("person", 0), ("error_rate", 2)],
+            hooks: vec![HookFacts { hook: "confirm", yes: 1, no: 7 }],
         }],
         journal_healthy: Some(false),
         ..ControlFacts::default()
     });
+    telemetry.looks().record(Duration::from_micros(50_900));
+    telemetry.looks().record(Duration::from_micros(61_000));
     migration.kept(0, Kept::NotReplayable);
     telemetry.comparisons("shop").record(Compared::Mismatched);
+    migration.drained(1, Drained::Stream);
     telemetry.evidence("shop").record(0, &mut crate::Memory::default(), &observation);
     let shadow = telemetry.shadow("shop");
     shadow.dropped(1, crate::Side::Lane, NotCopied::TooLarge);
@@ -87,6 +94,9 @@ fn the_scrape_says_what_was_counted() {
         r#"crossfade_request_duration_seconds_bucket{migration="shop",arm="new",role="served",le="+Inf"} 2"#,
         r#"crossfade_request_duration_seconds_sum{migration="shop",arm="new",role="served"} 0.008"#,
         r#"crossfade_request_duration_seconds_count{migration="shop",arm="new",role="served"} 2"#,
+        r#"crossfade_shadow_on{migration="shop"} 1"#,
+        r#"crossfade_match_rate{migration="shop"} 0.9993"#,
+        r#"crossfade_match_rate_at_least{migration="shop"} 0.999"#,
         r#"crossfade_comparisons_total{migration="shop",result="mismatched"} 1"#,
         r#"crossfade_comparisons_total{migration="shop",result="matched"} 0"#,
         r#"crossfade_failures_total{migration="shop",arm="new",role="served",reason="connect"} 2"#,
@@ -110,10 +120,19 @@ fn the_scrape_says_what_was_counted() {
         r#"crossfade_phase{migration="shop",phase="shadow"} 1"#,
         r#"crossfade_phase{migration="shop",phase="canary"} 0"#,
         r#"crossfade_latched{migration="shop"} 1"#,
+        r#"crossfade_guard_ln_evidence{migration="shop"} -2.5"#,
+        r#"crossfade_guard_look_interval_seconds_bucket{le="0.05"} 0"#,
+        r#"crossfade_guard_look_interval_seconds_bucket{le="0.06"} 1"#,
+        r#"crossfade_guard_look_interval_seconds_bucket{le="+Inf"} 2"#,
+        "crossfade_guard_look_interval_seconds_sum 0.1119",
         r#"crossfade_ramp_step{migration="shop"} 2"#,
         r#"crossfade_ramp_steps{migration="shop"} 4"#,
         r#"crossfade_ramp_paused{migration="shop"} 1"#,
         r#"crossfade_rollbacks_total{migration="shop",cause="error_rate"} 2"#,
+        r#"crossfade_drained_total{migration="shop",kind="stream"} 1"#,
+        r#"crossfade_drained_total{migration="shop",kind="tunnel"} 0"#,
+        r#"crossfade_hook_answers_total{migration="shop",hook="confirm",answer="yes"} 1"#,
+        r#"crossfade_hook_answers_total{migration="shop",hook="confirm",answer="no"} 7"#,
         "crossfade_journal_healthy 0",
         r#"crossfade_requests_refused_total{reason="bad-request"} 2"#,
         "crossfade_connections_open 2",

@@ -17,6 +17,7 @@ fn answered(arm: Option<Arm>, status: u16, to_head: Duration) -> Observation {
         failure: None,
         covered: false,
         client_aborted: false,
+        drained: false,
     }
 }
 
@@ -142,4 +143,18 @@ fn recording_takes_less_than_60_ns() {
     println!("{each:?} a record");
     assert_eq!(cells.totals().leg(Arm::New, Role::Served).requests(), u64::from(rounds.div_ceil(3)));
     assert!(each < Duration::from_nanos(60), "{each:?}");
+}
+
+#[test]
+fn what_is_closed_after_a_rollback_is_counted_by_kind_and_is_no_failure() {
+    let cells = TrafficCells::new(TrafficKind::Migration, 2);
+    cells.drained(0, Drained::Tunnel);
+    cells.drained(1, Drained::Stream);
+    cells.drained(1, Drained::Stream);
+    cells.drained(2, Drained::Stream);
+    let stream = Observation { drained: true, ..answered(Some(Arm::New), 200, Duration::from_millis(3)) };
+    cells.record(1, &stream);
+    let (totals, leg) = (cells.totals(), cells.totals().leg(Arm::New, Role::Served));
+    assert_eq!(totals.drained, [1, 2], "there is no third worker");
+    assert_eq!((leg.requests(), leg.failed(), leg.client_aborts), (1, 0, 0));
 }

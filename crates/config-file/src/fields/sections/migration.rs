@@ -107,6 +107,12 @@ pub(super) static MIGRATION: Section = Section {
             "When the percentage may rise, in place of [calendar].",
         ),
         defaulted("rollback", Kind::Table(&ROLLBACK), "{}", "How a rollback is done."),
+        defaulted(
+            "drain_after_rollback",
+            Kind::Duration { min_ms: 0, max_ms: DAY_MS },
+            "\"30s\"",
+            "How long tunnels and streams on `new` may go on when their users are back on `old`.",
+        ),
         defaulted("abort", Kind::Table(&ABORT), "{}", "When the migration is given up."),
         defaulted(
             "grace",
@@ -117,7 +123,7 @@ pub(super) static MIGRATION: Section = Section {
         defaulted("rules", Kind::Table(&RULES), "{}", "What is changed in the heads of each arm's messages."),
         optional("expose_arm", HEADER_NAME, "A response header that tells clients the arm. Default: none."),
     ],
-    later: &["dual_write", "drain_after_rollback"],
+    later: &["dual_write"],
 };
 
 pub(super) static ASSIGN_COOKIE: Section = Section {

@@ -52,7 +52,8 @@ pub(in crate::journal) fn state(name: &str, asked: &str) -> State {
         trusted_proxies: vec!["10.0.0.0/8".to_owned()],
         in_force: intent.standing().in_force(),
     };
-    let last_changes = LastChanges { percent: change("alice"), phase: None, latch: change("bob") };
+    let last_changes =
+        LastChanges { percent: change("alice"), phase: None, latch: change("bob"), shadow: None };
     State { intent, last_changes, dealing, is_present: true }
 }
 
@@ -70,6 +71,25 @@ fn open(dir: &Path) -> (Disk, Told) {
 
 fn damage(dir: &Path) -> String {
     Disk::open(dir).map(|_| ()).unwrap_err().to_string()
+}
+
+#[test]
+fn a_shadow_that_is_switched_off_is_found_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut disk, _) = open(dir.path());
+    let mut states = ramp::ShadowOff::ALL.map(|off| {
+        let mut state = state("shop", "5");
+        state.intent.shadow_off = Some(off);
+        state.last_changes.shadow = state.last_changes.percent.clone();
+        state
+    });
+    for expected in &mut states {
+        disk.append(&[Entry::of("shop", Kind::Shadow, expected.clone())]).unwrap();
+        drop(disk);
+        let told;
+        (disk, told) = open(dir.path());
+        assert_eq!(told.states, [("shop".to_owned(), expected.clone())]);
+    }
 }
 
 #[test]

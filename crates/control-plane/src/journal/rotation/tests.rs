@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -92,6 +93,110 @@ fn a_start_needs_the_newest_file_alone() {
     let alone = verify(dir.path()).unwrap();
     assert_eq!((alone.files, alone.last_seq), (1, last_seq + 1));
     assert!(alone.first_seq > 60);
+}
+
+/// 50 migrations, each within a step.
+fn fifty() -> Vec<Entry> {
+    (0..50)
+        .map(|number| {
+            let (mut entry, name) = (entry("", "5"), format!("checkout-service-{number}"));
+            entry.state.iter_mut().for_each(|state| state.dealing.name.clone_from(&name));
+            Entry { migration: Some(name), ..entry }
+        })
+        .collect()
+}
+
+/// How long those steps were served after so many minutes, in seconds by name.
+fn served(minutes: u32) -> Vec<(String, Duration)> {
+    let held = |number: u32| Duration::from_millis(u64::from(60_003 * minutes + 1_117 * number));
+    (0..50).map(|number| (format!("checkout-service-{number}"), held(number))).collect()
+}
+
+fn held(told: &Told) -> Vec<(String, Duration)> {
+    let held = |(name, state): &(String, State)| {
+        (name.clone(), state.intent.progress.as_ref().expect("it has a ramp").held)
+    };
+    told.states.iter().map(held).collect()
+}
+
+#[test]
+fn the_time_served_is_added_to_the_last_state_and_carried_over() {
+    let dir = tempfile::tempdir().unwrap();
+    // The head of 50 states is longer than a file would be.
+    let (mut disk, _) = open(dir.path(), 1000);
+    disk.append(&fifty()).unwrap();
+    for minutes in 2..=100 {
+        disk.append(&[Entry::of_served(&served(minutes))]).unwrap();
+    }
+    assert!(!read::aside(dir.path()).unwrap().is_empty());
+    verify(dir.path()).unwrap();
+    drop(disk);
+    assert_eq!(held(&open(dir.path(), 1000).1), served(100));
+    // A step that is entered later begins at nothing, whatever was served before; so does what is not a ramp any more.
+    let (mut disk, _) = open(dir.path(), 1000);
+    let mut entered = fifty().swap_remove(7);
+    for progress in entered.state.iter_mut().flat_map(|state| &mut state.intent.progress) {
+        progress.held = Duration::ZERO;
+    }
+    let mut gone = fifty().swap_remove(9);
+    gone.state.iter_mut().for_each(|state| state.intent.progress = None);
+    disk.append(&[entered, gone, Entry::of_served(&[("checkout-service-9".to_owned(), Duration::MAX / 4)])])
+        .unwrap();
+    drop(disk);
+    let told = open(dir.path(), 1000).1.by_name();
+    assert_eq!(told["checkout-service-7"].intent.progress.as_ref().unwrap().held, Duration::ZERO);
+    assert_eq!(told["checkout-service-9"].intent.progress, None);
+    verify(dir.path()).unwrap();
+}
+
+#[test]
+fn what_is_no_time_served_is_damage() {
+    for (written, said) in [
+        ("{\"held_s\":7}", "held_s has no migrations"),
+        ("{\"held_s\":{\"shop\":-1}}", "held_s of shop: -1 is no time"),
+        ("{\"held_s\":{\"shop\":\"a\"}}", "held_s of shop: \"a\" is no time"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut disk, _) = open(dir.path(), LIMIT);
+        disk.append(&[Entry::of_process(Kind::Held)]).unwrap();
+        drop(disk);
+        let path = dir.path().join(CURRENT);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace("\"data\":{}", &format!("\"data\":{written}"))).unwrap();
+        let found = refusal(dir.path());
+        assert!(found.contains(&format!("line 1: {said}")), "{found}");
+    }
+}
+
+#[test]
+fn a_line_of_an_earlier_version_about_the_time_served_has_the_state() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut disk, _) = open(dir.path(), LIMIT);
+    let mut note = Entry { kind: Kind::Held, ..entry("shop", "5") };
+    for progress in note.state.iter_mut().flat_map(|state| &mut state.intent.progress) {
+        progress.held = Duration::from_secs(180);
+    }
+    disk.append(&[entry("shop", "5"), note]).unwrap();
+    let seen = latest(dir.path(), "shop", 10, disk.seq());
+    drop(disk);
+    assert_eq!(held(&open(dir.path(), LIMIT).1), [("shop".to_owned(), Duration::from_secs(180))]);
+    assert_eq!(kinds(&seen), ["percent"]);
+}
+
+#[test]
+#[allow(clippy::print_stdout, reason = "a figure that is read by hand")]
+fn fifty_ramps_leave_weeks_of_history() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut disk, _) = open(dir.path(), 8 << 20);
+    disk.append(&fifty()).unwrap();
+    let before = disk.tail.bytes;
+    // After two weeks in a step, when the numbers are long.
+    disk.append(&[Entry::of_served(&served(14 * 24 * 60))]).unwrap();
+    let (states, line) = (before / 50, disk.tail.bytes - before);
+    let bytes = (Rotation::default().max_aside as u64 + 1) * Rotation::default().max_file_bytes;
+    let days = bytes / (line * 24 * 60);
+    println!("{line} bytes a minute, {days} days of history; a line with its state has {states}");
+    assert!(days >= 30, "{line} bytes a minute: {days} days");
 }
 
 #[test]

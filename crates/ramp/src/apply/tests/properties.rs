@@ -13,7 +13,7 @@ use traffic_split::Percent;
 use crate::apply::aborted;
 use crate::policy::Policy;
 use crate::tests::{FROZEN, HOUR, LATE, OPEN, World, all_good, at, by_people, ramped, steps};
-use crate::{Cause, Effect, Event, Evidence, Facts, Intent, Next, Wait, Written, decide};
+use crate::{Cause, Effect, Event, Evidence, Facts, Intent, Next, ShadowOff, Wait, Written, decide};
 
 /// What happens next; made an event of by the state that it meets.
 #[derive(Clone, Debug)]
@@ -103,7 +103,9 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Opened),
         2 => Just(Event::DrillBegun),
         2 => any::<bool>().prop_map(|passed| Event::DrillEnded { passed }),
+        1 => Just(Event::DrillInterrupted),
         1 => Just(Event::Arrived),
+        1 => proptest::option::of(proptest::sample::select(ShadowOff::ALL.to_vec())).prop_map(Event::ShadowSwitched),
     ]
 }
 
@@ -240,7 +242,10 @@ fn rises(before: &World, event: &Event, force: bool, after: &Intent) -> TestCase
             | Event::Advanced(_)
     );
     let by_the_file = matches!(event, Event::FileRead(now) if *now != before.intent.written);
-    let by_its_own = matches!(event, Event::StepEntered(_) | Event::Opened | Event::DrillEnded { .. });
+    let by_its_own = matches!(
+        event,
+        Event::StepEntered(_) | Event::Opened | Event::DrillEnded { .. } | Event::DrillInterrupted
+    );
     prop_assert!(by_a_person || by_the_file || by_its_own, "{:?} brings nobody forward", event);
     prop_assert!(after.is_forward_from(&before.intent));
     let closed = before.policy.calendar.closed(before.now);
@@ -259,7 +264,7 @@ fn drills(drill: &mut Drill, before: &Intent, event: &Event, after: &Intent) -> 
     let is = after.standing().in_force();
     match event {
         Event::DrillBegun => *drill = Some((before.standing().in_force(), false)),
-        Event::DrillEnded { .. } => {
+        Event::DrillEnded { .. } | Event::DrillInterrupted => {
             let (was, asked) = drill.take().expect("it began");
             prop_assert!(asked || is == was, "{} after a drill from {}", is, was);
         }

@@ -11,7 +11,8 @@ use crate::tests::{
     BACK, FROZEN, HOUR, LATE, World, all_good, back_to, by_people, percent, ramped, set, steps, written,
 };
 use crate::{
-    Cause, Effect, Event, Evidence, Facts, Intent, Metric, Next, Refusal, Terms, Wait, Written, apply, decide,
+    Cause, Effect, Event, Evidence, Facts, Intent, Metric, Next, Refusal, ShadowOff, Terms, Wait, Written,
+    apply, decide,
 };
 
 /// A name of an event, the event, whether somebody insists, and the policy of the file that is in force then.
@@ -39,6 +40,11 @@ fn in_shadow() -> World {
     World::reading(written("5", Some(Phase::Shadow), 1, &policy), policy)
 }
 
+fn with_a_shadow() -> World {
+    let policy = Policy { shadow: true, ..by_people() };
+    World::reading(written("5", Some(Phase::Preparation), 1, &policy), policy)
+}
+
 /// A migration without a ramp.
 fn states_without_a_ramp() -> Vec<(&'static str, World)> {
     let first = || World::first("5", by_people());
@@ -48,6 +54,11 @@ fn states_without_a_ramp() -> Vec<(&'static str, World)> {
         ("file 5", first()),
         ("file 5, set 25", first().then(set("25"))),
         ("file 5 in shadow", in_shadow()),
+        ("file 5 in preparation, with a shadow", with_a_shadow()),
+        (
+            "file 5 in shadow, which did harm",
+            in_shadow().then(Event::ShadowSwitched(Some(ShadowOff::Effect))),
+        ),
         ("file 5, phase full", first().then(Event::PhaseSet(Phase::Full))),
         ("file 5, latched at 0", first().then(BACK)),
         ("file 5, latched at 0, in shadow since", World::first("5", then_shadow).then(BACK)),
@@ -62,7 +73,7 @@ fn states_with_a_ramp() -> Vec<(&'static str, World)> {
         (0..step).fold(World::first("0", ramped()), |world, next| world.then(Event::StepEntered(next)))
     };
     let approval = || Event::Advanced(Wait::Approval { step: 2, unguarded: false });
-    let again = |world: World| world.then(BACK).then(Event::Resumed);
+    let again = |world: World| world.then(BACK).then(Event::Resumed).then(Event::StepEntered(0));
     let aborted = again(again(step(2))).then(BACK).insisting(&Event::Resumed);
     vec![
         ("before the first step", step(0)),
@@ -152,7 +163,11 @@ fn rows(world: &World) -> Vec<Row> {
         row("drill begun", Event::DrillBegun, false),
         row("drill passed", Event::DrillEnded { passed: true }, false),
         row("drill failed", Event::DrillEnded { passed: false }, false),
+        row("drill interrupted", Event::DrillInterrupted, false),
         row("arrived", Event::Arrived, false),
+        row("shadow off", Event::ShadowSwitched(Some(ShadowOff::Asked)), false),
+        row("shadow harms", Event::ShadowSwitched(Some(ShadowOff::Effect)), false),
+        row("shadow on", Event::ShadowSwitched(None), false),
     ]);
     rows
 }
@@ -162,6 +177,7 @@ fn told(effect: &Effect) -> String {
     match effect {
         Effect::PercentAsked { from, to, by } => format!("{by} asks for {to} after {from}"),
         Effect::PhaseEntered { from, to, by } => format!("{from} -> {to} by {by}"),
+        Effect::ShadowSwitched { off } => format!("shadow {}", off.map_or("on", ShadowOff::as_str)),
         Effect::Latched { from, cap, target, cause } if cap == target => {
             format!("LATCHED at {cap} from {from} by {cause}")
         }
@@ -183,6 +199,7 @@ fn told(effect: &Effect) -> String {
         Effect::RampGone => "ramp gone".to_owned(),
         Effect::DrillBegun { from } => format!("drill begun from {from}"),
         Effect::DrillEnded { passed } => format!("drill {}", if *passed { "passed" } else { "failed" }),
+        Effect::DrillInterrupted => "drill interrupted".to_owned(),
         Effect::Arrived => "arrived".to_owned(),
     }
 }
