@@ -174,8 +174,8 @@ impl Desk {
         if answers[Arm::Old.index()].as_ref().is_err_and(|why| says_of_old(*why)) {
             self.old.failed(moment.now);
         }
-        match (inquiry.purpose, answers) {
-            (Purpose::Noise, [Ok(old), Ok(new)]) => self.learn(&inquiry, &old, &new),
+        match (inquiry.purpose, &answers) {
+            (Purpose::Noise, [Ok(old), Ok(new)]) => self.learn(&inquiry, old, new),
             (Purpose::Noise, _) => {}
             (Purpose::Race, answers) => self.settle(inquiry, answers, moment),
         }
@@ -248,11 +248,11 @@ impl Desk {
     }
 
     /// A mismatch was asked again: it lasts, or it is gone.
-    fn settle(&mut self, inquiry: Inquiry, answers: [Result<Captured, NotCopied>; 2], moment: &Moment) {
+    fn settle(&mut self, inquiry: Inquiry, answers: &[Result<Captured, NotCopied>; 2], moment: &Moment) {
         let Inquiry { pair, endpoint, look: first, .. } = inquiry;
         // What is noise may be known by now.
         let class = match self.class_of(&endpoint, &first) {
-            Class::Mismatched => match &answers {
+            Class::Mismatched => match answers {
                 [Ok(old), Ok(new)] => self.settled(&pair, &endpoint, old, new),
                 _ => {
                     self.questions.not_rechecked += 1;
