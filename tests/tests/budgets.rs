@@ -25,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config-file", &["traffic-split", "route-plan", "ramp", "rollback-guard", "response-diff"]),
     ("outbound-calls", &["ramp"]),
     ("telemetry", &["traffic-split", "route-plan", "rollback-guard"]),
+    ("shadow-compare", &["traffic-split", "route-plan", "response-diff", "config-file", "telemetry"]),
     ("migration-glue", &["traffic-split", "route-plan", "telemetry"]),
     ("data-plane", &["traffic-split", "route-plan", "http1-codec", "telemetry", "migration-glue"]),
     (
@@ -54,6 +55,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "data-plane",
             "control-plane",
             "admin-api",
+            "shadow-compare",
         ],
     ),
     ("test-kit", &[]),
@@ -183,6 +185,12 @@ fn code_of(line: &str) -> &str {
     if line.starts_with("//") { "" } else { line.split(" // ").next().unwrap_or_default() }
 }
 
+/// Whether a line has this word, and not as the end of another one: `Operand::` is not `rand::`.
+fn names(line: &str, word: &str) -> bool {
+    let starts_there = |at: usize| !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+    line.match_indices(word).any(|(at, _)| starts_there(at))
+}
+
 fn manifest(folder: &Path) -> toml::Table {
     fs::read_to_string(folder.join("Cargo.toml")).unwrap().parse().unwrap()
 }
@@ -302,7 +310,7 @@ fn pure_crates_stay_pure() {
         }
         for source in sources().iter().filter(|source| source.krate == *name) {
             for (number, line) in source.code.lines().enumerate() {
-                for word in IMPURE.iter().filter(|word| code_of(line).contains(**word)) {
+                for word in IMPURE.iter().filter(|word| names(code_of(line), word)) {
                     faults.push(format!("{}:{}: {word}", source.path.display(), number + 1));
                 }
             }

@@ -127,10 +127,10 @@ pub struct MigrationConfig {
 /// By what the answers of a migration's arms are compared.
 #[derive(Clone, Debug)]
 pub struct CompareConfig {
-    /// The rules as they are written, `ignore` of the shadow included.
-    pub spec: RuleSetSpec,
-    /// Which differences count by them.
+    /// Which differences count, `ignore` of the shadow included.
     pub rules: RuleSet,
+    /// The same as written: what was compared by other rules says nothing of these.
+    pub written: RuleSetSpec,
     /// How much of a body is kept to be compared.
     pub capture_bytes: usize,
     /// What one comparison may cost.
@@ -334,6 +334,14 @@ impl MigrationConfig {
         self.phase.unwrap_or(implied)
     }
 
+    /// What its answers are compared by, as a text that is another one where what was compared before says nothing any
+    /// more: by other rules, or in another attempt.
+    #[must_use]
+    pub fn compares_by(&self) -> String {
+        let CompareConfig { written, limits, .. } = &self.compare;
+        format!("{written:?} {limits:?} {}", self.attempt)
+    }
+
     /// What the file asks for.
     #[must_use]
     pub fn standing(&self) -> Standing {
@@ -350,7 +358,9 @@ impl MigrationConfig {
     /// copied for that is counted.
     fn copies_at(&self, standing: Standing) -> Option<Box<ShadowPolicy>> {
         let shadow = self.shadow.as_ref().filter(|shadow| shadow.copies_in(standing.phase))?;
-        Some(Box::new(ShadowPolicy { off: standing.shadow_off, ..shadow.policy.clone() }))
+        // The schema keeps it far below.
+        let capture_bytes = u32::try_from(self.compare.capture_bytes).unwrap_or(u32::MAX);
+        Some(Box::new(ShadowPolicy { off: standing.shadow_off, capture_bytes, ..shadow.policy.clone() }))
     }
 
     fn at(&self, standing: Standing, lineage: u64) -> Migration {

@@ -110,6 +110,8 @@ fn copies_are_made_in_the_phases_that_they_are_wanted_in() {
     assert_eq!(phases("shadow = false"), [false; 5]);
     assert!(!in_phase("shadow = true", Phase::Shadow, false).unwrap().off);
     assert!(in_phase("shadow = true", Phase::Shadow, true).unwrap().off);
+    let captured = "shadow = true\ncompare = { capture_limit = \"1MiB\" }";
+    assert_eq!(in_phase(captured, Phase::Shadow, false).unwrap().capture_bytes, 1 << 20);
 }
 
 #[test]

@@ -133,8 +133,8 @@ pub(crate) struct ShadowWatch {
     /// `None`: nothing judges new.
     pairs: Option<Sight>,
     scene: Scene,
-    /// What may differ, as it was when comparisons began to count.
-    ignored: Vec<String>,
+    /// What answers are compared by, as it was when comparisons began to count.
+    compares_by: String,
     /// What was compared before they did.
     before: ComparisonTotals,
     /// What was found of new before anybody is on it, and how long ago.
@@ -162,7 +162,7 @@ impl ShadowWatch {
             effect,
             pairs,
             scene,
-            ignored: shadow.map(|shadow| shadow.ignore.clone()).unwrap_or_default(),
+            compares_by: migration.compares_by(),
             before: ComparisonTotals::default(),
             told: None,
             readings: VecDeque::new(),
@@ -200,8 +200,8 @@ impl ShadowWatch {
             self.pairs.iter_mut().for_each(|pairs| pairs.guard.resume());
             self.told = None;
         }
-        let ignored = shadow.map(|shadow| shadow.ignore.clone()).unwrap_or_default();
-        let is_other = std::mem::replace(&mut self.ignored, ignored.clone()) != ignored;
+        let compares_by = migration.compares_by();
+        let is_other = std::mem::replace(&mut self.compares_by, compares_by.clone()) != compares_by;
         if is_other || begins {
             self.begin_anew();
         }

@@ -114,13 +114,12 @@ struct Texts<'t> {
 
 impl<'a> Pair<'_, 'a> {
     fn whole(&self, old: &'a [u8], new: &'a [u8], findings: &mut Findings) -> Result<(), NotCompared> {
-        // Whatever they hold, it is the same; but where old's form is to be another one than new's, it must not be.
-        let is_same_form = self.rules.json().same_bytes_match();
-        if old == new && is_same_form && decode::names(self.old.answer).eq(decode::names(self.new.answer)) {
+        let is_same = self.same_bytes_match();
+        if old == new && is_same && decode::names(self.old.answer).eq(decode::names(self.new.answer)) {
             return Ok(());
         }
         let (old, new) = (self.old.decoded(old, self.limits)?, self.new.decoded(new, self.limits)?);
-        if old == new && (is_same_form || old.is_empty()) {
+        if old == new && (is_same || old.is_empty()) {
             return Ok(());
         }
         let texts = Texts { old: &old, new: &new };
@@ -140,13 +139,13 @@ impl<'a> Pair<'_, 'a> {
 
     /// At least one of the two is known by its hash alone.
     fn hashed(&self, findings: &mut Findings) -> Result<(), NotCompared> {
-        let is_same_form = self.rules.json().same_bytes_match();
+        let is_same = self.same_bytes_match();
         let is_same_coding = decode::names(self.old.answer).eq(decode::names(self.new.answer));
-        if self.old.body == self.new.body && is_same_coding && is_same_form {
+        if self.old.body == self.new.body && is_same_coding && is_same {
             return Ok(());
         }
         let (old, new) = (self.old.print(self.limits)?, self.new.print(self.limits)?);
-        if old == new && is_same_form {
+        if old == new && is_same {
             return Ok(());
         }
         let is_one_empty = (old.bytes == 0) != (new.bytes == 0);
@@ -156,11 +155,24 @@ impl<'a> Pair<'_, 'a> {
             Agreed::MaybeJson => self.old.media.is_some() && !self.rules.has_text_rule(BODY),
             Agreed::Not => false,
         };
-        if !(is_one_empty || bytes_tell) {
+        if !(is_one_empty || bytes_tell && self.is_read_alike()) {
             return Err(NotCompared::CaptureLimit);
         }
         bytes::compare_prints(BODY, BODY, old, new, findings);
         Ok(())
+    }
+
+    /// Whether the same bytes are the same whatever they hold: not where old's form is to be another one than new's, nor
+    /// where they are read as other letters.
+    fn same_bytes_match(&self) -> bool {
+        self.rules.json().same_bytes_match() && self.is_read_alike()
+    }
+
+    /// Whether both name one charset, as far as it matters: structured bodies are UTF-8 whatever is named.
+    fn is_read_alike(&self) -> bool {
+        let charset = |side: &Side<'_, '_>| side.media.as_ref().and_then(charset::named);
+        let is_text = matches!(self.kind(), Agreed::On(BodyKind::Text) | Agreed::MaybeJson);
+        !is_text || charset(self.old) == charset(self.new)
     }
 
     /// As what both are compared.

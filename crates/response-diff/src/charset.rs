@@ -19,17 +19,18 @@ pub(crate) fn text<'a>(bytes: &'a [u8], media: Option<&MediaType>, kind: BodyKin
     if let Some((encoding, mark)) = Encoding::for_bom(bytes) {
         return decoded(encoding, bytes.get(mark..).unwrap_or_default());
     }
-    let by_type = media.and_then(|media| media.parameter("charset"));
-    let encoding = match by_type {
-        Some(label) => Encoding::for_label(label.as_bytes()).unwrap_or(UTF_8),
-        None => by_itself(bytes, media).unwrap_or(UTF_8),
-    };
+    let encoding = media.and_then(named).or_else(|| by_itself(bytes, media)).unwrap_or(UTF_8);
     // UTF-16 of plain letters is valid UTF-8 too, with zeros in it that no text has.
     let is_utf8_anyway = kind.has_structure() && !bytes.contains(&0);
     if is_utf8_anyway && let Ok(text) = str::from_utf8(bytes) {
         return Some(Cow::Borrowed(text));
     }
     decoded(encoding, bytes)
+}
+
+/// The charset that a Content-Type names, UTF-8 for a name that nobody knows; `None` where it names none.
+pub(crate) fn named(media: &MediaType) -> Option<&'static Encoding> {
+    media.parameter("charset").map(|label| Encoding::for_label(label.as_bytes()).unwrap_or(UTF_8))
 }
 
 fn decoded<'a>(encoding: &'static Encoding, bytes: &'a [u8]) -> Option<Cow<'a, str>> {
@@ -70,11 +71,6 @@ pub(crate) fn both<'a>(old: &'a [u8], new: &'a [u8]) -> (Cow<'a, str>, Cow<'a, s
         (Ok(old), Ok(new)) => (Cow::Borrowed(old), Cow::Borrowed(new)),
         _ => (byte_by_byte(old), byte_by_byte(new)),
     }
-}
-
-/// Bytes as something to show: text where they are, and never an error. Other bytes may look the same.
-pub(crate) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
-    str::from_utf8(bytes).map_or_else(|_| byte_by_byte(bytes), Cow::Borrowed)
 }
 
 /// One character for each byte: windows-1252 has one for each.

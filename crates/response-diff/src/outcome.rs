@@ -111,7 +111,8 @@ impl fmt::Display for Kind {
 pub enum NotCompared {
     /// A body did not come to its end.
     Incomplete,
-    /// One body was captured whole and the other one was not, or its coding hides what it holds.
+    /// Of a body only length and hash are left, and they cannot tell: its coding hides what it holds, or what it holds
+    /// can be the same although the bytes are not, as in JSON.
     CaptureLimit,
     /// A body is coded in a way that is not known, or badly.
     Encoding,

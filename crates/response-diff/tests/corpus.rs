@@ -5,6 +5,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
+    clippy::disallowed_methods,
     reason = "a failed expectation ends the test that had it, and its figures are to be read"
 )]
 
@@ -186,7 +187,7 @@ impl Draw {
         let mut bits = self.0;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((bits ^ (bits >> 31)) % bound as u64) as usize
+        usize::try_from((bits ^ (bits >> 31)) % bound as u64).expect("it is below a usize")
     }
 }
 

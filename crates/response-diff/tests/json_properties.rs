@@ -6,7 +6,7 @@ use json_check::{check_fuzzed, check_pair, grown, spec};
 use proptest::prelude::*;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn grown_documents_compare_as_they_must(

@@ -1,6 +1,6 @@
 //! Who takes pairs, and is asked what came of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,7 +17,7 @@ use crate::desk::{Desk, Sources};
 use crate::gate::{Gate, PAIRS};
 use crate::inquiry::{MOST as INQUIRIES, bytes_of};
 use crate::report::{Report, Wish};
-use crate::settings::{Key, Settings};
+use crate::settings::{Draft, Key, Settings};
 use crate::store::Store;
 use crate::thread::{Message, Worker};
 
@@ -40,8 +40,8 @@ pub(crate) struct Shared {
     pub(crate) asks: OnceLock<Arc<dyn Asks>>,
     pub(crate) store: Store,
     pub(crate) ending: AtomicBool,
-    /// The share of one core that comparing may use, as the bits of a float.
-    pub(crate) cpu_share: AtomicU64,
+    /// What the thread is to do before it takes the next pair.
+    orders: Mutex<Orders>,
     /// What the thread has used of a processor, in microseconds.
     pub(crate) used_us: AtomicU64,
     key: Key,
@@ -67,7 +67,7 @@ impl Comparer {
             asks: OnceLock::new(),
             store,
             ending: AtomicBool::new(false),
-            cpu_share: AtomicU64::new(1.0_f64.to_bits()),
+            orders: Mutex::default(),
             used_us: AtomicU64::new(0),
             key,
             telemetry,
@@ -84,52 +84,16 @@ impl Comparer {
         let _ = self.shared.asks.set(asks);
     }
 
-    /// A configuration has come into force: its migrations are compared by its rules from the next pair on.
-    ///
-    /// May read files, and is not for the users' path.
+    /// A configuration has come into force: its migrations are compared by its rules from the next pair on. Never blocks.
     pub fn follow(&self, checked: &Checked) {
-        let share = checked.compare_cpu.as_f64() / 100.0;
-        self.shared.cpu_share.store(share.to_bits(), Ordering::Relaxed);
-        let now_ms = now_ms();
-        let mut desks = BTreeMap::new();
-        for settings in Settings::all(checked, &self.shared.key) {
-            let name = settings.name.clone();
-            let known = lock(&self.shared.desks).get(&name).cloned();
-            let desk = match known {
-                Some(desk) => {
-                    lock(&desk).follow(settings, now_ms);
-                    desk
-                }
-                None => Arc::new(Mutex::new(self.begin(settings, now_ms))),
-            };
-            desks.insert(name, desk);
-        }
-        let before = std::mem::replace(&mut *lock(&self.shared.desks), desks);
-        for (name, desk) in before {
-            if !lock(&self.shared.desks).contains_key(&name) {
-                self.shared.store.save(&lock(&desk));
-            }
-        }
-        self.shared.store.in_force(lock(&self.shared.desks).keys().cloned().collect());
+        self.shared.orders().follow(checked);
+        let _ = self.messages.try_send(Message::Wake);
     }
 
-    /// A desk for a migration that was not known, with what was kept of it.
-    fn begin(&self, settings: Settings, now_ms: u64) -> Desk {
-        let (name, telemetry) = (settings.name.clone(), &self.shared.telemetry);
-        let sources = Sources {
-            comparisons: telemetry.comparisons(&name),
-            served: telemetry.evidence(&name),
-            copied: telemetry.shadow_evidence(&name),
-        };
-        self.shared.store.restore(Desk::new(settings, sources, now_ms))
-    }
-
-    /// What was compared of a migration so far says nothing any more.
+    /// What was compared of a migration so far says nothing any more. Never blocks.
     pub fn begin_anew(&self, migration: &str) {
-        let desk = lock(&self.shared.desks).get(migration).cloned();
-        if let Some(desk) = desk {
-            lock(&desk).begin_anew(now_ms());
-        }
+        self.shared.orders().anew.insert(Arc::from(migration));
+        let _ = self.messages.try_send(Message::Wake);
     }
 
     /// What was found of a migration; `None` where nothing is compared of it.
@@ -189,7 +153,76 @@ impl Compares for Comparer {
     }
 }
 
+/// What the thread is to do before it takes the next pair.
+#[derive(Debug, Default)]
+pub(crate) struct Orders {
+    /// The latest configuration, and the share of one core that it gives to comparing.
+    pub(crate) wanted: Option<(Vec<Draft>, f64)>,
+    /// Migrations whose comparisons begin to count anew.
+    pub(crate) anew: BTreeSet<Arc<str>>,
+}
+
+impl Orders {
+    fn follow(&mut self, checked: &Checked) {
+        self.wanted = Some((Draft::all(checked), checked.compare_cpu.as_f64() / 100.0));
+    }
+}
+
 impl Shared {
+    fn orders(&self) -> MutexGuard<'_, Orders> {
+        lock(&self.orders)
+    }
+
+    /// What is to be done, which is then done.
+    pub(crate) fn take_orders(&self) -> Orders {
+        std::mem::take(&mut *self.orders())
+    }
+
+    /// Lets the desks follow: exactly these migrations have one.
+    pub(crate) fn follow(&self, drafts: Vec<Draft>) {
+        let now_ms = now_ms();
+        let mut desks = BTreeMap::new();
+        for settings in drafts.into_iter().filter_map(|draft| Settings::of(draft, &self.key)) {
+            let name = settings.name.clone();
+            let known = lock(&self.desks).get(&name).cloned();
+            let desk = match known {
+                Some(desk) => {
+                    lock(&desk).follow(settings, now_ms);
+                    desk
+                }
+                None => Arc::new(Mutex::new(self.begin(settings, now_ms))),
+            };
+            desks.insert(name, desk);
+        }
+        let names = desks.keys().cloned().collect();
+        let before = std::mem::replace(&mut *lock(&self.desks), desks);
+        for (name, desk) in before {
+            if !lock(&self.desks).contains_key(&name) {
+                self.store.save(&lock(&desk));
+            }
+        }
+        self.store.in_force(names);
+    }
+
+    /// What was compared of this migration so far says nothing any more.
+    pub(crate) fn begin_anew(&self, migration: &str) {
+        let desk = lock(&self.desks).get(migration).cloned();
+        if let Some(desk) = desk {
+            lock(&desk).begin_anew(now_ms());
+        }
+    }
+
+    /// A desk for a migration that was not known, with what was kept of it.
+    fn begin(&self, settings: Settings, now_ms: u64) -> Desk {
+        let name = settings.name.clone();
+        let sources = Sources {
+            comparisons: self.telemetry.comparisons(&name),
+            served: self.telemetry.evidence(&name),
+            copied: self.telemetry.shadow_evidence(&name),
+        };
+        self.store.restore(Desk::new(settings, sources, now_ms))
+    }
+
     /// Where the comparisons of a migration are counted.
     pub(crate) fn comparisons(&self, migration: &str) -> Arc<ComparisonCells> {
         self.telemetry.comparisons(migration)

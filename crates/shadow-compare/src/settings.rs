@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use config_file::{Checked, MigrationConfig};
+use config_file::{Checked, CompareConfig, MigrationConfig};
 use response_diff::redact::Redactor;
 use response_diff::summary::endpoint::Template;
 use response_diff::{Limits, RuleSet};
@@ -32,38 +32,57 @@ pub(crate) struct Settings {
     pub(crate) redacts_by: u64,
 }
 
-impl Settings {
+/// What the file says of one migration, before it is made ready: what whoever reads files may do quickly.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    name: Arc<str>,
+    compare: CompareConfig,
+    compares_by: String,
+    redact: Vec<String>,
+    zero_tolerance: Vec<String>,
+}
+
+impl Draft {
     /// Those of every migration that may have copies.
-    pub(crate) fn all(checked: &Checked, key: &Key) -> Vec<Settings> {
-        checked.migrations.iter().filter_map(|migration| Settings::of(migration, key)).collect()
+    pub(crate) fn all(checked: &Checked) -> Vec<Draft> {
+        checked.migrations.iter().filter_map(Draft::of).collect()
     }
 
-    fn of(migration: &MigrationConfig, key: &Key) -> Option<Settings> {
-        let (shadow, compare) = (migration.shadow.as_ref()?, &migration.compare);
+    fn of(migration: &MigrationConfig) -> Option<Draft> {
+        let shadow = migration.shadow.as_ref()?;
+        let zero_tolerance = migration.guard.iter().flat_map(|guard| &guard.zero_tolerance);
+        Some(Draft {
+            name: Arc::from(migration.name.as_str()),
+            compare: migration.compare.clone(),
+            compares_by: migration.compares_by(),
+            redact: shadow.redact.clone(),
+            zero_tolerance: zero_tolerance.cloned().collect(),
+        })
+    }
+}
+
+impl Settings {
+    /// Makes a draft ready. `None`, and said, where it cannot be, which the check of the file has ruled out.
+    pub(crate) fn of(draft: Draft, key: &Key) -> Option<Settings> {
+        let Draft { name, compare, compares_by, redact, zero_tolerance } = draft;
         let limits = compare.limits;
-        // The file has been checked, so this is one more look at what is right.
-        let redactor = Redactor::new(key, &shadow.redact, &limits, KEPT_BYTES);
+        let redactor = Redactor::new(key, &redact, &limits, KEPT_BYTES);
         let redactor = redactor
             .inspect_err(|errors| {
                 let first = errors.first().map(ToString::to_string).unwrap_or_default();
-                tracing::error!(
-                    migration = migration.name,
-                    "nothing is compared of {}: {first}",
-                    migration.name
-                );
+                tracing::error!(migration = &*name, "nothing is compared of {name}: {first}");
             })
             .ok()?;
-        let zero_tolerance = migration.guard.iter().flat_map(|guard| &guard.zero_tolerance);
         let fingerprint = |text: String| xxh3_64(text.as_bytes());
         Some(Settings {
-            name: Arc::from(migration.name.as_str()),
-            compares_by: fingerprint(format!("{:?} {:?} {}", compare.spec, limits, migration.attempt)),
-            redacts_by: fingerprint(format!("{:?}", shadow.redact)),
+            name,
+            compares_by: fingerprint(compares_by),
+            redacts_by: fingerprint(format!("{redact:?}")),
             rules_of_old: compare.rules.of_old_alone(),
-            rules: compare.rules.clone(),
+            rules: compare.rules,
             limits,
             redactor,
-            zero_tolerance: ZeroTolerance::new(zero_tolerance.map(String::as_str)),
+            zero_tolerance: ZeroTolerance::new(zero_tolerance.iter().map(String::as_str)),
         })
     }
 

@@ -10,7 +10,7 @@ use rustix::time::{ClockId, clock_gettime};
 use traffic_split::Arm;
 
 use crate::budget::{Budget, LOOK, Shedding};
-use crate::comparer::{Shared, lock};
+use crate::comparer::{Orders, Shared, lock};
 use crate::desk::{Desk, Moment};
 use crate::inquiry::{Ask, Finished, Inquiries, Next};
 
@@ -93,6 +93,7 @@ impl Worker {
         }
         self.used_before = thread_time();
         while !self.shared.ending.load(Ordering::Relaxed) {
+            self.obey();
             let now = Instant::now();
             self.account(now);
             if let Some(wait) = self.budget.wait() {
@@ -110,6 +111,16 @@ impl Worker {
         self.end();
     }
 
+    /// Goes by what was said meanwhile.
+    fn obey(&mut self) {
+        let Orders { wanted, anew } = self.shared.take_orders();
+        if let Some((drafts, share)) = wanted {
+            self.budget.set_share(share);
+            self.shared.follow(drafts);
+        }
+        anew.iter().for_each(|migration| self.shared.begin_anew(migration));
+    }
+
     fn sleep(&self, now: Instant) -> Duration {
         let due = self.inquiries.next_at().map(|at| at.saturating_duration_since(now));
         // What is left to be forgotten of a rush is looked at soon.
@@ -124,7 +135,6 @@ impl Worker {
         self.used_before = used_all;
         let used_us = u64::try_from(used_all.as_micros()).unwrap_or(u64::MAX);
         self.shared.used_us.store(used_us, Ordering::Relaxed);
-        self.budget.set_share(f64::from_bits(self.shared.cpu_share.load(Ordering::Relaxed)));
         self.budget.fill(now);
         self.budget.take(used);
         self.since_look.used += used;
@@ -236,6 +246,7 @@ impl Worker {
 
     /// What waits is not compared any more, and counted as that.
     fn end(&mut self) {
+        self.obey();
         for finished in self.inquiries.give_up() {
             self.finish(finished);
         }

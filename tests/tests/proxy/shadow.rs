@@ -124,7 +124,7 @@ fn who_has_no_shadow_has_no_lanes_and_a_reload_brings_them() {
     let mut lanes = lanes(&proxy);
     lanes.sort();
     // Users come first wherever there is not enough for all.
-    assert_eq!(lanes, [("lane-0".to_owned(), 19), ("lane-1".to_owned(), 19)]);
+    assert_eq!(lanes, [("lane-0".to_owned(), 10), ("lane-1".to_owned(), 10)]);
 }
 
 #[test]

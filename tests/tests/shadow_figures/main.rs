@@ -162,7 +162,8 @@ fn run(old: &Peer, name: &str, rate: u32) -> String {
         let outcome = proxy.reload(&configs[usize::from(copies)]);
         assert_eq!(outcome.code, 0, "{}", outcome.stderr);
         let begins = Instant::now() + SETTLING;
-        load.go_on_for(u64::from(rate) * (slice + SETTLING).as_millis() as u64 / 1000);
+        let slice_ms = u64::try_from((slice + SETTLING).as_millis()).unwrap();
+        load.go_on_for(u64::from(rate) * slice_ms / 1000);
         spans.push((copies, begins, Instant::now()));
         let now = &mut memory[usize::from(copies)];
         *now = proxy.memory_bytes().max(*now);

@@ -32,8 +32,8 @@ pub(super) fn compare(migration: &Table, sink: &mut Sink) -> Option<CompareConfi
     }
     let decoded_bytes = size(&table.bytes("decoded_limit")?);
     Some(CompareConfig {
-        spec,
         rules: rules.ok()?,
+        written: spec,
         capture_bytes: size(&table.bytes("capture_limit")?),
         limits: Limits { decoded_bytes, ..Limits::default() },
     })

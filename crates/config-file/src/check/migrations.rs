@@ -39,8 +39,8 @@ pub(super) fn migration(
     shadow::executes_twice(table, phase, shadow.as_ref(), sink);
     shadow::no_copies(table, phase, sink);
     shadow::needs_shadow(table, phase, sink);
-    let compare = compare::compare(table, sink);
     shadow::ramp_first(&name.value, table, phase, sink);
+    let compare = compare::compare(table, sink);
     let is_compared = shadow::is_written(table);
     let guard = table.table("guard").map(|table| guard::guard(table, is_compared, sink));
     guard::unguarded(table, phase, sink);

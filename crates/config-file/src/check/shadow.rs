@@ -226,11 +226,6 @@ pub(super) fn places(table: &Table, field: &str, sink: &mut Sink) -> Vec<String>
     places
 }
 
-/// `set-cookie:session`, split.
-fn is_cookie((field, cookie): (&str, &str)) -> bool {
-    field.eq_ignore_ascii_case("set-cookie") && is_token(cookie)
-}
-
 /// Warns where users get new before any answer was compared, although there is a shadow.
 pub(super) fn ramp_first(name: &str, migration: &Table, phase: Option<Phase>, sink: &mut Sink) {
     let is_at_once =
@@ -245,6 +240,11 @@ pub(super) fn ramp_first(name: &str, migration: &Table, phase: Option<Phase>, si
         None => diagnostic,
     };
     sink.push(diagnostic.help(help));
+}
+
+/// `set-cookie:session`, split.
+fn is_cookie((field, cookie): (&str, &str)) -> bool {
+    field.eq_ignore_ascii_case("set-cookie") && is_token(cookie)
 }
 
 /// Warns where mismatches are limited of which there are none.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use config_file::MigrationConfig;
+use config_file::{MigrationConfig, ShadowConfig};
 use ramp::{Evidence, Intent, ShadowOff};
 use rollback_guard::matches_at_least;
 use serde_json::Map;
@@ -18,20 +18,29 @@ use crate::journal::{Entry, Kind};
 use crate::shadowing::{Finding, Scene, ShadowWatch, top_drops};
 use crate::status::{ShadowState, ShadowStatus};
 
+/// Whether there is a shadow to watch: the file has one, or the phase makes copies, or would.
+fn has_shadow(migration: &MigrationConfig, intent: &Intent) -> bool {
+    let is_switched_off = intent.shadow_off.is_some();
+    let is_written = |shadow: &ShadowConfig| shadow.is_written || is_switched_off;
+    migration.shadow.as_ref().is_some_and(is_written) || Scene::of(migration, intent).copies
+}
+
 impl Controller {
-    /// Lets the watches follow configuration, phase and switch: of exactly the migrations that may have copies.
+    /// Lets the watches follow configuration, phase and switch: of exactly the migrations that have a shadow.
     pub(super) fn follow_shadows(&mut self) {
         let mut before = std::mem::take(&mut self.shadows);
         for migration in &self.checked.migrations {
             let name = &migration.name;
-            let (Some(_), Some(intent)) = (&migration.shadow, self.book.intents.get(name)) else { continue };
+            let Some(intent) = self.book.intents.get(name).filter(|intent| has_shadow(migration, intent))
+            else {
+                continue;
+            };
             let scene = Scene::of(migration, intent);
             let watch = match before.remove(name) {
                 Some(mut watch) => {
-                    if watch.follow(&self.telemetry, migration, scene)
-                        && let Some(watchman) = self.guards.get_mut(name)
-                    {
-                        watchman.compare_anew();
+                    if watch.follow(&self.telemetry, migration, scene) {
+                        self.guards.get_mut(name).into_iter().for_each(Watchman::compare_anew);
+                        self.followers.begin_anew(name);
                     }
                     watch
                 }
@@ -103,6 +112,7 @@ impl Controller {
         if anew {
             self.guards.get_mut(name).into_iter().for_each(Watchman::compare_anew);
             self.shadows.get_mut(name).into_iter().for_each(ShadowWatch::begin_anew);
+            self.followers.begin_anew(name);
         }
         let event = ramp::Event::ShadowSwitched((!on).then_some(ShadowOff::Asked));
         let data = Map::from_iter([(ANEW.to_owned(), anew.into())]);
@@ -131,11 +141,8 @@ impl Controller {
         intent: &Intent,
         last_changes: &LastChanges,
     ) -> Option<ShadowStatus> {
-        let (shadow, watch) = (migration.shadow.as_ref()?, self.shadows.get(&migration.name)?);
+        let watch = self.shadows.get(&migration.name)?;
         let scene = Scene::of(migration, intent);
-        if !shadow.is_written && !scene.copies && intent.shadow_off.is_none() {
-            return None;
-        }
         let state = match (intent.shadow_off, scene.copies) {
             (Some(_), _) => ShadowState::Off,
             (None, true) => ShadowState::On,

@@ -187,8 +187,11 @@ fn other_rules_make_comparisons_count_anew() {
     assert_eq!(stage.watch.counted().mismatched, 1);
     let scene = Scene::of(&stage.migration, &intent(&stage.migration, Phase::Shadow));
     assert!(!stage.watch.follow(&stage.telemetry, &stage.migration, scene));
-    let other = migration("shadow = { ignore = [\"$.at\"] }");
-    assert!(stage.watch.follow(&stage.telemetry, &other, scene));
+    for lines in ["shadow = { ignore = [\"$.at\"] }", "shadow = true\ncompare = { status = \"class\" }"] {
+        let other = migration(lines);
+        assert!(stage.watch.follow(&stage.telemetry, &other, scene), "{lines}");
+        assert!(!stage.watch.follow(&stage.telemetry, &other, scene), "{lines}");
+    }
     cells.record(Compared::Matched);
     assert_eq!((stage.watch.counted().judged(), stage.watch.counted().mismatched), (1, 0));
     assert_eq!(stage.watch.comparisons().judged(), 2, "all of them are still told");

@@ -245,7 +245,114 @@ impl Rate {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::RwLock;
+    use std::time::Instant;
+
+    use route_plan::Asked;
+    use tokio::sync::{mpsc, oneshot, watch};
+
     use super::*;
+    use crate::copies::account::Account;
+    use crate::copies::job::{CopyLimits, Message, Road, ServedBy};
+
+    /// A copier whose lane takes nothing out of its queue, which has room for two.
+    fn stuck(telemetry: &Arc<Telemetry>) -> (Copier, mpsc::Receiver<Box<Job>>) {
+        let copier = Copier::new(CopierParts {
+            index: 0,
+            workers: 1,
+            snapshots: Arc::new(SnapshotCell::with_strategy(Arc::default(), RwLock::default())),
+            board: watch::channel(Arc::default()).1,
+            telemetry: telemetry.clone(),
+            compares: None,
+            lanes: Lanes::new(),
+        });
+        let (jobs, waiting) = mpsc::channel(2);
+        let (_, spent) = std::sync::mpsc::sync_channel(1);
+        *copier.lane.borrow_mut() = Some(LaneEnd { jobs, spent, cells: telemetry.lane(0) });
+        (copier, waiting)
+    }
+
+    fn copy(copier: &Copier, desk: &Desk, pass: Pass) -> Option<Box<Job>> {
+        let slot = copier.slot(desk, &ShadowPolicy::default())?;
+        Some(Box::new(Job {
+            account: Some(Account::open(desk.track.clone())),
+            slot: Some(slot),
+            _held: pass.held,
+            road: Road { lent: Arc::default(), migration: 0, arm: Arm::New },
+            is_probe: pass.is_probe,
+            message: Message::new(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(), true),
+            heads: None,
+            asked: Asked {
+                migration: desk.track.name.clone(),
+                served: Arm::Old,
+                method: Box::default(),
+                host: Box::default(),
+                target: Box::default(),
+                request_id: Box::default(),
+                key: 0,
+                at_ms: 0,
+            },
+            limits: CopyLimits {
+                capture_bytes: 0,
+                deadline_ms: 0,
+                connect_ms: 0,
+                max_failures: None,
+                fail_after_ms: None,
+            },
+            at: Instant::now(),
+            served: ServedBy::Later(oneshot::channel().1),
+        }))
+    }
+
+    #[test]
+    fn a_lane_that_does_not_keep_up_is_not_waited_for() {
+        let telemetry = Telemetry::new(1);
+        let (copier, waiting) = stuck(&telemetry);
+        let desk = copier.desk("shop");
+        let policy = ShadowPolicy::default();
+        let sent: Vec<bool> = (0..5)
+            .map(|_| {
+                let pass = copier.admit(&desk, &policy, Arm::New, 0, true);
+                let pass = pass.unwrap_or_else(|why| panic!("{why}"));
+                copy(&copier, &desk, pass).is_some_and(|job| copier.send(job))
+            })
+            .collect();
+        assert_eq!(sent, [true, true, false, false, false]);
+        let shadow = telemetry.shadow("shop");
+        assert_eq!(shadow.totals().dropped_for(NotCopied::QueueFull), 3);
+        assert_eq!((desk.track.under_way(), telemetry.lane(0).memory()), (2, 2 * COPY_BYTES));
+        drop(waiting);
+        assert_eq!(shadow.totals().dropped_for(NotCopied::Ended), 2, "what waited has ended");
+        assert_eq!((desk.track.under_way(), telemetry.lane(0).memory()), (0, 0));
+        let pass = copier.admit(&desk, &policy, Arm::New, 0, true).unwrap_or_else(|why| panic!("{why}"));
+        assert!(!copy(&copier, &desk, pass).is_some_and(|job| copier.send(job)));
+        assert_eq!(shadow.totals().dropped_for(NotCopied::Ended), 3);
+    }
+
+    #[test]
+    fn what_cannot_be_is_told_at_once() {
+        let telemetry = Telemetry::new(1);
+        let (copier, _waiting) = stuck(&telemetry);
+        let desk = copier.desk("shop");
+        let policy = ShadowPolicy { concurrency: 1, ..ShadowPolicy::default() };
+        let admit = |now_ms, is_healthy| copier.admit(&desk, &policy, Arm::New, now_ms, is_healthy).err();
+        assert_eq!(admit(0, false), Some(NotCopied::TargetDown));
+        assert_eq!(admit(0, true), None);
+        let slot = copier.slot(&desk, &policy);
+        assert_eq!(admit(0, true), Some(NotCopied::Concurrency));
+        drop(slot);
+        assert!(telemetry.lane(0).take_memory(telemetry.lane(0).memory_limit()));
+        assert_eq!(admit(0, true), Some(NotCopied::Memory));
+        telemetry.lane(0).give_memory_back(telemetry.lane(0).memory_limit());
+        // An arm that fails copies gets one now and then.
+        let half = Some("50".parse().unwrap());
+        assert!((0..10).any(|_| desk.track.note(Arm::New, true, half).is_some()));
+        let probed: Vec<u64> =
+            (0..40).map(|tick| tick * 100).filter(|&at| admit(at, true).is_none()).collect();
+        assert_eq!(probed, [1_000, 2_000, 3_000]);
+        *copier.lane.borrow_mut() = None;
+        assert_eq!(admit(9_000, true), Some(NotCopied::QueueFull));
+    }
 
     #[test]
     fn a_rate_is_kept_over_any_second() {

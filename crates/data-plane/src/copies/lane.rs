@@ -1,9 +1,10 @@
 //! A lane: the thread beside a worker that sends copies.
 //!
 //! It has a runtime, connections, counters and a part of the memory of its own, and shares with its worker a bounded queue
-//! and a few numbers. Its thread has the lowest priority that there is short of idling: while the processor has users to
-//! serve, copies wait, fall behind their deadline or find the queue full, and are dropped. A thread that only ever takes
-//! what is left over needs no other guess at how much that is.
+//! and a few numbers. Its thread has a low priority: while the processor has users to serve, copies wait, fall behind
+//! their deadline or find the queue full, and are dropped. A thread that takes what is left over needs no other guess at how
+//! much that is. It is not the lowest: what holds a lock that a worker needs, of the allocator or of a queue, must not be
+//! set aside with it for long.
 
 use std::cell::RefCell;
 use std::io;
@@ -38,8 +39,9 @@ const QUESTIONS_AT_ONCE: usize = 32;
 const SWEEP: Duration = Duration::from_millis(500);
 /// How long an answer is kept for a served one that goes on, beyond the copy's own deadline.
 const SERVED_WAIT: Duration = Duration::from_secs(300);
-/// The priority of the lane's thread: the lowest (setpriority(2); on Linux it is the thread's own).
-const NICE: i32 = 19;
+/// The nice value of the lane's thread (setpriority(2); on Linux it is the thread's own). By it Linux gives the lane a ninth
+/// of a worker's share where both want the whole processor, and a turn every 30 ms or so; by 19 it would be one every 200.
+const NICE: i32 = 10;
 
 /// The worker's end of its lane. The lane ends when this is dropped.
 pub(super) struct LaneEnd {

@@ -43,6 +43,35 @@ fn a_dead_target_is_found_out_and_left_alone() {
 }
 
 #[test]
+fn a_target_that_health_checks_find_down_is_not_tried() {
+    let (old, new) = (saying("old"), FaultyOrigin::start("new"));
+    new.set(Fault::Refusing);
+    let mut config = snapshot(old.addr(), new.addr(), hasty);
+    config.upstreams[1].health = Some(route_plan::HealthCheck {
+        probe: route_plan::Probe::Tcp,
+        interval_ms: 20,
+        timeout_ms: 200,
+        unhealthy_after: 2,
+        healthy_after: 2,
+    });
+    let rig = Rig::over(config, 1);
+    let mut client = rig.client();
+    test_kit::eventually("it is found down", || {
+        client.exchange(request::get("/"));
+        rig.totals().dropped_for(NotCopied::TargetDown) > 0
+    });
+    let failed = rig.totals().dropped_for(NotCopied::Failed);
+    serve(&rig, 50);
+    test_kit::eventually("all are accounted for", || rig.totals().dropped_for(NotCopied::TargetDown) >= 51);
+    assert_eq!(rig.totals().dropped_for(NotCopied::Failed), failed);
+    new.set(Fault::Healthy);
+    test_kit::eventually("it is found well", || {
+        client.exchange(request::get("/"));
+        rig.totals().pairs > 0
+    });
+}
+
+#[test]
 fn a_target_that_is_back_gets_copies_again() {
     let old = saying("old");
     let new = FaultyOrigin::start("new");

@@ -201,10 +201,12 @@ impl<'c> Comparer<'c> {
         options: &Options,
     ) -> Option<(Kind, Sides<'c>)> {
         let both = Sides::Both(old, new);
+        // Only a member can be absent: a document is there, and so is an element.
+        let null_is_absent = options.null_is_absent && matches!(self.steps.last(), Some(Step::Name(_)));
         match (old_view, new_view) {
             (View::Null, View::Null) => None,
-            (View::Null, _) if options.null_is_absent => Some((Kind::Added, Sides::New(new))),
-            (_, View::Null) if options.null_is_absent => Some((Kind::Missing, Sides::Old(old))),
+            (View::Null, _) if null_is_absent => Some((Kind::Added, Sides::New(new))),
+            (_, View::Null) if null_is_absent => Some((Kind::Missing, Sides::Old(old))),
             (View::Bool(old), View::Bool(new)) => (old != new).then_some((Kind::Value, both)),
             (View::Number(old), View::Number(new)) => {
                 self.work.take_bytes(old.len() + new.len());
@@ -238,13 +240,14 @@ impl<'c> Comparer<'c> {
                 return;
             }
         }
-        self.members_in_any_order(old_members.collect(), new_members.collect(), place);
+        let (old, new): (Vec<_>, Vec<_>) = (old_members.collect(), new_members.collect());
+        self.members_in_any_order(&old, &new, place);
     }
 
     fn members_in_any_order(
         &mut self,
-        old: Vec<(&'c str, Value<'c>)>,
-        new: Vec<(&'c str, Value<'c>)>,
+        old: &[(&'c str, Value<'c>)],
+        new: &[(&'c str, Value<'c>)],
         place: &Place,
     ) {
         self.work.take((old.len() + new.len()) as u64);
@@ -254,7 +257,7 @@ impl<'c> Comparer<'c> {
         // How many members of a name were taken, kept where the first of them stands.
         let mut taken = vec![0_usize; by_name.len()];
         let mut is_taken = vec![false; new.len()];
-        for (name, old) in old {
+        for &(name, old) in old {
             let first = by_name.partition_point(|(known, _)| *known < name);
             let partner = taken.get(first).and_then(|taken| by_name.get(first + taken));
             match partner.filter(|(known, _)| *known == name) {

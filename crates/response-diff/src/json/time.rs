@@ -61,8 +61,8 @@ fn read_since_1970(text: &str) -> Option<(Form, i128)> {
     let number: i128 = whole.parse().ok()?;
     let (form, unit) = match number {
         ..100_000_000_000 => (Form::Seconds, 1_000_000_000),
-        ..100_000_000_000_000 => (Form::Milliseconds, 1_000_000),
-        ..100_000_000_000_000_000 => (Form::Microseconds, 1_000),
+        100_000_000_000..100_000_000_000_000 => (Form::Milliseconds, 1_000_000),
+        100_000_000_000_000..100_000_000_000_000_000 => (Form::Microseconds, 1_000),
         _ => (Form::Nanoseconds, 1),
     };
     // Digits behind the ninth are less than a nanosecond whatever the unit.

@@ -62,6 +62,9 @@ struct State {
     chosen: Vec<u16>,
 }
 
+/// What a walk calls with a place, its value and the queries that choose it.
+type Found<'f> = dyn FnMut(&[Step<'_>], Value<'_>, &[u16]) + 'f;
+
 /// The state in which no query goes on and none chooses the place.
 const NOWHERE: u32 = 0;
 
@@ -159,7 +162,7 @@ impl PathSet {
         place: &Place,
         steps: &mut Vec<Step<'v>>,
         work: &mut Work,
-        found: &mut dyn FnMut(&[Step<'_>], Value<'_>, &[u16]),
+        found: &mut Found<'_>,
     ) {
         work.take(1);
         if place.is_nowhere() || work.is_spent() {

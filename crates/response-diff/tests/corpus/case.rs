@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
+use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use response_diff::{Answer, Body, Field, Incomplete};
 use serde::Deserialize;
 
@@ -16,47 +17,47 @@ struct File {
 /// One pair of answers with its verdict. See `README.md`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Case {
+pub(crate) struct Case {
     #[serde(skip)]
-    pub file: String,
-    pub name: String,
-    pub why: String,
+    pub(crate) file: String,
+    pub(crate) name: String,
+    pub(crate) why: String,
     #[serde(default = "root")]
-    pub request: String,
+    pub(crate) request: String,
     #[serde(default)]
-    pub rules: String,
+    pub(crate) rules: String,
     #[serde(default)]
-    pub limits: Limits,
-    pub old: String,
-    pub new: String,
-    pub verdict: Verdict,
+    pub(crate) limits: Limits,
+    pub(crate) old: String,
+    pub(crate) new: String,
+    pub(crate) verdict: Verdict,
     #[serde(default)]
-    pub differences: Vec<Place>,
+    pub(crate) differences: Vec<Place>,
     #[serde(default)]
-    pub noise: Vec<Place>,
+    pub(crate) noise: Vec<Place>,
     #[serde(default)]
-    pub raced: Vec<Place>,
-    pub reason: Option<String>,
+    pub(crate) raced: Vec<Place>,
+    pub(crate) reason: Option<String>,
     #[serde(default)]
-    pub values: BTreeMap<String, Values>,
-    pub old_recheck: Option<String>,
-    pub new_recheck: Option<String>,
-    pub old_charset: Option<String>,
-    pub new_charset: Option<String>,
-    pub old_hex: Option<String>,
-    pub new_hex: Option<String>,
-    pub old_encoding: Option<String>,
-    pub new_encoding: Option<String>,
+    pub(crate) values: BTreeMap<String, Values>,
+    pub(crate) old_recheck: Option<String>,
+    pub(crate) new_recheck: Option<String>,
+    pub(crate) old_charset: Option<String>,
+    pub(crate) new_charset: Option<String>,
+    pub(crate) old_hex: Option<String>,
+    pub(crate) new_hex: Option<String>,
+    pub(crate) old_encoding: Option<String>,
+    pub(crate) new_encoding: Option<String>,
     #[serde(default)]
-    pub old_trailers: Vec<String>,
+    pub(crate) old_trailers: Vec<String>,
     #[serde(default)]
-    pub new_trailers: Vec<String>,
+    pub(crate) new_trailers: Vec<String>,
     #[serde(default)]
-    pub old_hashed: bool,
+    pub(crate) old_hashed: bool,
     #[serde(default)]
-    pub new_hashed: bool,
-    pub old_incomplete: Option<String>,
-    pub new_incomplete: Option<String>,
+    pub(crate) new_hashed: bool,
+    pub(crate) old_incomplete: Option<String>,
+    pub(crate) new_incomplete: Option<String>,
 }
 
 fn root() -> String {
@@ -65,7 +66,7 @@ fn root() -> String {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub(crate) enum Verdict {
     Match,
     Mismatch,
     Noise,
@@ -75,34 +76,34 @@ pub enum Verdict {
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Place {
-    pub path: String,
-    pub kind: String,
+pub(crate) struct Place {
+    pub(crate) path: String,
+    pub(crate) kind: String,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Values {
-    pub old: Vec<String>,
-    pub new: Vec<String>,
+pub(crate) struct Values {
+    pub(crate) old: Vec<String>,
+    pub(crate) new: Vec<String>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Limits {
-    pub depth: Option<usize>,
-    pub nodes: Option<usize>,
+pub(crate) struct Limits {
+    pub(crate) depth: Option<usize>,
+    pub(crate) nodes: Option<usize>,
 }
 
 /// Which of the two sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub(crate) enum Side {
     Old,
     New,
 }
 
 /// An answer with its bytes.
-pub struct Message {
+pub(crate) struct Message {
     status: u16,
     fields: Vec<(Vec<u8>, Vec<u8>)>,
     trailers: Vec<(Vec<u8>, Vec<u8>)>,
@@ -112,7 +113,7 @@ pub struct Message {
 }
 
 /// All cases of all files, in their order.
-pub fn all() -> Vec<Case> {
+pub(crate) fn all() -> Vec<Case> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
     let mut files: Vec<_> = std::fs::read_dir(&folder)
         .expect("the corpus is beside this test")
@@ -132,12 +133,12 @@ pub fn all() -> Vec<Case> {
 
 impl Case {
     /// How many answers to the same request each side gave.
-    pub fn answers(&self) -> usize {
+    pub(crate) fn answers(&self) -> usize {
         self.values.values().next().map_or(1, |values| values.old.len())
     }
 
     /// The answer of this side with the values of this index.
-    pub fn answer(&self, side: Side, index: usize) -> Message {
+    pub(crate) fn answer(&self, side: Side, index: usize) -> Message {
         let mut text = match side {
             Side::Old => self.old.clone(),
             Side::New => self.new.clone(),
@@ -150,7 +151,7 @@ impl Case {
     }
 
     /// The answer of this side when it was asked again because of a mismatch.
-    pub fn recheck(&self, side: Side) -> Option<Message> {
+    pub(crate) fn recheck(&self, side: Side) -> Option<Message> {
         let text = if side == Side::Old { &self.old_recheck } else { &self.new_recheck };
         text.as_deref().map(|text| self.message(side, text))
     }
@@ -210,7 +211,7 @@ impl Case {
 
 impl Message {
     /// The answer as the engine sees it.
-    pub fn answer(&self) -> Answer<'_> {
+    pub(crate) fn answer(&self) -> Answer<'_> {
         let body = match self.incomplete {
             Some(why) => Body::Incomplete(why),
             None if self.hashed => {
@@ -287,13 +288,9 @@ fn compressed(body: &[u8], coding: &str) -> Vec<u8> {
     let fast = flate2::Compression::fast();
     match coding {
         "identity" => body.to_vec(),
-        "gzip" | "x-gzip" => {
-            written(flate2::write::GzEncoder::new(Vec::new(), fast), body, |done| done.finish())
-        }
-        "deflate" => written(flate2::write::ZlibEncoder::new(Vec::new(), fast), body, |done| done.finish()),
-        "raw-deflate" => {
-            written(flate2::write::DeflateEncoder::new(Vec::new(), fast), body, |done| done.finish())
-        }
+        "gzip" | "x-gzip" => written(GzEncoder::new(Vec::new(), fast), body, GzEncoder::finish),
+        "deflate" => written(ZlibEncoder::new(Vec::new(), fast), body, ZlibEncoder::finish),
+        "raw-deflate" => written(DeflateEncoder::new(Vec::new(), fast), body, DeflateEncoder::finish),
         "zstd" => ruzstd::encoding::compress_to_vec(body, ruzstd::encoding::CompressionLevel::Fastest),
         "br" => {
             let mut made = Vec::new();

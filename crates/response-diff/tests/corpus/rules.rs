@@ -9,7 +9,7 @@ use toml::{Table, Value};
 use crate::case::Case;
 
 /// The rules of a case, and the limits that hold for it.
-pub fn of(case: &Case) -> (RuleSet, Limits) {
+pub(crate) fn of(case: &Case) -> (RuleSet, Limits) {
     let written: Table = case.rules.parse().unwrap_or_else(|error| panic!("{}: {error}", case.name));
     let mut limits = Limits::default();
     limits.depth = case.limits.depth.unwrap_or(limits.depth);

@@ -169,7 +169,9 @@ pub fn check_pair(spec: &JsonSpec, old: &str, new: &str, choice: u8) {
     check_places(&old, &new, &found);
     check_limits(&rules, &old, &new, &found);
     check_more_forgiving(spec, &old, &new, &found, choice);
-    check_mapped(&old, &new, choice);
+    if choice % 8 == 1 {
+        check_mapped(&old, &new, choice / 8);
+    }
 }
 
 fn check_alone(rules: &JsonRules, text: &str) {
@@ -238,26 +240,31 @@ fn was_there(one: &Difference, before: &[Difference]) -> bool {
         || arrays.chain([one.path.as_str()]).any(is_in)
 }
 
+/// One more thing that is forgiven, by chance: reading rules costs more than most comparisons.
 fn check_more_forgiving(spec: &JsonSpec, old: &Json<'_>, new: &Json<'_>, found: &[Difference], choice: u8) {
-    let mut ignoring = spec.clone();
-    ignoring.ignore.push(PATHS[usize::from(choice) % PATHS.len()].to_owned());
-    let mut tolerant = spec.clone();
-    tolerant.numbers.absolute = Some(if spec.numbers.absolute.is_some() { "2" } else { "0.5" }.to_owned());
-    for forgiving in [ignoring, tolerant] {
-        let rules = JsonRules::compile(&forgiving).expect("rules made here are valid");
-        let Ok(left) = differences(old, new, &rules, &limits()) else { continue };
-        assert!(!found.is_empty() || left.is_empty(), "{forgiving:#?} adds {left:#?}");
-        for one in &left {
-            assert!(was_there(one, found), "{forgiving:#?} adds {one:#?} to {found:#?}");
+    let mut forgiving = spec.clone();
+    match choice % 4 {
+        0 => {
+            for rule in &mut forgiving.rules {
+                let again = rule.mask.clone();
+                rule.mask.extend(again);
+            }
+            let rules = JsonRules::compile(&forgiving).expect("rules made here are valid");
+            assert_eq!(differences(old, new, &rules, &limits()).as_deref(), Ok(found), "a mask twice");
+            return;
         }
+        1 => {
+            let greater = if spec.numbers.absolute.is_some() { "2" } else { "0.5" };
+            forgiving.numbers.absolute = Some(greater.to_owned());
+        }
+        _ => forgiving.ignore.push(PATHS[usize::from(choice / 4) % PATHS.len()].to_owned()),
     }
-    let mut masked = spec.clone();
-    for rule in &mut masked.rules {
-        let again = rule.mask.clone();
-        rule.mask.extend(again);
+    let rules = JsonRules::compile(&forgiving).expect("rules made here are valid");
+    let Ok(left) = differences(old, new, &rules, &limits()) else { return };
+    assert!(!found.is_empty() || left.is_empty(), "{forgiving:#?} adds {left:#?}");
+    for one in &left {
+        assert!(was_there(one, found), "{forgiving:#?} adds {one:#?} to {found:#?}");
     }
-    let rules = JsonRules::compile(&masked).expect("rules made here are valid");
-    assert_eq!(differences(old, new, &rules, &limits()).as_deref(), Ok(found));
 }
 
 /// Any changes are made without a panic, and what they lead to is a document like any other.

@@ -84,12 +84,18 @@ fn pairs_go_in_and_a_report_comes_out_and_outlives_the_process() {
     comparer.stop();
     let again = Comparer::start(state, Telemetry::new(1)).unwrap();
     again.follow(&checked("shadow = { ignore = [\"$.at\"] }"));
+    eventually("it is read", || again.report("shop", &Wish::default()).is_some());
     let kept = again.report("shop", &Wish::default()).unwrap();
     assert_eq!((kept.counts, kept.since_ms), (report.counts, report.since_ms));
     again.follow(&checked("shadow = { ignore = [\"$.at\", \"$.b\"] }"));
-    assert_eq!(again.report("shop", &Wish::default()).unwrap().rate().judged, 0, "other rules");
+    eventually("other rules count anew", || {
+        again.report("shop", &Wish::default()).unwrap().rate().judged == 0
+    });
+    again.take(Box::new(pair("shop", "/shop/1", "1", "1"))).unwrap();
+    eventually("it counts", || again.report("shop", &Wish::default()).unwrap().rate().judged == 1);
     again.begin_anew("shop");
     again.begin_anew("unknown");
+    eventually("it begins anew", || again.report("shop", &Wish::default()).unwrap().rate().judged == 0);
 }
 
 #[test]

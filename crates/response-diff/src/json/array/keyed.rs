@@ -3,38 +3,40 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::outcome::Kind;
-
-use super::super::compare::{Comparer, Sides};
+use super::super::compare::Comparer;
 use super::super::number;
 use super::super::rules::{ArrayRule, Field};
 use super::super::tree::{Value, View};
 use super::{Item, Lists, Matching};
 
+/// By key, the positions in both lists. Elements without a key are together.
+pub(super) type Groups = BTreeMap<Option<String>, (Vec<usize>, Vec<usize>)>;
+
 impl<'c> Comparer<'c> {
     pub(super) fn keyed(&mut self, lists: &Lists<'_, 'c>, rule: &ArrayRule) {
-        let mut by_key: BTreeMap<Option<String>, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
-        for (at, item) in lists.old.iter().enumerate() {
-            by_key.entry(self.key(item.value, &rule.by)).or_default().0.push(at);
-        }
-        for (at, item) in lists.new.iter().enumerate() {
-            by_key.entry(self.key(item.value, &rule.by)).or_default().1.push(at);
-        }
-        let mut matching = Matching::default();
-        for (key, (old, new)) in by_key {
-            match (key, old.as_slice(), new.as_slice()) {
-                (Some(_), [old], [new]) => matching.pairs.push((*old, *new)),
-                (_, old, new) => self.among_themselves(lists, (old, new), &mut matching),
+        let groups = self.groups_by_key(lists, rule);
+        let mut matching = Matching { pairs: pairs_of_one(&groups), ..Matching::default() };
+        matching.moved = rule.ordered && !is_in_order(&matching.pairs);
+        for (key, (old, new)) in groups {
+            if !is_pair(&key, &old, &new) {
+                self.among_themselves(lists, (&old, &new), &mut matching);
             }
             if self.is_over() {
                 return;
             }
         }
-        matching.pairs.sort_unstable();
-        if rule.ordered && !matching.pairs.is_sorted_by_key(|(_, new)| *new) {
-            self.tell(Kind::Order, Sides::Both(lists.arrays.0, lists.arrays.1));
-        }
         self.tell_matching(lists, &matching);
+    }
+
+    pub(super) fn groups_by_key(&mut self, lists: &Lists<'_, 'c>, rule: &ArrayRule) -> Groups {
+        let mut groups = Groups::new();
+        for (at, item) in lists.old.iter().enumerate() {
+            groups.entry(self.key(item.value, &rule.by)).or_default().0.push(at);
+        }
+        for (at, item) in lists.new.iter().enumerate() {
+            groups.entry(self.key(item.value, &rule.by)).or_default().1.push(at);
+        }
+        groups
     }
 
     /// Elements without a key, or of a key that comes several times.
@@ -81,4 +83,22 @@ impl<'c> Comparer<'c> {
         }
         Some(key)
     }
+}
+
+/// The pairs of elements whose key comes once on both sides. Only their order is that of the arrays: of others it cannot
+/// be said which is which.
+pub(super) fn pairs_of_one(groups: &Groups) -> Vec<(usize, usize)> {
+    let pairs = groups.iter().filter(|(key, (old, new))| is_pair(key, old, new));
+    let mut pairs: Vec<(usize, usize)> = pairs.map(|(_, (old, new))| (old[0], new[0])).collect();
+    pairs.sort_unstable();
+    pairs
+}
+
+/// Whether pairs in old's order are in new's.
+pub(super) fn is_in_order(pairs: &[(usize, usize)]) -> bool {
+    pairs.is_sorted_by_key(|(_, new)| *new)
+}
+
+fn is_pair(key: &Option<String>, old: &[usize], new: &[usize]) -> bool {
+    key.is_some() && old.len() == 1 && new.len() == 1
 }

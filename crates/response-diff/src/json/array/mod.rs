@@ -10,10 +10,10 @@
 //! objects are paired with what is most like them. With `by`, elements of one key are each other's; those without one, and
 //! those whose key comes several times, are among themselves as with `order = "ignore"`.
 //!
-//! Ignored elements are left out on both sides before all that. When a filter ignores an element of one side alone, arrays
-//! that are the same with it are the same.
+//! Ignored elements are left out on both sides before all that, unless arrays are the same with some of them.
 
 mod align;
+mod ignored;
 mod keyed;
 mod unordered;
 
@@ -90,20 +90,20 @@ impl<'l, 'c> Lists<'l, 'c> {
 impl<'c> Comparer<'c> {
     pub(super) fn arrays(&mut self, old: Value<'c>, new: Value<'c>, place: &Place, rule: &ArrayRule) {
         let Some(shared) = self.shared_place(old, new, place) else { return };
-        let all = (self.items(old, place), self.items(new, place));
-        let rules = self.rules;
-        let kept = |items: &[Item<'c>]| -> Vec<Item<'c>> {
-            let is_kept = |item: &&Item<'c>| item.place.as_ref().is_none_or(|place| !rules.ignores(place));
-            items.iter().filter(is_kept).cloned().collect()
-        };
-        let lists = Lists { old: &all.0, new: &all.1, shared: &shared, arrays: (old, new) };
+        let (old_items, new_items) = (self.items(old, place), self.items(new, place));
+        let lists = Lists { old: &old_items, new: &new_items, shared: &shared, arrays: (old, new) };
         if !place.looks() {
             return self.lists(&lists, rule);
         }
-        let kept = (kept(&all.0), kept(&all.1));
-        let some_ignored = kept.0.len() < all.0.len() || kept.1.len() < all.1.len();
-        let kept = Lists { old: &kept.0, new: &kept.1, ..lists };
-        if !some_ignored || !self.are_same(&kept, rule) && !self.are_same(&lists, rule) {
+        let kept = |items: &[Item<'c>]| -> Vec<Item<'c>> {
+            items.iter().filter(|item| !self.is_ignored(item)).cloned().collect()
+        };
+        let (old_kept, new_kept) = (kept(&old_items), kept(&new_items));
+        let some_ignored = old_kept.len() < old_items.len() || new_kept.len() < new_items.len();
+        let kept = Lists { old: &old_kept, new: &new_kept, ..lists };
+        let are_same =
+            some_ignored && (self.are_same(&kept, rule) || self.are_same_but_for_ignored(&lists, rule));
+        if !are_same {
             self.lists(&kept, rule);
         }
     }

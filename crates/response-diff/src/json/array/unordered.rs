@@ -55,14 +55,19 @@ impl<'c> Comparer<'c> {
 
     /// As many pairs of equal elements as there can be. Where a tolerance decides, one can be equal to several that are
     /// not equal to each other, so that a pair may have to give way to make room for two (augmenting paths).
-    fn most_pairs(&mut self, lists: &Lists<'_, 'c>, old: &[usize], new: &[usize]) -> Vec<(usize, usize)> {
+    pub(super) fn most_pairs(
+        &mut self,
+        lists: &Lists<'_, 'c>,
+        old: &[usize],
+        new: &[usize],
+    ) -> Vec<(usize, usize)> {
         // By position in `new`: whose partner it is, by position in `old`.
         let mut partner: Vec<Option<usize>> = vec![None; new.len()];
         let mut free: Vec<usize> = (0..new.len()).rev().collect();
         let mut alone = Vec::new();
-        for i in 0..old.len() {
-            let found =
-                free.iter().rposition(|j| self.same_items(lists, &lists.old[old[i]], &lists.new[new[*j]]));
+        for (i, at) in old.iter().enumerate() {
+            let item = &lists.old[*at];
+            let found = free.iter().rposition(|j| self.same_items(lists, item, &lists.new[new[*j]]));
             match found {
                 Some(found) => partner[free.remove(found)] = Some(i),
                 None => alone.push(i),

@@ -183,7 +183,7 @@ impl Writer<'_, '_> {
     /// Writes objects in each other around a value.
     fn nested(&mut self, insert: Insert<'_>) {
         self.container(Node { tag: Tag::Object, start: 0, len: 0, span: 0 }, |writer| {
-            writer.nested_members(insert)
+            writer.nested_members(insert);
         });
     }
 
