@@ -11,8 +11,9 @@ const PYTHON: &str = "/usr/bin/python3";
 /// One thread, since httpbin seeds one generator for all of its requests: with more of them it would give other bytes for
 /// the same seed now and then. Forwarded fields are kept, as any other server for it does.
 const SCRIPT: &str = "\
-import httpbin
+import logging, httpbin
 from waitress.server import create_server
+logging.getLogger('waitress.queue').setLevel(logging.ERROR)
 server = create_server(httpbin.app, host='127.0.0.1', port=0, threads=1, clear_untrusted_proxy_headers=False)
 print(server.effective_port, httpbin.core.tmpl_dir, sep='\\n', flush=True)
 server.run()

@@ -44,6 +44,7 @@ pub(crate) static PLANTS: &[Plant] = &[
     plant("nearer", "leads to itself", "GET /redirect/{id}", &[("header:location", "value")]),
     plant("gzipped", "false, under gzip", "GET /gzip", &[("$.gzipped", "value")]),
     plant("counted", "counted from 1", "GET /stream/{id}", &[("$[*].id", "value")]),
+    plant("counted, of one", "counted from 1", "GET /stream/{id}", &[("$.id", "value")]),
     plant("link", "the last link leads astray", "GET /links/{id}/{id}", &[("body", "value")]),
     plant("public", "`public` is missing", "GET /cache/{id}", &[("header:cache-control", "value")]),
     plant("stale", "a moment that stands still", "GET /cache", &[("header:last-modified", "value")]),

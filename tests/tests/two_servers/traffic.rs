@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
-use test_kit::{Wire, request};
+use test_kit::{Request, Wire, request};
+
+const CONNECTIONS: usize = 4;
 
 /// One request.
 #[derive(Debug)]
@@ -58,25 +60,39 @@ impl Asking {
         Asking::get("/uuid")
     }
 
-    /// The request at this place of the traffic.
-    pub(crate) fn at(at: u64) -> Self {
-        // Which kind it is goes round, its values are drawn.
-        let draw = |below: u64| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % below;
-        let pick = |words: &[&'static str]| words[usize::try_from(draw(words.len() as u64)).unwrap()];
-        let n = draw(1_000_003);
-        let word = pick(&WORDS);
-        match at % 48 {
-            0..=2 => Asking::get(format!("/get?page={n}&q={word}&sort=name&sort=price")).meets("debug"),
+    /// The request at this place of the traffic: of which kind it is goes round, its values are drawn.
+    pub(crate) fn at(at: usize) -> Self {
+        let drawn = (at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        Asking::telling(at % 48, usize::try_from(drawn % 1_000_003).unwrap())
+    }
+
+    /// What tells of the request, and all other kinds.
+    fn telling(kind: usize, n: usize) -> Self {
+        match kind {
+            0..=2 => Asking::get(format!("/get?page={n}&q={}&sort=name&sort=price", pick(&WORDS, n)))
+                .meets("debug"),
             3 => Asking::get(format!("/get?page={n}")).by("HEAD"),
             4 => Asking::get("/get").by("OPTIONS").meets("allow"),
-            5 if n % 2 == 0 => Asking::get("/headers"),
-            5 | 6 => Asking::get("/headers").with("accept-language", pick(&LANGUAGES)).meets("language"),
+            5 if n.is_multiple_of(2) => Asking::get("/headers"),
+            5 | 6 => Asking::get("/headers").with("accept-language", pick(&LANGUAGES, n)).meets("language"),
             7 => Asking::get("/ip").meets("list"),
             8 => Asking::get("/user-agent").meets("credentials"),
             9 => Asking::get(format!("/gzip?n={n}")).meets("gzipped"),
             10 => Asking::get(format!("/deflate?n={n}")),
             11 => Asking::get(format!("/brotli?n={n}")),
-            12 => Asking::get(format!("/stream/{}", 1 + n % 9)).meets("counted"),
+            12 => {
+                // One line of JSON is one document.
+                let n = 1 + n % 9;
+                let fault = if n == 1 { "counted, of one" } else { "counted" };
+                Asking::get(format!("/stream/{n}")).meets(fault)
+            }
+            _ => Asking::leading(kind, n),
+        }
+    }
+
+    /// What sets cookies and leads elsewhere, and all other kinds.
+    fn leading(kind: usize, n: usize) -> Self {
+        match kind {
             13 => Asking::get("/cookies").with("cookie", format!("a={n}; theme=dark")),
             14 => Asking::get(format!("/cookies/set?session={n}")).meets("http-only"),
             15 => Asking::get(format!("/cookies/set/theme/{n}")),
@@ -89,7 +105,7 @@ impl Asking {
             19 => Asking::get(format!("/absolute-redirect/{}", 1 + n % 6)),
             20 => Asking::get(format!(
                 "/redirect-to?url=/items/{n}?a%3Db&status_code={}",
-                [301, 302, 307][(n % 3) as usize]
+                [301, 302, 307][n % 3]
             )),
             21 => {
                 let (n, at) = (2 + n % 11, n % 2);
@@ -98,47 +114,63 @@ impl Asking {
             22 => Asking::get(format!("/links/{}", 1 + n % 11)),
             23 => Asking::get(format!(
                 "/base64/{}",
-                ["aGVsbG8gd29ybGQ=", "Y2Fmw6kgMTIzNDU=", "eyJhIjoxfQ=="][(n % 3) as usize]
+                ["aGVsbG8gd29ybGQ=", "Y2Fmw6kgMTIzNDU=", "eyJhIjoxfQ=="][n % 3]
             )),
+            _ => Asking::holding(kind, n),
+        }
+    }
+
+    /// Bytes, caches and whom they are for, and all other kinds.
+    fn holding(kind: usize, n: usize) -> Self {
+        match kind {
             24 => Asking::get(format!("/bytes/{}?seed={n}", 1 + n % 700)),
-            25 if n % 4 == 0 => Asking::get(format!("/bytes/{}", 16 + n % 700)),
+            25 if n.is_multiple_of(4) => Asking::get(format!("/bytes/{}", 16 + n % 700)),
             25 => Asking::get(format!("/bytes/{}?seed={}", 1 + n % 3_000, n % 7)),
             26 => Asking::get(format!("/stream-bytes/{}?seed={n}", 1 + n % 700)).meets("trailer"),
             27 => {
                 let first = n % 60;
                 let asking = Asking::get("/range/100").with("range", format!("bytes={first}-{}", first + 9));
-                asking.meets_if(first % 26 != 0, "part")
+                asking.meets_if(!first.is_multiple_of(26), "part")
             }
-            28 if n % 2 == 0 => Asking::get(format!("/range/{}", 1 + n % 3_000)),
+            28 if n.is_multiple_of(2) => Asking::get(format!("/range/{}", 1 + n % 3_000)),
             28 => Asking::get("/range/100").with("range", "bytes=200-"),
-            29 if n % 2 == 0 => Asking::get("/cache").with("if-none-match", "\"x\""),
+            29 if n.is_multiple_of(2) => Asking::get("/cache").with("if-none-match", "\"x\""),
             29 => Asking::get("/cache").meets("stale"),
             30 => Asking::get(format!("/cache/{n}")).meets("public"),
             31 => Asking::etag(n),
             32 => Asking::get(format!("/response-headers?x-item={n}&x-tag=a&x-tag=b")),
-            33 if n % 2 == 0 => Asking::get("/basic-auth/user7/secret7"),
+            33 if n.is_multiple_of(2) => Asking::get("/basic-auth/user7/secret7"),
             33 => {
                 Asking::get("/basic-auth/user7/secret7").with("authorization", "Basic dXNlcjc6c2VjcmV0Nw==")
             }
-            34 if n % 2 == 0 => Asking::get("/bearer"),
+            34 if n.is_multiple_of(2) => Asking::get("/bearer"),
             34 => Asking::get("/bearer").with("authorization", format!("Bearer {n}")),
             35 => Asking::get("/digest-auth/auth/user1234/secret1234"),
-            36 => Asking::get(["/html", "/forms/post", "/encoding/utf8"][(n % 3) as usize]),
+            _ => Asking::showing(kind, n),
+        }
+    }
+
+    /// Pages, statuses, and what has a body.
+    fn showing(kind: usize, n: usize) -> Self {
+        match kind {
+            36 => Asking::get(["/html", "/forms/post", "/encoding/utf8"][n % 3]),
             37 => Asking::get("/xml").meets("media"),
             38 => Asking::get("/robots.txt").meets("line"),
-            39 if n % 2 == 0 => Asking::get("/image/png"),
-            39 => Asking::get("/image").with("accept", ["image/png", "text/html"][(n / 2 % 2) as usize]),
+            39 if n.is_multiple_of(2) => Asking::get("/image/png"),
+            39 => Asking::get("/image").with("accept", ["image/png", "text/html"][n / 2 % 2]),
             40 | 41 => {
-                let code = CODES[(n % 18) as usize];
+                let code = CODES[n % 18];
                 Asking::get(format!("/status/{code}")).meets_if(code == 418, "teapot")
             }
-            42 => Asking::get(format!("/anything/orders/{n}?q={word}")).meets_if(false, "empty"),
-            43 if n % 5 == 0 => Asking::get(format!("/anything/orders/{n}?q={word}&note=")).meets("empty"),
+            42 => Asking::get(format!("/anything/orders/{n}?q={}", pick(&WORDS, n))),
+            43 if n.is_multiple_of(5) => {
+                Asking::get(format!("/anything/orders/{n}?q={}&note=", pick(&WORDS, n))).meets("empty")
+            }
             43 => Asking::post(&format!("/anything/orders/{n}"), "text/plain", format!("caf\u{e9} {n}")),
-            44 if n % 2 == 0 => Asking::form(format!("name={word}&n={n}")),
-            44 => Asking::form(format!("name={word}&tags=a&tags={n}&tags=c")).meets("order"),
+            44 if n.is_multiple_of(2) => Asking::form(format!("name={}&n={n}", pick(&WORDS, n))),
+            44 => Asking::form(format!("name={}&tags=a&tags={n}&tags=c", pick(&WORDS, n))).meets("order"),
             45 => {
-                let is_big = n % 10 == 0;
+                let is_big = n.is_multiple_of(10);
                 let big = if is_big { "1180591620717411303424" } else { "9007199254740993" };
                 let body = format!(
                     "{{\"n\": {n}, \"price\": 2.50, \"big\": {big}, \"no\": null, \"name\": \"\u{e9}\"}}"
@@ -158,7 +190,7 @@ impl Asking {
         Asking::post("/post", "application/x-www-form-urlencoded", body)
     }
 
-    fn etag(n: u64) -> Self {
+    fn etag(n: usize) -> Self {
         let plain = Asking::get(format!("/etag/{n}"));
         match n % 5 {
             0 => plain,
@@ -169,8 +201,8 @@ impl Asking {
         }
     }
 
-    fn bytes(&self, at: usize) -> Vec<u8> {
-        let (user, length) = (format!("user-{at}"), self.body.len().to_string());
+    fn bytes(&self, user: usize) -> Vec<u8> {
+        let (user, length) = (format!("{USER}{user}"), self.body.len().to_string());
         let mut fields =
             vec![("x-user-id", user.as_str()), ("user-agent", "two-servers/1"), ("accept", "*/*")];
         if self.method == "POST" {
@@ -182,23 +214,28 @@ impl Asking {
     }
 }
 
-/// Sends all of these over so many connections, and checks that old answered each of them.
-pub(crate) fn send(all: &[Asking], connections: usize, to: SocketAddr) {
+fn pick(words: &[&'static str], n: usize) -> &'static str {
+    words[n % words.len()]
+}
+
+/// What the users' names begin with; the rest is the number of their one request.
+const USER: &str = "user-";
+
+/// Whose request it is.
+pub(crate) fn user(request: &Request) -> Option<usize> {
+    request.fields.get("x-user-id")?.strip_prefix(USER)?.parse().ok()
+}
+
+/// Sends these over a few connections, and checks that old answered each of them.
+pub(crate) fn send(some: &[(usize, &Asking)], to: SocketAddr) {
     std::thread::scope(|scope| {
-        for first in 0..connections {
+        for first in 0..CONNECTIONS {
             scope.spawn(move || {
                 let mut wire = Wire::connect(to);
-                for (at, asking) in all.iter().enumerate().skip(first).step_by(connections) {
-                    let answer = wire.exchange(asking.bytes(at));
+                for (user, asking) in some.iter().skip(first).step_by(CONNECTIONS) {
+                    let answer = wire.exchange(asking.bytes(*user));
                     let server = answer.fields.get("server");
-                    assert_eq!(
-                        server,
-                        Some("waitress"),
-                        "{} {}: {}",
-                        asking.method,
-                        asking.target,
-                        answer.text()
-                    );
+                    assert_eq!(server, Some("waitress"), "{}: {}", asking.target, answer.text());
                     if answer.says_close() {
                         wire = Wire::connect(to);
                     }

@@ -149,7 +149,7 @@ fn shown(text: &str) -> String {
     let mut shown = String::new();
     let mut rest = text;
     while let Some(at) = rest.find('%') {
-        let coded = rest[at..].as_bytes().chunks(3);
+        let coded = rest.as_bytes()[at..].chunks(3);
         let run = coded.take_while(|code| code.len() == 3 && code[0] == b'%' && code[1] >= b'8').count();
         let end = at + 3 * run.max(1);
         let piece = rest.get(at..end).unwrap_or(&rest[at..]);

@@ -6,14 +6,16 @@
 
 mod answer;
 mod asked;
+mod leading;
 mod random;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flate2::Compression;
@@ -21,8 +23,11 @@ use flate2::write::{GzEncoder, ZlibEncoder};
 use serde_json::{Value, json};
 use test_kit::{Scripted, Serving, Wire};
 
+use crate::traffic;
+
 use answer::Answer;
 use asked::{Asked, titled};
+use leading::{cookies, forwarding};
 use random::Random;
 
 const BYTES: &str = "application/octet-stream";
@@ -30,17 +35,29 @@ const MEDIA: [&str; 5] = ["image/webp", "image/svg+xml", "image/jpeg", "image/pn
 
 /// A running port.
 #[derive(Debug)]
-pub(crate) struct Port(Serving);
+pub(crate) struct Port {
+    serving: Serving,
+    shop: Arc<Shop>,
+}
 
 impl Port {
     /// Starts it on a loopback port that the kernel picks, with httpbin's pages and pictures.
     pub(crate) fn start(templates: &Path) -> Self {
         let shop = Arc::new(Shop::new(templates));
-        Port(Scripted::bind().serve(move |wire| shop.serve(wire)))
+        let serving = Scripted::bind().serve({
+            let shop = Arc::clone(&shop);
+            move |wire| shop.serve(wire)
+        });
+        Port { serving, shop }
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {
-        self.0.addr()
+        self.serving.addr()
+    }
+
+    /// Whether a copy of this user's request came.
+    pub(crate) fn has_answered(&self, user: usize) -> bool {
+        self.shop.answered.lock().unwrap().contains(&user)
     }
 }
 
@@ -53,7 +70,11 @@ struct Shop {
     demo: Vec<u8>,
     png: Vec<u8>,
     started: String,
-    drawn: AtomicU64,
+    /// Another one in each run.
+    seed: u32,
+    drawn: AtomicU32,
+    /// Users whose requests it has answered.
+    answered: Mutex<BTreeSet<usize>>,
 }
 
 impl Shop {
@@ -72,7 +93,9 @@ impl Shop {
             demo: page("UTF-8-demo.txt"),
             png: fs::read(templates.join("images/pig_icon.png")).unwrap(),
             started: http_date(SystemTime::now()),
-            drawn: AtomicU64::new(0),
+            seed: SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos(),
+            drawn: AtomicU32::new(0),
+            answered: Mutex::default(),
         }
     }
 
@@ -86,6 +109,7 @@ impl Shop {
             if !answer.send(&mut wire, request.method == "HEAD", in_chunks) {
                 return;
             }
+            self.answered.lock().unwrap().extend(traffic::user(&request));
         }
     }
 
@@ -124,7 +148,7 @@ impl Shop {
                 .without("access-control-allow-credentials"),
             ["uuid"] => Answer::json(&json!({ "uuid": self.uuid() })),
             ["delay", seconds] => {
-                std::thread::sleep(Duration::from_secs_f64(seconds.parse().unwrap_or_default()));
+                std::thread::park_timeout(Duration::from_secs_f64(seconds.parse().unwrap_or_default()));
                 Answer::json(
                     &asked.told(&["url", "args", "form", "data", "origin", "headers", "files"]).into(),
                 )
@@ -227,11 +251,7 @@ impl Shop {
     /// Another number for each call, and for each run.
     fn draw(&self) -> u32 {
         let count = self.drawn.fetch_add(1, Ordering::Relaxed);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
-        let mixed = now.wrapping_add(count).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9).to_be_bytes()[..4]
-            .iter()
-            .fold(0, |number, byte| number << 8 | u32::from(*byte))
+        Random::seeded(self.seed.wrapping_add(count)).bits()
     }
 
     fn uuid(&self) -> String {
@@ -342,58 +362,6 @@ fn stream(asked: &Asked<'_>, n: usize) -> Answer {
     Answer::new(200, "application/json", lines)
 }
 
-fn cookies(asked: &Asked<'_>, words: &[&str]) -> Answer {
-    match words {
-        ["cookies"] => Answer::json(&json!({ "cookies": asked.cookies() })),
-        ["cookies", "set", name, value] => {
-            redirect("/cookies").with("set-cookie", &format!("{name}={value}; path=/"))
-        }
-        // FAULT: `HttpOnly`, which takes them away from scripts.
-        ["cookies", "set"] => {
-            asked.arguments().iter().rev().fold(redirect("/cookies"), |answer, (name, value)| {
-                answer.with("set-cookie", &format!("{name}={value}; HttpOnly; Path=/"))
-            })
-        }
-        ["cookies", "delete"] => asked.arguments().iter().fold(redirect("/cookies"), |answer, (name, _)| {
-            answer.with("set-cookie", &format!("{name}=; Max-Age=0; Path=/"))
-        }),
-        _ => page_of_error(404, "Not Found", NOT_FOUND),
-    }
-}
-
-fn forwarding(asked: &Asked<'_>, words: &[&str], n: usize, at: usize) -> Answer {
-    let host = asked.field("host").unwrap_or_default();
-    match (words[0], n) {
-        ("redirect-to", _) => {
-            let code = asked.argument("status_code").and_then(|code| code.parse().ok()).unwrap_or(302);
-            Answer::html(code, "").with("location", &asked.argument("url").unwrap_or_default())
-        }
-        ("redirect", 1) => redirect("/get"),
-        ("redirect", _) => {
-            // FAULT: never nearer to the end.
-            redirect(&format!("/relative-redirect/{}", n - 1))
-                .without("location")
-                .with("location", &format!("/relative-redirect/{n}"))
-        }
-        ("relative-redirect", 1) => Answer::html(302, "").with("location", "/get"),
-        ("relative-redirect", _) => {
-            Answer::html(302, "").with("location", &format!("/relative-redirect/{}", n - 1))
-        }
-        ("absolute-redirect", 1) => redirect(&format!("http://{host}/get")),
-        ("absolute-redirect", _) => redirect(&format!("http://{host}/absolute-redirect/{}", n - 1)),
-        _ if words.len() == 2 => redirect(&format!("/links/{n}/0")),
-        _ => {
-            let links = (0..n.clamp(1, 200)).map(|one| {
-                // FAULT: the link to the last page leads to the first one.
-                let to = if one + 1 == n { 0 } else { one };
-                if one == at { format!("{one} ") } else { format!("<a href='/links/{n}/{to}'>{one}</a> ") }
-            });
-            let links: String = links.collect();
-            Answer::html(200, format!("<html><head><title>Links</title></head><body>{links}</body></html>"))
-        }
-    }
-}
-
 fn range(asked: &Asked<'_>, n: usize) -> Answer {
     let (first, last) = asked.range(n);
     let tag = format!("\"range{n}\"");
@@ -440,14 +408,6 @@ fn response_headers(asked: &Asked<'_>) -> Answer {
         }
     }
     answer
-}
-
-fn redirect(to: &str) -> Answer {
-    let page = format!(
-        "<!doctype html>\n<html lang=en>\n<title>Redirecting...</title>\n<h1>Redirecting...</h1>\n\
-         <p>You should be redirected automatically to the target URL: <a href=\"{to}\">{to}</a>. If not, click the link.\n"
-    );
-    Answer::html(302, page).with("location", to)
 }
 
 fn no_method() -> Answer {

@@ -43,7 +43,8 @@ impl Random {
         (0..n).map(|_| self.byte()).collect()
     }
 
-    fn bits(&mut self) -> u32 {
+    /// `random.getrandbits(32)`
+    pub(crate) fn bits(&mut self) -> u32 {
         if self.at == WORDS {
             self.twist();
         }
