@@ -11,7 +11,8 @@ use tempfile::TempDir;
 use test_kit::{Config, Proxy, Request, Scripted, Serving, Wire, eventually, request};
 
 /// What nobody may find again: a token of a request, one of an answer, a card, and a password in a query.
-const SECRETS: [&str; 4] = ["planted-bearer-5311", "planted-token-8812", "4111111111111111", "planted-password-77"];
+const SECRETS: [&str; 4] =
+    ["planted-bearer-5311", "planted-token-8812", "4111111111111111", "planted-password-77"];
 
 /// An upstream that answers by the target, and says how many copies it got.
 struct Shop {
@@ -30,7 +31,8 @@ impl Shop {
                 let is_copy = request.fields.has("crossfade-shadow");
                 counts.1.fetch_add(u64::from(is_copy), Ordering::SeqCst);
                 let body = answer(&request, number);
-                let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nset-cookie: sid=planted-token-8812";
+                let head =
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nset-cookie: sid=planted-token-8812";
                 let answer = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
                 if wire.try_send(answer).is_err() {
                     return;
@@ -161,11 +163,14 @@ fn planted_differences_are_found_noise_is_learned_and_secrets_stay_secret() {
     assert_eq!(groups.len(), 3, "nothing is invented: {groups:?}");
     assert!(count(&found, "noise") > 500 && count(&found, "mismatched") >= prices, "{found:#}");
     // Old was asked again for at most one in a hundred.
-    assert!(old.copies() > 20 && old.copies() * 100 <= compared(&found) + count(&diffs(&proxy, ""), "matched"));
+    assert!(
+        old.copies() > 20 && old.copies() * 100 <= compared(&found) + count(&diffs(&proxy, ""), "matched")
+    );
 
     let metrics = proxy.metrics();
     let by_result = |result: &str| metrics.count("crossfade_comparisons_total", &[("result", result)]);
-    let all: f64 = ["matched", "mismatched", "noise", "race", "not_compared"].iter().map(|one| by_result(one)).sum();
+    let all: f64 =
+        ["matched", "mismatched", "noise", "race", "not_compared"].iter().map(|one| by_result(one)).sum();
     assert!((all - handed_over()).abs() < 0.5, "each pair is in one class: {all} of {}", handed_over());
 
     let overview = proxy.command(&["diffs", "shop"]);
@@ -237,7 +242,11 @@ fn a_race_is_told_from_a_regression() {
     send(&proxy, 1, |_| "/broken".to_owned());
     eventually("the regression is found", || count(&diffs(&proxy, ""), "mismatched") == 1);
     let found = diffs(&proxy, "");
-    assert_eq!((count(&found, "race"), found["asked_again"]["rechecked"].as_u64()), (1, Some(2)), "{found:#}");
+    assert_eq!(
+        (count(&found, "race"), found["asked_again"]["rechecked"].as_u64()),
+        (1, Some(2)),
+        "{found:#}"
+    );
     assert!(old.asked() >= 1_200 && new.copies() >= 1_200);
 }
 

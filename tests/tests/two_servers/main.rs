@@ -25,6 +25,8 @@ use traffic::{Asking, send};
 const REQUESTS: usize = 4_800;
 /// So many requests are sent, and then their copies waited for.
 const AT_ONCE: usize = 48;
+/// So many comparisons may wait: fewer than there is room for.
+const WAITING: usize = 256;
 /// Requests that were not copied, for want of time, are sent again.
 const ROUNDS: usize = 20;
 /// Of `/uuid` alone, until enough of them were asked twice: a step, and how many steps at most.
@@ -60,6 +62,8 @@ fn the_faults_of_a_port_are_found_and_nothing_else() {
         .section(SHADOW);
     let mut run = Run { proxy: Proxy::start(&config), new, asked: Vec::new(), since: 0, sent: 0 };
     run.ask((0..REQUESTS).map(Asking::at));
+    let met = met(&run.asked);
+    assert!(PLANTS.iter().all(|plant| met.get(plant.name).is_some_and(|met| *met >= 10)), "{met:?}");
     run.check();
     // What is random is known to be so when enough of it was asked twice, which is at most one request in two hundred.
     for _ in 0..STEPS {
@@ -102,11 +106,19 @@ impl Run {
         for _ in 0..ROUNDS {
             let left = (first..self.asked.len()).filter(|user| !self.new.has_answered(*user));
             let left: Vec<_> = left.map(|user| (user, &self.asked[user])).collect();
-            for some in left.chunks(AT_ONCE) {
-                send(some, self.proxy.addr());
+            for (at, some) in left.chunks(AT_ONCE).enumerate() {
+                // httpbin's server ends the connection behind an answer to HEAD and does not say so; a request that may
+                // not be sent twice must not be on its way there by then.
+                let (heads, others): (Vec<_>, Vec<_>) = some.iter().partition(|(_, asking)| asking.is_head());
+                for some in [others, heads] {
+                    send(&some, self.proxy.addr());
+                }
                 self.sent += some.len();
                 let is_answered = || some.iter().all(|(user, _)| self.new.has_answered(*user));
                 self.wait("it was copied or not", || is_answered() || self.counted(PAIRS) >= self.sent);
+                if at % 4 == 3 {
+                    self.wait("most are compared", || self.counted(COMPARISONS) + WAITING >= self.sent);
+                }
             }
             if left.is_empty() {
                 break;
@@ -186,10 +198,11 @@ impl Found {
         let met = met(asked);
         for plant in PLANTS {
             let met = met.get(plant.name).copied().unwrap_or_default();
-            assert!(met > 0, "{} was not met", plant.name);
             for (path, kind) in plant.places {
-                let group = self.group(plant.endpoint, path, kind);
-                let group = group.unwrap_or_else(|| panic!("{} was not found", plant.name));
+                let Some(group) = self.group(plant.endpoint, path, kind) else {
+                    assert_eq!(met, 0, "{} was not found", plant.name);
+                    continue;
+                };
                 let times = group["count"].as_u64().unwrap();
                 assert_eq!(times, met, "{}: {group}", plant.name);
                 assert_ne!(group["noise"]["state"], "noise", "{}", plant.name);

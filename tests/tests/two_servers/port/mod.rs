@@ -69,7 +69,8 @@ struct Shop {
     xml: Vec<u8>,
     demo: Vec<u8>,
     png: Vec<u8>,
-    started: String,
+    /// An hour before the start.
+    built: String,
     /// Another one in each run.
     seed: u32,
     drawn: AtomicU32,
@@ -92,7 +93,7 @@ impl Shop {
             xml: page("sample.xml"),
             demo: page("UTF-8-demo.txt"),
             png: fs::read(templates.join("images/pig_icon.png")).unwrap(),
-            started: http_date(SystemTime::now()),
+            built: http_date(SystemTime::now() - Duration::from_secs(3_600)),
             seed: SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos(),
             drawn: AtomicU32::new(0),
             answered: Mutex::default(),
@@ -198,9 +199,9 @@ impl Shop {
             ["cache"] if asked.field("if-none-match").or(asked.field("if-modified-since")).is_some() => {
                 status("304")
             }
-            // FAULT: the moment of the start instead of this one.
+            // FAULT: the moment at which the port was built instead of this one.
             ["cache"] => {
-                answer().with("last-modified", &self.started).with("etag", &format!("\"{:x}\"", self.draw()))
+                answer().with("last-modified", &self.built).with("etag", &format!("\"{:x}\"", self.draw()))
             }
             // FAULT: `public` is missing.
             ["cache", seconds] => answer().with("cache-control", &format!("Max-Age={seconds}")),
