@@ -9,12 +9,21 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 const PYTHON: &str = "/usr/bin/python3";
 
 /// One thread, since httpbin seeds one generator for all of its requests: with more of them it would give other bytes for
-/// the same seed now and then. Forwarded fields are kept, as any other server for it does.
-const SCRIPT: &str = "\
+/// the same seed now and then. Forwarded fields are kept, as any other server for it does. Behind an answer to HEAD that
+/// has a length, waitress ends the connection without having said so, and a POST may be on its way there by then.
+const SCRIPT: &str = "
 import logging, httpbin
 from waitress.server import create_server
+
+def app(environ, start_response):
+    def start(status, headers, exc_info=None):
+        if environ['REQUEST_METHOD'] == 'HEAD':
+            headers = [header for header in headers if header[0].lower() != 'content-length']
+        return start_response(status, headers, exc_info)
+    return httpbin.app(environ, start)
+
 logging.getLogger('waitress.queue').setLevel(logging.ERROR)
-server = create_server(httpbin.app, host='127.0.0.1', port=0, threads=1, clear_untrusted_proxy_headers=False)
+server = create_server(app, host='127.0.0.1', port=0, threads=1, clear_untrusted_proxy_headers=False)
 print(server.effective_port, httpbin.core.tmpl_dir, sep='\\n', flush=True)
 server.run()
 ";

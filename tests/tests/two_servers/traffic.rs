@@ -55,10 +55,6 @@ impl Asking {
         self
     }
 
-    pub(crate) fn is_head(&self) -> bool {
-        self.method == "HEAD"
-    }
-
     /// The request of random bytes that only noise is to be learned from.
     pub(crate) fn uuid() -> Self {
         Asking::get("/uuid")
