@@ -107,10 +107,11 @@ impl Shop {
             let origin = asked.field("origin").unwrap_or("*");
             let answer = self.answer(&asked).with("access-control-allow-origin", origin);
             in_chunks = !in_chunks;
+            // Before it can have become a pair: who has no copy by then is asked again.
+            self.answered.lock().unwrap().extend(traffic::user(&request));
             if !answer.send(&mut wire, request.method == "HEAD", in_chunks) {
                 return;
             }
-            self.answered.lock().unwrap().extend(traffic::user(&request));
         }
     }
 
