@@ -25,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config-file", &["traffic-split", "route-plan", "ramp", "rollback-guard", "response-diff"]),
     ("outbound-calls", &["ramp"]),
     ("telemetry", &["traffic-split", "route-plan", "rollback-guard"]),
+    ("shadow-compare", &["traffic-split", "route-plan", "response-diff", "config-file", "telemetry"]),
     ("migration-glue", &["traffic-split", "route-plan", "telemetry"]),
     ("data-plane", &["traffic-split", "route-plan", "http1-codec", "telemetry", "migration-glue"]),
     (
@@ -34,7 +35,6 @@ const ARROWS: &[(&str, &[&str])] = &[
             "route-plan",
             "ramp",
             "rollback-guard",
-            "response-diff",
             "config-file",
             "outbound-calls",
             "telemetry",
@@ -55,6 +55,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "data-plane",
             "control-plane",
             "admin-api",
+            "shadow-compare",
         ],
     ),
     ("test-kit", &[]),

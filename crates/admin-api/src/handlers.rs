@@ -38,7 +38,7 @@ const NO_FORCED_RELOAD: &str = "force: a reload cannot be forced; what a file as
 /// Who asks, where nobody says.
 const ANONYMOUS: &str = "the admin API";
 
-type Answer = Result<Response, Problem>;
+pub(crate) type Answer = Result<Response, Problem>;
 
 pub(crate) async fn metrics(State(parts): State<Parts>) -> Response {
     ([(CONTENT_TYPE, HeaderValue::from_static(Telemetry::CONTENT_TYPE))], parts.telemetry.scrape())
@@ -257,10 +257,10 @@ fn too_large() -> Problem {
         .detail(format!("a body has at most {MAX_BODY_BYTES} bytes"))
 }
 
-type Name = Result<Path<String>, PathRejection>;
+pub(crate) type Name = Result<Path<String>, PathRejection>;
 type Body = Result<Bytes, BytesRejection>;
 
-fn path_name(name: Name) -> Result<String, Problem> {
+pub(crate) fn path_name(name: Name) -> Result<String, Problem> {
     name.map(|Path(name)| name).map_err(|rejection| Problem::bad_request(rejection.body_text()))
 }
 

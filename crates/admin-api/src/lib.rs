@@ -6,6 +6,7 @@
 //! a browser on an operator's machine can be made to send requests to loopback, the `Host` must be a name that this
 //! address really has, and a request that some other site caused is refused.
 
+mod diffs;
 mod guard;
 mod handlers;
 mod problem;
@@ -25,6 +26,10 @@ use axum::routing::{get, post};
 use control_plane::{ControlHandle, Where};
 use telemetry::Telemetry;
 
+pub use diffs::{
+    Diffs, DiffsAnswer, DiffsCounts, DiffsCoverage, DiffsDifference, DiffsEndpoint, DiffsGroup, DiffsNoise,
+    DiffsQuestions, DiffsSample, DiffsStorage, DiffsSummary, DiffsTurnedAway, DiffsWish,
+};
 pub use guard::{Guard, MIN_TOKEN_BYTES, Token, TokenError};
 pub use serve::{MAX_CONNECTIONS, serve};
 
@@ -40,6 +45,8 @@ pub struct Parts {
     pub control: ControlHandle,
     /// The metrics.
     pub telemetry: Arc<Telemetry>,
+    /// What comparing found; `None`: nobody compares.
+    pub diffs: Option<Arc<dyn Diffs>>,
 }
 
 /// The whole interface, behind `guard`.
@@ -60,6 +67,7 @@ pub fn router(parts: Parts, guard: Guard) -> Router {
         .route("/migrations/{name}/shadow", post(handlers::switch_shadow))
         .route("/migrations/{name}/ramp", get(handlers::plan))
         .route("/migrations/{name}/journal", get(handlers::journal))
+        .route("/migrations/{name}/diffs", get(diffs::diffs))
         .route("/migrations/{name}/where", get(handlers::place));
     finish(probes().nest("/api/v1", api), parts, guard)
 }

@@ -43,6 +43,8 @@ pub struct Checked {
     pub workers: usize,
     /// How long requests under way may go on after the process was told to end, in milliseconds.
     pub drain_timeout_ms: u64,
+    /// How much of one processor comparing answers may use.
+    pub compare_cpu: Percent,
     /// Where a line for each request goes; `None`: nowhere.
     pub access_log: Option<AccessLog>,
     /// What is logged about the process itself.
@@ -330,6 +332,14 @@ impl MigrationConfig {
     pub fn asked_phase(&self) -> Phase {
         let implied = if self.percent > Percent::ZERO { Phase::Canary } else { Phase::Preparation };
         self.phase.unwrap_or(implied)
+    }
+
+    /// What its answers are compared by, as a text that is another one where what was compared before says nothing any
+    /// more: by other rules, or in another attempt.
+    #[must_use]
+    pub fn compares_by(&self) -> String {
+        let CompareConfig { written, limits, .. } = &self.compare;
+        format!("{written:?} {limits:?} {}", self.attempt)
     }
 
     /// What the file asks for.

@@ -15,8 +15,6 @@ mod steps;
 mod tidings;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::future::pending;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -35,12 +33,14 @@ use crate::controller::drilling::Watched;
 use crate::controller::keeping::Kept;
 use crate::controller::ramping::Climbs;
 use crate::controller::reading::{Reader, Wish};
+use crate::controller::reloading::{addresses, next_health};
 pub(crate) use crate::controller::steps::Ask;
 use crate::controller::steps::{Pending, next_ack};
 use crate::controller::tidings::Tidings;
 use crate::drains;
 use crate::event::Event;
 use crate::fallbacks::{Counts, Teller};
+use crate::follows::{Followers, Follows};
 use crate::guarding::Watchman;
 use crate::handle::{ControlError, ControlHandle};
 use crate::hooks::{Answers, Line};
@@ -154,6 +154,7 @@ pub struct Controller {
     calls: u64,
     /// What they said since the start, by migration.
     hook_answers: BTreeMap<String, Answers>,
+    followers: Followers,
     own_events: Option<mpsc::WeakSender<Event>>,
     generation: u64,
     draining: bool,
@@ -254,6 +255,7 @@ impl Controller {
             line: Line::default(),
             calls: 0,
             hook_answers: BTreeMap::new(),
+            followers: Followers::default(),
             own_events: None,
             generation: 0,
             draining: false,
@@ -271,6 +273,11 @@ impl Controller {
     #[must_use]
     pub fn snapshots(&self) -> Arc<SnapshotCell> {
         Arc::clone(&self.snapshots)
+    }
+
+    /// Who else goes by the configuration, from now on.
+    pub fn lead(&mut self, follows: Arc<dyn Follows>) {
+        self.followers.join(follows, &self.checked);
     }
 
     /// Opens the listeners and begins to wait for events, on the runtime that this is called on.
@@ -481,22 +488,6 @@ impl Controller {
         let named = self.seen.files.iter().chain(&self.content.files).map(|file| resolve(&self.path, file));
         std::iter::once(self.path.clone()).chain(named).collect()
     }
-}
-
-/// Waits until the journal has something to tell of its health; for ever without one.
-async fn next_health(health: &mut Option<watch::Receiver<Health>>) -> Health {
-    if let Some(teller) = health {
-        if teller.changed().await.is_ok() {
-            return teller.borrow_and_update().clone();
-        }
-        // Its thread has ended: whatever is handed in says so from now on.
-        *health = None;
-    }
-    pending().await
-}
-
-fn addresses(checked: &Checked) -> Vec<SocketAddr> {
-    checked.listeners.iter().map(|listener| listener.listen).collect()
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use config_file::{GuardConfig, MigrationConfig, ShadowConfig};
 use ramp::Intent;
-use response_diff::RuleSetSpec;
 use rollback_guard::{
     Breach, ClientErrors, Counts, Guard, GuardState, LatencyLimit, Limits, Margin, Merged, MismatchLimit,
     Quantile, RateLimit, Signal, Verdict, WarmUp,
@@ -134,8 +133,8 @@ pub(crate) struct ShadowWatch {
     /// `None`: nothing judges new.
     pairs: Option<Sight>,
     scene: Scene,
-    /// By what rules is compared, since comparisons began to count.
-    rules: RuleSetSpec,
+    /// What answers are compared by, as it was when comparisons began to count.
+    compares_by: String,
     /// What was compared before they did.
     before: ComparisonTotals,
     /// What was found of new before anybody is on it, and how long ago.
@@ -163,7 +162,7 @@ impl ShadowWatch {
             effect,
             pairs,
             scene,
-            rules: migration.compare.written.clone(),
+            compares_by: migration.compares_by(),
             before: ComparisonTotals::default(),
             told: None,
             readings: VecDeque::new(),
@@ -201,10 +200,8 @@ impl ShadowWatch {
             self.pairs.iter_mut().for_each(|pairs| pairs.guard.resume());
             self.told = None;
         }
-        let is_other = self.rules != migration.compare.written;
-        if is_other {
-            self.rules.clone_from(&migration.compare.written);
-        }
+        let compares_by = migration.compares_by();
+        let is_other = std::mem::replace(&mut self.compares_by, compares_by.clone()) != compares_by;
         if is_other || begins {
             self.begin_anew();
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use hyper::{Method, Request, Uri};
+use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -78,7 +78,26 @@ impl Api {
         self.call(Method::POST, path, Some(body))
     }
 
+    /// An answer that is no JSON as a whole.
+    pub(crate) fn get_text(&self, path: &str) -> Result<String, CallError> {
+        let (status, answer) = self.raw(Method::GET, path, None)?;
+        if status.is_success() {
+            return Ok(String::from_utf8_lossy(&answer).into_owned());
+        }
+        self.read(status, &answer).map(|answer| answer.to_string())
+    }
+
     fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, CallError> {
+        let (status, answer) = self.raw(method, path, body)?;
+        self.read(status, &answer)
+    }
+
+    fn raw(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(StatusCode, Bytes), CallError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -86,7 +105,12 @@ impl Api {
         runtime.block_on(self.exchange(method, path, body))
     }
 
-    async fn exchange(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, CallError> {
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(StatusCode, Bytes), CallError> {
         let unreachable =
             |why: String| CallError::Unreachable(format!("the admin API at {} {why}", self.authority));
         let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(&self.authority))
@@ -111,7 +135,11 @@ impl Api {
             .map_err(|error| unreachable(format!("does not answer: {error}")))?;
         let answer =
             answer.map_err(|error| unreachable(format!("breaks off its answer: {error}")))?.to_bytes();
-        let answer: Value = serde_json::from_slice(&answer).map_err(|_| {
+        Ok((status, answer))
+    }
+
+    fn read(&self, status: StatusCode, answer: &[u8]) -> Result<Value, CallError> {
+        let answer: Value = serde_json::from_slice(answer).map_err(|_| {
             CallError::Refused(format!(
                 "what is at {} does not answer like the admin API ({status})",
                 self.authority

@@ -10,7 +10,7 @@ use route_plan::Phase;
 use traffic_split::Percent;
 
 use crate::output::Exit;
-use crate::{ask, check, compare, demo, history, output, place, ramp, replay, run, status};
+use crate::{ask, check, compare, demo, diffs, history, output, place, ramp, replay, run, status};
 
 /// Where the configuration is when nobody says.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/crossfade/crossfade.toml";
@@ -65,6 +65,8 @@ enum Command {
     Undo(UndoArgs),
     /// Show what happened to a migration: who asked for what, when and why.
     History(HistoryArgs),
+    /// Show what comparing found: in what the answers of new differ, how often, and what of it is noise.
+    Diffs(DiffsArgs),
     /// Say which system a key goes to, and why.
     Where(WhereArgs),
     /// Compare two saved answers by the rules of a migration, and say what differs.
@@ -293,6 +295,33 @@ pub(crate) struct HistoryArgs {
     pub(crate) admin: AdminArgs,
 }
 
+/// `crossfade diffs`
+#[derive(Debug, Args)]
+pub(crate) struct DiffsArgs {
+    /// The migration.
+    pub(crate) name: String,
+    /// One endpoint alone: `GET /orders/{id}`, or its path.
+    #[arg(long, value_name = "ENDPOINT")]
+    pub(crate) endpoint: Option<String>,
+    /// Show the sample of this number: the differences, and both answers side by side.
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["suggest", "export"])]
+    pub(crate) sample: Option<u64>,
+    /// How many groups at most.
+    #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) limit: u16,
+    /// As JSON.
+    #[arg(long, conflicts_with_all = ["suggest", "export"])]
+    pub(crate) json: bool,
+    /// Print the rules that what was found justifies, as TOML with their evidence.
+    #[arg(long, conflicts_with = "export")]
+    pub(crate) suggest: bool,
+    /// Print all of it, samples too, as lines of JSON.
+    #[arg(long)]
+    pub(crate) export: bool,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+}
+
 /// `crossfade where`
 #[derive(Debug, Args)]
 pub(crate) struct WhereArgs {
@@ -387,6 +416,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Shadow(args) => ask::shadow(&args),
         Command::Undo(args) => ask::undo(&args),
         Command::History(args) => history::history(&args),
+        Command::Diffs(args) => diffs::diffs(&args),
         Command::Where(args) => place::place(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Guard(GuardCommand::Replay(args)) => replay::replay(&args),

@@ -17,8 +17,8 @@ const FEWEST_COLUMNS: usize = 40;
 /// How wide the text may be, and whether it has colours.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style {
-    columns: usize,
-    is_coloured: bool,
+    pub(crate) columns: usize,
+    pub(crate) is_coloured: bool,
 }
 
 impl Style {
@@ -42,19 +42,19 @@ impl Style {
         self.in_colour("1;33", text)
     }
 
-    fn bold(&self, text: &str) -> String {
+    pub(crate) fn bold(&self, text: &str) -> String {
         self.in_colour("1", text)
     }
 
-    fn of_old(&self, text: &str) -> String {
+    pub(crate) fn of_old(&self, text: &str) -> String {
         self.in_colour("31", text)
     }
 
-    fn of_new(&self, text: &str) -> String {
+    pub(crate) fn of_new(&self, text: &str) -> String {
         self.in_colour("32", text)
     }
 
-    fn faint(&self, text: &str) -> String {
+    pub(crate) fn faint(&self, text: &str) -> String {
         self.in_colour("2", text)
     }
 
@@ -125,7 +125,7 @@ fn side_by_side(lines: &[Difference], style: &Style, out: &mut String) {
 }
 
 /// The text without what would move a terminal's cursor or change its colours: answers come from anywhere.
-fn visible(text: &str) -> String {
+pub(crate) fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() || is_invisible(c) { out.extend(c.escape_default()) } else { out.push(c) }
@@ -139,7 +139,7 @@ fn is_invisible(c: char) -> bool {
 }
 
 /// The beginning of the text, with `…` where it has more than so many characters.
-fn cut(text: &str, most: usize) -> String {
+pub(crate) fn cut(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }

@@ -7,6 +7,8 @@ mod cli;
 mod compare;
 mod demo;
 mod differences;
+mod diffing;
+mod diffs;
 mod history;
 mod output;
 mod place;

@@ -13,10 +13,13 @@ use control_plane::{
     Bound, Control, ControlHandle, Controller, ListenError, Listeners, Loaded, Settings, resolve,
 };
 use data_plane::{Lanes, Options, Proxy, worker_count};
+use shadow_compare::Comparer;
 use telemetry::access_log::{self, AccessLog, Destination};
 use telemetry::{SnapshotCell, Telemetry};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+
+use crate::diffing::Diffing;
 
 /// Threads of everything that is not on the users' path.
 const CONTROL_THREADS: usize = 2;
@@ -31,6 +34,8 @@ pub(crate) struct Serving {
     pub(crate) control: ControlHandle,
     /// The workers.
     pub(crate) proxy: Arc<Proxy>,
+    /// Who compares the answers of copied requests.
+    comparer: Arc<Comparer>,
     /// What they work by.
     pub(crate) snapshots: Arc<SnapshotCell>,
     /// The cells that they count in.
@@ -74,17 +79,25 @@ impl Serving {
             None => (None, access_log::Handle::off()),
         };
         telemetry.watch_access_log(handle.clone());
-        let controller = Controller::open(loaded, Arc::clone(&telemetry))
+        let state_dir = checked.state_dir.as_ref().map(|dir| resolve(path, dir));
+        let mut controller = Controller::open(loaded, Arc::clone(&telemetry))
             .map_err(|error| StartError(error.to_string()))?;
-        let options = Options { workers, access_log: handle, compares: None, lanes: Lanes::new() };
+        // Once the directory is this process's own.
+        let comparer = Comparer::start(state_dir, Arc::clone(&telemetry))
+            .map_err(|error| StartError(format!("the thread that compares cannot be started: {error}")))?;
+        let diffing = Arc::new(Diffing { comparer: comparer.clone(), telemetry: Arc::clone(&telemetry) });
+        controller.lead(diffing.clone());
+        let lanes = Lanes::new();
+        comparer.ask_through(lanes.clone());
+        let options = Options { workers, access_log: handle, compares: Some(comparer.clone()), lanes };
         let snapshots = controller.snapshots();
         let proxy = Proxy::start(&options, &snapshots, &telemetry)
             .map_err(|error| StartError(format!("the workers cannot be started: {error}")))?;
         let proxy = Arc::new(proxy);
         let listeners = Arc::new(ProxyListeners(Arc::clone(&proxy)));
-        let borders = runtime.block_on(start_borders(controller, listeners, &admin, path, &telemetry))?;
+        let borders = runtime.block_on(start_borders(controller, listeners, &admin, path, diffing))?;
         let Borders { control, admin, probe } = borders;
-        Ok(Serving { control, proxy, snapshots, telemetry, admin, probe, runtime, access_log })
+        Ok(Serving { control, proxy, comparer, snapshots, telemetry, admin, probe, runtime, access_log })
     }
 
     /// Opens the access log anew, if there is one.
@@ -115,8 +128,10 @@ impl Serving {
 
     /// Ends everything; what is still under way is cut off.
     pub(crate) fn stop(self) {
-        let Serving { control, proxy, runtime, access_log, .. } = self;
+        let Serving { control, proxy, comparer, runtime, access_log, .. } = self;
         drop(control);
+        // While the directory is still this process's own.
+        comparer.stop();
         runtime.shutdown_timeout(STOP_TIMEOUT);
         // Held elsewhere only by a drain that was not waited for; then the workers end with the process.
         if let Some(proxy) = Arc::into_inner(proxy) {
@@ -161,7 +176,7 @@ async fn start_borders(
     listeners: Arc<dyn Listeners>,
     config: &Admin,
     path: &Path,
-    telemetry: &Arc<Telemetry>,
+    diffing: Arc<Diffing>,
 ) -> Result<Borders, StartError> {
     let (admin_listener, admin) = bind("admin.listen", config.listen).await?;
     let probe = match config.probe_listen {
@@ -176,7 +191,8 @@ async fn start_borders(
         .start(listeners, Settings::default())
         .await
         .map_err(|error| StartError(error.to_string()))?;
-    let parts = Parts { control: control.clone(), telemetry: Arc::clone(telemetry) };
+    let telemetry = Arc::clone(&diffing.telemetry);
+    let parts = Parts { control: control.clone(), telemetry, diffs: Some(diffing) };
     tokio::spawn(admin_api::serve(
         admin_listener,
         admin_api::router(parts.clone(), Guard::new(admin, token)),

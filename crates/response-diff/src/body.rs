@@ -2,7 +2,7 @@
 
 mod bytes;
 mod frames;
-mod records;
+pub(crate) mod records;
 
 use std::borrow::Cow;
 

@@ -73,11 +73,6 @@ pub(crate) fn both<'a>(old: &'a [u8], new: &'a [u8]) -> (Cow<'a, str>, Cow<'a, s
     }
 }
 
-/// Bytes as something to show: text where they are, and never an error. Other bytes may look the same.
-pub(crate) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
-    str::from_utf8(bytes).map_or_else(|_| byte_by_byte(bytes), Cow::Borrowed)
-}
-
 /// One character for each byte: windows-1252 has one for each.
 pub(crate) fn byte_by_byte(bytes: &[u8]) -> Cow<'_, str> {
     WINDOWS_1252.decode_without_bom_handling(bytes).0

@@ -24,7 +24,7 @@ mod text;
 pub use answer::{Answer, Body, Field, Incomplete};
 pub use limits::Limits;
 pub use message::SavedAnswer;
-pub use outcome::{Comparison, Difference, Kind, NotCompared};
+pub use outcome::{Comparison, Difference, Kind, NotCompared, Seen};
 pub use rules::{EndpointSpec, RuleSet, RuleSetSpec, Rules, RulesSpec, StatusRule};
 
 /// Compares two answers to one request.
@@ -33,6 +33,12 @@ pub use rules::{EndpointSpec, RuleSet, RuleSetSpec, Rules, RulesSpec, StatusRule
 /// nothing differs beside it: a proven difference stays one.
 #[must_use]
 pub fn compare(old: &Answer<'_>, new: &Answer<'_>, rules: &Rules, limits: &Limits) -> Comparison {
+    look(old, new, rules, limits).into()
+}
+
+/// Compares two answers to one request, and says what could not be compared beside the differences.
+#[must_use]
+pub fn look(old: &Answer<'_>, new: &Answer<'_>, rules: &Rules, limits: &Limits) -> Seen {
     let mut findings = findings::Findings::new(limits);
     rules.compare_status(old.status, new.status, &mut findings);
     let web_trailers = [old, new].map(|answer| body::web_trailers(answer, limits));
@@ -40,17 +46,11 @@ pub fn compare(old: &Answer<'_>, new: &Answer<'_>, rules: &Rules, limits: &Limit
         .map(|(answer, more)| headers::Fields::of(answer, more.iter().map(message::field)));
     headers::compare(&old_fields, &new_fields, rules, &mut findings);
     let before_bodies = findings.len();
-    match body::compare(old, new, rules, limits, &mut findings) {
-        Err(why) => {
-            // What was found in bodies before they turned out to be too much is worth nothing.
-            findings.truncate(before_bodies);
-            if findings.len() == 0 {
-                Comparison::NotCompared(why)
-            } else {
-                Comparison::Mismatch(findings.into_list())
-            }
-        }
-        Ok(()) if findings.len() == 0 => Comparison::Match,
-        Ok(()) => Comparison::Mismatch(findings.into_list()),
+    let unseen = body::compare(old, new, rules, limits, &mut findings).err();
+    if unseen.is_some() {
+        // What was found in bodies before they turned out to be too much is worth nothing.
+        findings.truncate(before_bodies);
     }
+    let complete = unseen.is_none() && !findings.is_full();
+    Seen { differences: findings.into_list(), unseen, complete }
 }

@@ -13,6 +13,28 @@ pub enum Comparison {
     NotCompared(NotCompared),
 }
 
+/// All that was seen when two answers were held against each other, for whoever has a use for more than the verdict.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Seen {
+    /// Where they differ; at most as many as the limits allow.
+    pub differences: Vec<Difference>,
+    /// Why a part of them could not be compared, if one could not. What differs there is not known.
+    pub unseen: Option<NotCompared>,
+    /// Whether all differences are listed: nothing was unseen, and there are fewer than the limits allow.
+    pub complete: bool,
+}
+
+impl From<Seen> for Comparison {
+    /// A proven difference stays one, whatever could not be compared beside it.
+    fn from(seen: Seen) -> Self {
+        match seen.unseen {
+            _ if !seen.differences.is_empty() => Comparison::Mismatch(seen.differences),
+            Some(why) => Comparison::NotCompared(why),
+            None => Comparison::Match,
+        }
+    }
+}
+
 /// One place in which two answers differ.
 ///
 /// The texts are from the answers and not redacted: a difference may be counted as it is, but is stored, logged or shown

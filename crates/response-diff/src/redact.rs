@@ -36,7 +36,7 @@ use regex::{Regex, RegexBuilder};
 use crate::answer::Answer;
 use crate::limits::Limits;
 use crate::outcome::{Difference, Kind};
-use crate::path::{PathSet, Query, Segment, Selector};
+use crate::path::{PathSet, Query};
 
 use marks::Marks;
 use pass::Pass;
@@ -194,7 +194,7 @@ impl Redactor {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let loose = PathSet::of(queries.iter().map(loosened).collect());
+        let loose = PathSet::of(queries.iter().map(Query::loosened).collect());
         Ok(Redactor {
             marks: Marks::new(key),
             headers,
@@ -327,21 +327,6 @@ fn pattern_of(pattern: &str) -> Result<Regex, String> {
     } else {
         Ok(built)
     }
-}
-
-/// The query with a wildcard for everything that asks more than a name.
-fn loosened(query: &Query) -> Query {
-    let loose = |selector: &Selector| match selector {
-        Selector::Name(name) => Selector::Name(name.clone()),
-        Selector::Wildcard | Selector::Index(_) | Selector::Slice(_) | Selector::Filter(_) => {
-            Selector::Wildcard
-        }
-    };
-    let segment = |segment: &Segment| Segment {
-        descendant: segment.descendant,
-        selectors: segment.selectors.iter().map(loose).collect(),
-    };
-    Query { relative: false, segments: query.segments.iter().map(segment).collect() }
 }
 
 #[cfg(test)]

@@ -196,6 +196,18 @@ impl RuleSet {
         found.map_or(&self.all, |(_, rules)| rules)
     }
 
+    /// The same rules for two answers of old: intended changes of the API are made in both of them.
+    #[must_use]
+    pub fn of_old_alone(&self) -> RuleSet {
+        let alone = |rules: &Rules| Rules {
+            status_pairs: BTreeSet::new(),
+            json: rules.json.of_old_alone(),
+            ..rules.clone()
+        };
+        let endpoints = self.endpoints.iter().map(|(template, rules)| (template.clone(), alone(rules)));
+        RuleSet { all: alone(&self.all), endpoints: endpoints.collect() }
+    }
+
     /// The paths that have rules of their own, as they were written.
     pub fn endpoints(&self) -> impl Iterator<Item = &str> {
         self.endpoints.iter().map(|(template, _)| template.as_str())

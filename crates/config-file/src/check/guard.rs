@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use response_diff::path::Places;
 use rollback_guard::{
     Budget, ClientErrors, LatencyLimit, Limits, MismatchLimit, RateLimit, WarmUp, shift_factor,
     tolerated_shift,
@@ -20,7 +21,7 @@ pub(super) fn guard(table: &Table, is_compared: bool, sink: &mut Sink) -> Option
     let latency = latencies(table, sink);
     let failures = table.table("failures").map(|table| failures(table, sink));
     let mismatches = table.table("mismatches").map(|table| mismatches(table, sink));
-    let zero_tolerance = shadow::places(table, "zero_tolerance", sink);
+    let zero_tolerance = zero_tolerance(table, sink);
     let budget = table.table("false_alarms").and_then(|table| budget(table, sink));
     let limits = Limits {
         budget: budget?,
@@ -37,6 +38,18 @@ pub(super) fn guard(table: &Table, is_compared: bool, sink: &mut Sink) -> Option
         ..Limits::default()
     };
     Some(GuardConfig { limits, failures: failures?, zero_tolerance, dry_run: table.flag("dry_run")? })
+}
+
+/// Where no answers may differ at all.
+fn zero_tolerance(table: &Table, sink: &mut Sink) -> Vec<String> {
+    for said in table.texts("zero_tolerance").iter().filter(|said| said.value.starts_with('$')) {
+        if let Err(errors) = Places::compile(&[said.value]) {
+            let error = errors.into_iter().next().map(|found| found.error.to_string()).unwrap_or_default();
+            let message = format!("`{}` is no JSONPath: {error}", said.value);
+            sink.push(Diagnostic::error("bad-place", &said.spot, message));
+        }
+    }
+    shadow::places(table, "zero_tolerance", sink)
 }
 
 /// How many comparisons may differ.

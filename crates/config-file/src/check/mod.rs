@@ -74,6 +74,7 @@ pub(crate) fn check(root: &Table, files: &dyn Files, sink: &mut Sink) -> Option<
         connection: proxy.connection,
         workers: proxy.workers,
         drain_timeout_ms: proxy.drain_timeout_ms,
+        compare_cpu: proxy.compare_cpu,
         access_log: proxy.access_log,
         log: log?,
         table,

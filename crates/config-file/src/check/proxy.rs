@@ -4,11 +4,18 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use route_plan::{ConnectionLimits, RequestIdTrust};
+use traffic_split::Percent;
 
 use super::size;
 use crate::checked::{AccessLog, Log, LogFormat, LogLevel};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::written::{Said, Table};
+
+/// The least that comparing may be given of a processor.
+const LEAST_CPU: Percent = match Percent::from_millionths(1_000_000) {
+    Ok(percent) => percent,
+    Err(_) => Percent::ZERO,
+};
 
 pub(super) struct Proxy {
     pub(super) workers: usize,
@@ -16,6 +23,7 @@ pub(super) struct Proxy {
     pub(super) request_id_trust: RequestIdTrust,
     pub(super) connection: ConnectionLimits,
     pub(super) drain_timeout_ms: u64,
+    pub(super) compare_cpu: Percent,
     pub(super) access_log: Option<AccessLog>,
 }
 
@@ -65,8 +73,20 @@ pub(super) fn proxy(table: &Table, sink: &mut Sink) -> Option<Proxy> {
         request_id_trust,
         connection,
         drain_timeout_ms: table.millis("drain_timeout")?.value,
+        compare_cpu: compare_cpu(table, sink)?,
         access_log,
     })
+}
+
+/// At least a hundredth of a processor: with none, every copy would be for nothing.
+fn compare_cpu(table: &Table, sink: &mut Sink) -> Option<Percent> {
+    let said = table.share("compare_cpu")?;
+    if said.value < LEAST_CPU {
+        let message = format!("`{}` % is out of range", said.value);
+        let diagnostic = Diagnostic::error("out-of-range", &said.spot, message).expected("1 % to 100 %");
+        sink.push(diagnostic.help("a migration with `shadow = false` compares nothing"));
+    }
+    Some(said.value)
 }
 
 pub(super) fn state_dir(table: &Table) -> Option<String> {

@@ -1,5 +1,7 @@
 //! Which requests are copied to the other arm, and how.
 
+use response_diff::Limits;
+use response_diff::redact::Redactor;
 use rollback_guard::{shift_factor, tolerated_shift};
 use route_plan::{CanaryCopies, Phase, ShadowPolicy, When};
 use traffic_split::Percent;
@@ -44,7 +46,7 @@ pub(super) fn shadow(migration: &Table, sink: &mut Sink) -> Option<ShadowConfig>
         credentials: credentials?,
         ..ShadowPolicy::default()
     };
-    let [ignore, redact] = ["ignore", "redact"].map(|field| places(table, field, sink));
+    let (ignore, redact) = (places(table, "ignore", sink), redacted(table, sink));
     Some(ShadowConfig { policy, is_written: true, max_effect, ignore, redact })
 }
 
@@ -169,7 +171,30 @@ fn max_failures(table: &Table, sink: &mut Sink) -> Option<Percent> {
     Some(said.value)
 }
 
-/// JSONPaths and headers, as the comparison knows them.
+/// What is hidden of answers before anything is kept of them.
+fn redacted(table: &Table, sink: &mut Sink) -> Vec<String> {
+    let mut rules: Vec<String> = Vec::new();
+    for said in table.texts("redact") {
+        let rule = said.value.to_owned();
+        // The key is of no account here.
+        match Redactor::new(&[0; 32], std::slice::from_ref(&rule), &Limits::default(), 0) {
+            Ok(_) if rules.contains(&rule) => {}
+            Ok(_) => rules.push(rule),
+            Err(errors) => {
+                let message = errors.first().map(|error| error.message.clone()).unwrap_or_default();
+                let message = format!("`{}` is nothing that could be hidden: {message}", said.value);
+                let help =
+                    is_token(said.value).then(|| format!("for a header write \"header:{0}\"", said.value));
+                let expected = one_of(&["$.path", "header:name", "trailer:name", "query:name", "text:regex"]);
+                let diagnostic = Diagnostic::error("bad-place", &said.spot, message);
+                sink.push(diagnostic.expected(expected).maybe_help(help));
+            }
+        }
+    }
+    rules
+}
+
+/// JSONPaths and headers, as the comparison knows them. Whether the paths are any is for who compiles them.
 pub(super) fn places(table: &Table, field: &str, sink: &mut Sink) -> Vec<String> {
     let mut places: Vec<String> = Vec::new();
     for said in table.texts(field) {

@@ -1,15 +1,19 @@
 //! What the controller does with a file that was read: refuses it, or goes on with it as a whole.
 
+use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use config_file::Checked;
 use jiff::Timestamp;
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 use super::reading::{Found, Wish};
-use super::{Controller, Outlets, addresses};
+use super::{Controller, Outlets};
 use crate::event;
 use crate::handle::{ControlError, Reloaded};
+use crate::journal::Health;
 use crate::listeners::ListenError;
 use crate::reload;
 use crate::source::Loaded;
@@ -96,4 +100,20 @@ impl Controller {
         self.bound = bound;
         Ok(())
     }
+}
+
+/// Waits until the journal has something to tell of its health; for ever without one.
+pub(super) async fn next_health(health: &mut Option<watch::Receiver<Health>>) -> Health {
+    if let Some(teller) = health {
+        if teller.changed().await.is_ok() {
+            return teller.borrow_and_update().clone();
+        }
+        // Its thread has ended: whatever is handed in says so from now on.
+        *health = None;
+    }
+    pending().await
+}
+
+pub(super) fn addresses(checked: &Checked) -> Vec<SocketAddr> {
+    checked.listeners.iter().map(|listener| listener.listen).collect()
 }

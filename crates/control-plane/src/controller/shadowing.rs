@@ -38,10 +38,9 @@ impl Controller {
             let scene = Scene::of(migration, intent);
             let watch = match before.remove(name) {
                 Some(mut watch) => {
-                    if watch.follow(&self.telemetry, migration, scene)
-                        && let Some(watchman) = self.guards.get_mut(name)
-                    {
-                        watchman.compare_anew();
+                    if watch.follow(&self.telemetry, migration, scene) {
+                        self.guards.get_mut(name).into_iter().for_each(Watchman::compare_anew);
+                        self.followers.begin_anew(name);
                     }
                     watch
                 }
@@ -113,6 +112,7 @@ impl Controller {
         if anew {
             self.guards.get_mut(name).into_iter().for_each(Watchman::compare_anew);
             self.shadows.get_mut(name).into_iter().for_each(ShadowWatch::begin_anew);
+            self.followers.begin_anew(name);
         }
         let event = ramp::Event::ShadowSwitched((!on).then_some(ShadowOff::Asked));
         let data = Map::from_iter([(ANEW.to_owned(), anew.into())]);

@@ -351,6 +351,7 @@ impl Controller {
         self.lineages.rename(&renamed);
         if let Some(Loaded { checked, warnings, content, .. }) = file {
             (self.checked, self.warnings, self.content) = (checked, warnings, content);
+            self.followers.follow(&self.checked);
             self.recorded.retain(|name, _| self.book.knows(name));
             self.rollbacks.retain(|name, _| self.book.knows(name));
             self.hook_answers.retain(|name, _| self.book.knows(name));

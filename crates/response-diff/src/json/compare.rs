@@ -40,6 +40,8 @@ pub(crate) fn compare(
     let mut work = Work::new(limits);
     let mapped = rules.map().apply(old, &mut work);
     let old = mapped.as_ref().unwrap_or(old);
+    let other = if rules.is_of_old_alone() { rules.map().apply(new, &mut work) } else { None };
+    let new = other.as_ref().unwrap_or(new);
     let mut comparer = Comparer {
         rules,
         align_left: limits.work / 8,

@@ -25,6 +25,8 @@ pub struct JsonRules {
     states: Vec<Option<usize>>,
     options: Vec<Options>,
     map: Mapping,
+    /// Both documents are in old's form.
+    old_alone: bool,
 }
 
 /// The options that one rule has.
@@ -153,6 +155,7 @@ impl JsonRules {
             defaults,
             states: Vec::new(),
             map: Mapping::read(&spec.map, errors),
+            old_alone: false,
         };
         compiled.resolve_states();
         compiled
@@ -180,6 +183,15 @@ impl JsonRules {
     }
 
     /// What old answers is mapped to before it is compared.
+    /// The same rules for two documents in old's form: both are put into new's.
+    pub(crate) fn of_old_alone(&self) -> JsonRules {
+        JsonRules { old_alone: true, ..self.clone() }
+    }
+
+    pub(super) fn is_of_old_alone(&self) -> bool {
+        self.old_alone
+    }
+
     pub(super) fn map(&self) -> &Mapping {
         &self.map
     }

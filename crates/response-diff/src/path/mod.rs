@@ -7,12 +7,15 @@
 
 mod filter;
 mod parser;
+mod place;
 mod query;
 mod set;
 
 use std::fmt::Write as _;
 
 pub use parser::PathError;
+pub use place::Places;
+pub(crate) use place::{Written, written_steps};
 pub(crate) use query::{Query, Segment, Selector};
 pub use set::{PathSet, PathSetError, Place};
 

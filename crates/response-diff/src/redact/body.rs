@@ -1,8 +1,9 @@
 //! Whole answers.
 
-use std::fmt::Write as _;
+use std::borrow::Cow;
 
 use crate::answer::{Answer, Body, Incomplete};
+use crate::body::records::{self, Unread};
 use crate::charset;
 use crate::decode;
 use crate::media::{BodyKind, MediaType};
@@ -76,20 +77,29 @@ impl Pass<'_> {
         format!("({} bytes, {})", body.len(), self.redactor.marks.of(&format!("{hash:032x}")))
     }
 
+    /// What has structure is shown as JSON, so that all rules hold for it, and places are those of its differences.
     fn text_body(&mut self, kind: BodyKind, text: &str, most: usize) -> String {
-        let begins_as_json = text.trim_start().starts_with(['{', '[']);
-        match kind {
-            BodyKind::Form => self.form(text),
-            BodyKind::Json => self.json_body(text, most),
-            BodyKind::Text if begins_as_json => self.json_body(text, most),
-            _ => self.free(text),
-        }
-    }
-
-    /// What is not JSON after all is text, and of that nothing is kept where places in it are secret.
-    fn json_body(&mut self, text: &str, most: usize) -> String {
-        match self.document(text, most) {
+        let limits = self.redactor.limits;
+        let document = match kind {
+            BodyKind::Json => Ok(Cow::Borrowed(text)),
+            // Under many types, and under none, JSON is sent as well.
+            BodyKind::Text if text.trim_start().starts_with(['{', '[']) => Ok(Cow::Borrowed(text)),
+            BodyKind::JsonLines => records::lines(text, &limits).map(Cow::Owned),
+            BodyKind::JsonSequence => records::sequence(text, &limits).map(Cow::Owned),
+            BodyKind::Events => records::events(text, &limits).map(Cow::Owned),
+            BodyKind::Form => records::form(text).map(Cow::Owned),
+            BodyKind::Text | BodyKind::Multipart | BodyKind::Grpc | BodyKind::Bytes => {
+                return self.free(text);
+            }
+        };
+        let shown = match document {
+            Ok(document) => self.document(&document, most),
+            Err(Unread::Malformed) => Err(Unwritten::NoJson),
+            Err(Unread::TooMuch(_)) => Err(Unwritten::Limit),
+        };
+        match shown {
             Ok(lines) => lines,
+            // Of a text nothing is kept where places are secret that it does not have.
             Err(Unwritten::NoJson) if !self.redactor.has_paths => self.free(text),
             Err(Unwritten::NoJson) => self.bytes(text.as_bytes()),
             Err(Unwritten::Limit) => {
@@ -99,14 +109,6 @@ impl Pass<'_> {
                 self.bytes(text.as_bytes())
             }
         }
-    }
-
-    /// One field a line.
-    fn form(&mut self, text: &str) -> String {
-        text.split('&').fold(String::new(), |mut out, pair| {
-            let _ = writeln!(out, "{}", self.target(&format!("?{pair}")).trim_start_matches('?'));
-            out
-        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! Header and trailer fields.
 
+use std::borrow::Cow;
+
 use crate::answer::Field;
 use crate::charset;
 
@@ -15,8 +17,8 @@ pub(super) enum Section {
 impl Pass<'_> {
     /// `name: value` and a line's end.
     pub(super) fn field(&mut self, section: Section, field: &Field<'_>) -> String {
-        let name = charset::lossy(field.name).to_ascii_lowercase();
-        let value = self.field_value(section, &name, &charset::lossy(field.value));
+        let name = shown(field.name).to_ascii_lowercase();
+        let value = self.field_value(section, &name, &shown(field.value));
         format!("{name}: {value}\n")
     }
 
@@ -82,4 +84,9 @@ impl Pass<'_> {
         let is_whole = text.strip_prefix(cookie).is_some_and(|rest| rest.starts_with('='));
         if is_whole { self.set_cookie(text) } else { self.hide(text) }
     }
+}
+
+/// Text as far as it is, else a character for each byte.
+fn shown(bytes: &[u8]) -> Cow<'_, str> {
+    str::from_utf8(bytes).map_or_else(|_| charset::byte_by_byte(bytes), Cow::Borrowed)
 }

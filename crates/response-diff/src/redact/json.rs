@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use crate::json::{Unparsed, Value, View, parse};
 use crate::limits::Work;
-use crate::path::{PathSet, Place, Step};
+use crate::path::{PathSet, Place, Step, Written};
 
 use super::pass::Pass;
-use super::place::{Written, is_plain_word};
+use super::place::is_plain_word;
 
 /// How a document is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

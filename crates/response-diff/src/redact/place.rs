@@ -1,67 +1,12 @@
 //! The places of differences, read back from how they are written.
 
 use crate::limits::Work;
-use crate::path::{Step, push_name};
+use crate::path::{Step, Written, push_name, written_steps as steps};
 use crate::{Difference, json};
 
 use super::headers::Section;
 use super::pass::Pass;
 use super::{Redactor, names};
-
-/// One step of a place, as it is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Written {
-    Name(String),
-    /// `[3]` or `[*]`.
-    Element(String),
-}
-
-/// `$.items[3]['odd name']` as steps; `None` where it is not the place of a JSON value.
-pub(super) fn steps(place: &str) -> Option<Vec<Written>> {
-    let mut rest = place.strip_prefix('$')?;
-    let mut steps = Vec::new();
-    while !rest.is_empty() {
-        if let Some(after) = rest.strip_prefix('.') {
-            let end = after.find(['.', '[']).unwrap_or(after.len());
-            steps.push(Written::Name(after[..end].to_owned()));
-            rest = &after[end..];
-        } else if let Some(after) = rest.strip_prefix("['") {
-            let (name, length) = quoted(after)?;
-            steps.push(Written::Name(name));
-            rest = after[length..].strip_prefix(']')?;
-        } else {
-            let (index, after) = rest.strip_prefix('[')?.split_once(']')?;
-            steps.push(Written::Element(format!("[{index}]")));
-            rest = after;
-        }
-    }
-    Some(steps)
-}
-
-/// The name up to the closing quote, and how long it is as written, quote included.
-fn quoted(text: &str) -> Option<(String, usize)> {
-    let mut name = String::new();
-    let mut letters = text.char_indices();
-    while let Some((at, letter)) = letters.next() {
-        match letter {
-            '\'' => return Some((name, at + 1)),
-            '\\' => match letters.next()?.1 {
-                'b' => name.push('\u{8}'),
-                't' => name.push('\t'),
-                'n' => name.push('\n'),
-                'f' => name.push('\u{c}'),
-                'r' => name.push('\r'),
-                'u' => {
-                    let digits: String = letters.by_ref().take(4).map(|(_, digit)| digit).collect();
-                    name.push(char::from_u32(u32::from_str_radix(&digits, 16).ok()?)?);
-                }
-                other => name.push(other),
-            },
-            other => name.push(other),
-        }
-    }
-    None
-}
 
 /// A name that a person has given to a field, rather than one that a program has made.
 pub(super) fn is_plain_word(name: &str) -> bool {
@@ -127,38 +72,6 @@ impl Pass<'_> {
                 self.json_shown(&steps, is_secret, text)
             }
             None => self.free(text),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::path::concrete;
-
-    #[test]
-    fn places_are_read_as_they_are_written() {
-        for names in [
-            &["items", "price"][..],
-            &["odd name", "it's\\\"\u{1}\n\t\r\u{8}\u{c}"],
-            &["", "größe", "_x-y"],
-            &[],
-        ] {
-            let place = concrete(names.iter().map(|name| Step::Name(name)));
-            let expected: Vec<_> = names.iter().map(|name| Written::Name((*name).to_owned())).collect();
-            assert_eq!(steps(&place), Some(expected), "{place}");
-        }
-        assert_eq!(
-            steps("$.items[*]['a.b'][3]"),
-            Some(vec![
-                Written::Name("items".to_owned()),
-                Written::Element("[*]".to_owned()),
-                Written::Name("a.b".to_owned()),
-                Written::Element("[3]".to_owned()),
-            ])
-        );
-        for other in ["status", "body", "header:date", "$['open", "$[3", "$x"] {
-            assert_eq!(steps(other), None, "{other}");
         }
     }
 }

@@ -440,7 +440,7 @@ impl Groups {
 }
 
 /// Other random bits for each number (Steele et al., SplitMix64).
-fn mixed(random: u64, number: u64) -> u64 {
+pub(super) fn mixed(random: u64, number: u64) -> u64 {
     let mut mixed = random.wrapping_add((number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -126,14 +126,16 @@ impl Suggestions {
             remedy,
             evidence,
         };
-        self.noise.extend(remedies.into_iter().map(suggestion));
         let proposed = real.iter().filter(|group| group.count >= LEAST_PROPOSED && path.starts_with('$'));
         let mut proposals: BTreeMap<Remedy, Vec<String>> = BTreeMap::new();
         for group in proposed {
-            if let Some(remedy) = proposal(&group.likenesses) {
+            // Where a rule is suggested for what is noise, it holds for this too.
+            if let Some(remedy) = proposal(&group.likenesses).filter(|remedy| !remedies.contains_key(remedy))
+            {
                 proposals.entry(remedy).or_default().push(evidence(group));
             }
         }
+        self.noise.extend(remedies.into_iter().map(suggestion));
         self.proposals.extend(proposals.into_iter().map(suggestion));
     }
 

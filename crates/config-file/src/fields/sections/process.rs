@@ -147,6 +147,12 @@ pub(super) static PROXY: Section = Section {
             "\"30s\"",
             "How long requests may finish at shut-down.",
         ),
+        defaulted(
+            "compare_cpu",
+            Kind::Share,
+            "\"25%\"",
+            "How much of one processor comparing the answers of copies may use; what it has no time for is not copied.",
+        ),
         optional("access_log", ACCESS_LOG, "`stdout` or a file: one line for each request. Default: none."),
     ],
     later: &["forwarded"],

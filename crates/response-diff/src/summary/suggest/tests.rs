@@ -1,12 +1,15 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::Difference;
-use crate::path::PathSet;
+use crate::answer::{Answer, Body, Field};
+use crate::json::{JsonSpec, RuleSpec};
 use crate::summary::endpoint::{Endpoint, Template};
 use crate::summary::groups::Limits;
 use crate::summary::noise::Rules;
 use crate::summary::{Class, Groups, Noise};
+use crate::{Comparison, Difference, EndpointSpec, RuleSet, RuleSetSpec, RulesSpec};
 
 /// Comparisons of several endpoints, and what is known of noise after them.
 struct Seen {
@@ -45,31 +48,61 @@ impl Seen {
     }
 }
 
-/// The TOML is configuration: its paths are queries and templates. With the proposals taken for granted too.
+/// The rules that the TOML says, as configuration would read them.
+fn rules_of(toml: &str) -> RuleSetSpec {
+    let table: toml::Table = toml.parse().unwrap_or_else(|wrong| panic!("{wrong}\n{toml}"));
+    let migration = table.get("migration").and_then(|all| all.as_table()?.values().next()).cloned();
+    let migration = migration.unwrap_or(toml::Value::Table(toml::Table::new()));
+    let list = |table: Option<&toml::Value>, name: &str| {
+        table.and_then(|table| table.get(name)?.as_array()).cloned().unwrap_or_default()
+    };
+    let spec = |compare: Option<&toml::Value>, ignore: Option<&toml::Value>| {
+        let text = |value: &toml::Value| value.as_str().unwrap().replace("$${", "${");
+        let ignore = list(ignore, "ignore").iter().map(text).collect();
+        let rules = list(compare, "rules").iter().map(|rule| rule_of(rule.as_table().unwrap())).collect();
+        RulesSpec { json: JsonSpec { ignore, rules, ..JsonSpec::default() }, ..RulesSpec::default() }
+    };
+    let compare = migration.get("compare");
+    let endpoint = |table: &toml::Value| EndpointSpec {
+        path: table.get("path").unwrap().as_str().unwrap().to_owned(),
+        rules: spec(Some(table), Some(table)),
+    };
+    RuleSetSpec {
+        rules: spec(compare, migration.get("shadow")),
+        endpoints: list(compare, "endpoint").iter().map(endpoint).collect(),
+    }
+}
+
+fn rule_of(table: &toml::Table) -> RuleSpec {
+    let mut rule = RuleSpec::default();
+    for (option, value) in table {
+        let value = value.as_str().unwrap().replace("$${", "${");
+        match option.as_str() {
+            "path" => rule.path = value,
+            "order" => rule.order = Some(value),
+            "within" => {
+                let minutes = value.strip_suffix('m').map(|minutes| minutes.parse::<u64>().unwrap() * 60);
+                let seconds = || value.strip_suffix('s').unwrap().parse().unwrap();
+                rule.within = Some(Duration::from_secs(minutes.unwrap_or_else(seconds)));
+            }
+            "relative" => rule.numbers.relative = Some(value),
+            "form" => rule.numbers.form = Some(value),
+            "null" => rule.null = Some(value),
+            "case" => rule.case = Some(value),
+            "whitespace" => rule.whitespace = Some(value),
+            other => panic!("there is no option {other}"),
+        }
+    }
+    rule
+}
+
+/// The TOML is configuration that can be compared by. So are the proposals.
 fn check(toml: &str) {
-    let uncommented: String = toml
-        .lines()
-        .skip_while(|line| !line.starts_with("# Not noise"))
-        .skip(1)
-        .map(|line| format!("{}\n", line.trim_start_matches('#')))
-        .collect();
+    let proposals = toml.lines().skip_while(|line| !line.starts_with("# Not noise")).skip(1);
+    let uncommented: String = proposals.map(|line| format!("{}\n", line.trim_start_matches('#'))).collect();
     for text in [toml, &uncommented] {
-        let table: toml::Table = text.parse().unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
-        let Some(migrations) = table.get("migration").and_then(toml::Value::as_table) else { continue };
-        let migration = migrations.values().next().unwrap();
-        let compare = migration.get("compare");
-        let endpoints = compare.and_then(|compare| compare.get("endpoint")).and_then(toml::Value::as_array);
-        for table in endpoints.into_iter().flatten().chain(compare).chain(migration.get("shadow")) {
-            if let Some(path) = table.get("path") {
-                Template::parse(path.as_str().unwrap()).unwrap();
-            }
-            let rules = table.get("rules").and_then(toml::Value::as_array).into_iter().flatten();
-            let rules = rules.map(|rule| rule.get("path").unwrap());
-            let ignored = table.get("ignore").and_then(toml::Value::as_array).into_iter().flatten();
-            for path in rules.chain(ignored).map(|path| path.as_str().unwrap()) {
-                let is_field = path.starts_with("header:") || path.starts_with("trailer:");
-                assert!(is_field || PathSet::compile(&[path]).is_ok(), "{path}");
-            }
+        if let Err(wrong) = RuleSet::compile(&rules_of(text)) {
+            panic!("{wrong:?}\n{text}");
         }
     }
 }
@@ -159,6 +192,60 @@ fn endpoints_are_written_as_configuration_can() {
     ] {
         assert_eq!(configured(template), expected);
         assert!(Template::parse(expected).is_ok());
+    }
+}
+
+/// An answer of which much varies: `number` is what varies it, `total` what a client looks for.
+fn varied(number: u32, total: u32) -> String {
+    let tags = if number.is_multiple_of(2) { r#"["a","b","c"]"# } else { r#"["c","a","b"]"# };
+    let promo = if number.is_multiple_of(3) { r#","promo":null"# } else { "" };
+    let items = format!(r#"[{{"sku":1,"trace":"t{number}"}},{{"sku":2,"trace":"u{number}"}}]"#);
+    let load = 0.5 + f64::from(number % 5) * 1e-7;
+    format!(
+        r#"{{"id":7,"total":{total},"at":"2024-05-01T12:00:0{}Z","tags":{tags},"load":{load},"items":{items}{promo}}}"#,
+        number % 4
+    )
+}
+
+#[test]
+fn the_rules_make_matches_of_noise_and_of_nothing_else() {
+    let number =
+        |number: u32| [("content-type", "application/json".to_owned()), ("x-id", format!("r-{number}"))];
+    let compared = |rules: &RuleSet, old: u32, new: u32, totals: (u32, u32)| {
+        let (bodies, fields) = ([varied(old, totals.0), varied(new, totals.1)], [number(old), number(new)]);
+        let answer = |side: usize| Answer {
+            status: 200,
+            headers: fields[side]
+                .iter()
+                .map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() })
+                .collect(),
+            trailers: Vec::new(),
+            body: Body::Whole(bodies[side].as_bytes()),
+        };
+        match crate::compare(&answer(0), &answer(1), rules.for_path("/orders/7"), &crate::Limits::default()) {
+            Comparison::Match => Vec::new(),
+            Comparison::Mismatch(differences) => differences,
+            Comparison::NotCompared(why) => panic!("{why}"),
+        }
+    };
+    let none = RuleSet::compile(&RuleSetSpec::default()).unwrap();
+    let (mut seen, endpoint) = (Seen::new(), Endpoint::named("GET /orders/{id}"));
+    for at in 0..3_000_u32 {
+        // Numbers that have nothing to do with each other.
+        let drawn = |of: u32| crate::summary::groups::mixed(u64::from(at), u64::from(of)) >> 40;
+        let [served, second, new] = [0, 1, 2].map(|of| u32::try_from(drawn(of)).unwrap());
+        let old_new = compared(&none, served, new, (5, 5));
+        let old_old = compared(&none, served, second, (5, 5));
+        seen.noise.sampled(&endpoint, &old_new, true, &old_old);
+        let class = seen.noise.judge(&endpoint, &old_new, true).class;
+        let _ = seen.groups.record(&endpoint, class, &old_new, u64::from(at), 0);
+    }
+    let toml = seen.suggestions().toml("shop");
+    insta::assert_snapshot!(toml);
+    let rules = RuleSet::compile(&rules_of(&toml)).unwrap();
+    for at in 0..100 {
+        assert_eq!(compared(&rules, at, at * 7 + 3, (5, 5)), [], "{at}");
+        assert_eq!(compared(&rules, at, at * 7 + 3, (5, 6)).len(), 1, "{at}");
     }
 }
 

@@ -1,0 +1,141 @@
+use std::sync::atomic::AtomicUsize;
+
+use route_plan::{Again, Answered};
+use traffic_split::Arm;
+
+use super::*;
+use crate::scripted::{captured, pair};
+
+const DEADLINE: Duration = Duration::from_secs(15);
+
+fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < DEADLINE, "waited in vain until {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+/// Two migrations with a shadow; `more` belongs to the first of them.
+fn checked(more: &str) -> Checked {
+    let text = format!(
+        r#"
+        [[listener]]
+        listen = "127.0.0.1:0"
+        [upstream.old]
+        endpoints = ["http://127.0.0.1:1"]
+        [upstream.new]
+        endpoints = ["http://127.0.0.1:2"]
+        [migration.shop]
+        match = [{{ path = "/shop/*" }}]
+        old = "old"
+        new = "new"
+        phase = "shadow"
+        {more}
+        [migration.cart]
+        match = [{{ path = "/cart/*" }}]
+        old = "old"
+        new = "new"
+        phase = "shadow"
+        "#
+    );
+    let outcome = config_file::parse(&text, "test.toml", &|_| None, &config_file::NoFiles);
+    outcome.checked.clone().unwrap_or_else(|| panic!("{}", outcome.render(false)))
+}
+
+/// Answers every question with the same body.
+struct Parrot {
+    body: &'static str,
+    asked: AtomicUsize,
+}
+
+impl Asks for Parrot {
+    fn ask(&self, _migration: &str, _again: &Again, _arm: Arm, answered: Answered) {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        answered(Ok(captured(200, self.body)));
+    }
+}
+
+#[test]
+fn pairs_go_in_and_a_report_comes_out_and_outlives_the_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = Some(dir.path().to_owned());
+    let telemetry = Telemetry::new(1);
+    let comparer = Comparer::start(state.clone(), telemetry.clone()).unwrap();
+    let parrot = Arc::new(Parrot { body: r#"{"a":1}"#, asked: AtomicUsize::new(0) });
+    comparer.ask_through(parrot.clone());
+    comparer.follow(&checked("shadow = { ignore = [\"$.at\"] }"));
+    for number in 0..400 {
+        let body = format!(r#"{{"a":1,"at":{number}}}"#);
+        comparer.take(Box::new(pair("shop", "/shop/1", &body, r#"{"a":1}"#))).unwrap();
+    }
+    comparer.take(Box::new(pair("shop", "/shop/2", r#"{"a":1}"#, r#"{"a":2}"#))).unwrap();
+    comparer.take(Box::new(pair("unknown", "/", "1", "2"))).unwrap();
+    eventually("all are counted", || {
+        let totals = telemetry.comparisons("shop").totals();
+        totals.matched == 400 && totals.race == 1
+    });
+    assert_eq!(telemetry.comparisons("unknown").totals().not_compared, 1);
+    assert!(parrot.asked.load(Ordering::Relaxed) >= 2);
+    assert_eq!(comparer.report("unknown", &Wish::default()), None);
+    let report = comparer.report("shop", &Wish::default()).unwrap();
+    assert_eq!((report.rate().judged, report.rate().mismatched), (400, 0));
+    assert_eq!(report.coverage.endpoints.len(), 1, "{:?}", report.coverage);
+    comparer.stop();
+    let again = Comparer::start(state, Telemetry::new(1)).unwrap();
+    again.follow(&checked("shadow = { ignore = [\"$.at\"] }"));
+    eventually("it is read", || again.report("shop", &Wish::default()).is_some());
+    let kept = again.report("shop", &Wish::default()).unwrap();
+    assert_eq!((kept.counts, kept.since_ms), (report.counts, report.since_ms));
+    again.follow(&checked("shadow = { ignore = [\"$.at\", \"$.b\"] }"));
+    eventually("other rules count anew", || {
+        again.report("shop", &Wish::default()).unwrap().rate().judged == 0
+    });
+    again.take(Box::new(pair("shop", "/shop/1", "1", "1"))).unwrap();
+    eventually("it counts", || again.report("shop", &Wish::default()).unwrap().rate().judged == 1);
+    again.begin_anew("shop");
+    again.begin_anew("unknown");
+    eventually("it begins anew", || again.report("shop", &Wish::default()).unwrap().rate().judged == 0);
+}
+
+#[test]
+fn what_waits_at_the_end_is_counted_as_not_compared() {
+    let telemetry = Telemetry::new(1);
+    let comparer = Comparer::start(None, telemetry.clone()).unwrap();
+    comparer.follow(&checked(""));
+    let old = format!("[{}1]", "1,".repeat(20_000));
+    let mut handed_in = 0;
+    while comparer.take(Box::new(pair("shop", "/shop/1", &old, &old))).is_ok() {
+        handed_in += 1;
+    }
+    assert!(!comparer.has_room(), "nothing more is copied while the queue is full");
+    comparer.stop();
+    let totals = telemetry.comparisons("shop").totals();
+    assert!(totals.not_compared > 0, "{totals:?}");
+    assert_eq!(totals.judged() + totals.not_compared, handed_in);
+    assert_eq!(comparer.take(Box::new(pair("shop", "/shop/1", "1", "1"))), Err(NotCopied::Ended));
+}
+
+#[test]
+fn the_budget_is_kept_under_a_rush() {
+    let telemetry = Telemetry::new(1);
+    let comparer = Comparer::start(None, telemetry.clone()).unwrap();
+    let mut small = checked("");
+    small.compare_cpu = "10".parse().unwrap();
+    comparer.follow(&small);
+    let body = format!("[{}1]", "1,".repeat(4_000));
+    let began = Instant::now();
+    let (mut offered, mut refused) = (0_u64, 0_u64);
+    while began.elapsed() < Duration::from_secs(3) {
+        offered += 1;
+        if !comparer.has_room() || comparer.take(Box::new(pair("shop", "/shop/1", &body, &body))).is_err() {
+            refused += 1;
+            std::thread::park_timeout(Duration::from_micros(200));
+        }
+    }
+    let used = comparer.used();
+    // A tenth of 3 s, and a tenth of the second that may be saved up.
+    assert!(used < Duration::from_millis(480), "used {used:?} in {:?}", began.elapsed());
+    assert!(refused > offered / 10 && comparer.shared.gate.share() < 1.0, "{refused} of {offered}");
+    assert!(telemetry.comparisons("shop").totals().matched > 0);
+}
