@@ -31,6 +31,7 @@ fn scene() -> Scene {
         wrong_arm: 0,
         fallbacks: Fallbacks::default(),
         failed_of_both: 0,
+        shadow: None,
         ramp: Some(Ramp {
             step: 1,
             steps: ["25", "50", "100"].map(|text| text.parse().unwrap()).to_vec(),
