@@ -87,7 +87,7 @@ async fn start_with(token: Option<&str>, text: &str) -> Admin {
     // Files are read when asked only.
     let settings = Settings { quiet: Duration::from_secs(600), poll: Duration::from_secs(3600) };
     let Control { handle, .. } = controller.start(Arc::new(Pretended), settings).await.unwrap();
-    let parts = Parts { control: handle, telemetry };
+    let parts = Parts { control: handle, telemetry, diffs: None };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let guard = Guard::new(addr, token.map(|token| Token::from_text(token).unwrap()));

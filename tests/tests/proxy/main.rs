@@ -8,6 +8,7 @@ mod answers;
 mod blame;
 mod bodies;
 mod command;
+mod diffs;
 mod drain;
 mod evidence;
 mod fields;

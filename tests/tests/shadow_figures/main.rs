@@ -13,9 +13,13 @@
 //! The load is open: requests come when they are due, a quarter as many as the proxy could serve, and their time counts from
 //! when they were due. One process serves all of it; the shadow is switched on and off every few seconds by a reload, so that
 //! whatever else the machine does falls on both alike. `RATE` sets the requests a second, `SLICE_S` the seconds between two
-//! switches, `SLICES` how many of each kind there are, and `TARGET` picks those whose name has it.
+//! switches, `SLICES` how many of each kind there are, and `TARGET` picks those whose name has it. nginx with `mirror` and,
+//! where `ENVOY_BIN` says where it is, Envoy with `request_mirror_policies` get the same load in the same run; each slice
+//! begins a new one of those.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation ends the test that had it")]
+
+mod peers;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -116,13 +120,13 @@ fn saturation(proxy: &Proxy) -> u32 {
 
 /// The times that users waited, and how many were failed.
 #[derive(Default)]
-struct Seen {
+pub(crate) struct Seen {
     waited: Vec<Duration>,
     failed: usize,
 }
 
 impl Seen {
-    fn take(&mut self, asked: &Asked) {
+    pub(crate) fn take(&mut self, asked: &Asked) {
         self.waited.push(asked.waited());
         self.failed += usize::from(asked.failed());
     }
@@ -147,8 +151,31 @@ fn classes(proxy: &Proxy) -> BTreeMap<String, f64> {
     all
 }
 
+/// How many slices of each kind there are, and how many seconds each lasts.
+fn slices() -> [u32; 2] {
+    [wanted("SLICES", 6), wanted("SLICE_S", 4)]
+}
+
+/// One row of the table.
+fn row(who: &str, name: &str, [mut without, mut with]: [Seen; 2], rest: &str) -> String {
+    let [p50, p99] = [0.5, 0.99].map(|share| (without.quantile(share), with.quantile(share)));
+    format!(
+        "| {name} | {who} | {} | {:.0} / {:.0} us, {:.2} | {:.0} / {:.0} us, {:.2} | {} / {} | {rest} |",
+        with.waited.len(),
+        p50.1 * 1e6,
+        p50.0 * 1e6,
+        p50.1 / p50.0,
+        p99.1 * 1e6,
+        p99.0 * 1e6,
+        p99.1 / p99.0,
+        with.failed,
+        without.failed,
+    )
+}
+
 fn run(old: &Peer, name: &str, rate: u32) -> String {
-    let (slices, slice) = (wanted("SLICES", 6), Duration::from_secs(u64::from(wanted("SLICE_S", 4))));
+    let [slices, slice_s] = slices();
+    let slice = Duration::from_secs(u64::from(slice_s));
     let target = Target::start(name);
     let configs = [false, true].map(|copies| config(old.addr(), target.addr(), copies));
     let proxy = Proxy::start(&configs[0]);
@@ -175,26 +202,12 @@ fn run(old: &Peer, name: &str, rate: u32) -> String {
             seen[usize::from(*copies)].take(&asked);
         }
     }
-    let [mut without, mut with] = seen;
-    let [p50, p99] = [0.5, 0.99].map(|share| (without.quantile(share), with.quantile(share)));
     let mebibytes = memory.map(|bytes| bytes as f64 / f64::from(1 << 20));
     let copied = classes(&proxy).into_iter().filter(|(_, count)| *count > 0.5);
     let copied: Vec<String> = copied.map(|(why, count)| format!("{why} {count}")).collect();
-    assert_eq!((without.failed, with.failed), (0, 0), "{name}: users were failed");
-    format!(
-        "| {name} | {} | {:.0} / {:.0} us, {:.2} | {:.0} / {:.0} us, {:.2} | {} | {:.1} / {:.1} MiB | {} |",
-        with.waited.len(),
-        p50.1 * 1e6,
-        p50.0 * 1e6,
-        p50.1 / p50.0,
-        p99.1 * 1e6,
-        p99.0 * 1e6,
-        p99.1 / p99.0,
-        with.failed,
-        mebibytes[1],
-        mebibytes[0],
-        copied.join(", ")
-    )
+    assert_eq!(seen.each_ref().map(|seen| seen.failed), [0, 0], "{name}: users were failed");
+    let rest = format!("{:.1} / {:.1} MiB; {}", mebibytes[1], mebibytes[0], copied.join(", "));
+    row("crossfade", name, seen, &rest)
 }
 
 #[test]
@@ -207,10 +220,16 @@ fn served_requests_with_and_without_copies() {
     let rate = wanted("RATE", most / 4);
     tell(format_args!("at the most {most} requests a second; the load is {rate}"));
     tell(
-        "| target | requests | p50 with / without, ratio | p99 with / without, ratio | failed | memory | copies |",
+        "| target | proxy | requests | p50 with / without, ratio | p99 with / without, ratio | failed | memory; copies |",
     );
     tell("|---|---|---|---|---|---|---|");
     for name in Target::NAMES.iter().filter(|name| name.contains(&named)) {
         tell(run(&old, name, rate));
+        for kind in peers::Kind::ALL {
+            let Some(program) = kind.program() else { continue };
+            let target = Target::start(name);
+            let seen = peers::run(kind, &program, old.addr(), target.addr(), rate, slices());
+            tell(row(kind.name(), name, seen, ""));
+        }
     }
 }

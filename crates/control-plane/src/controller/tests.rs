@@ -1,3 +1,5 @@
+use std::net::SocketAddr;
+
 use tokio::sync::oneshot;
 
 use super::*;

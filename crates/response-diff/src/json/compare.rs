@@ -133,9 +133,13 @@ impl<'c> Comparer<'c> {
             Sides::New(new) => (None, Some(new)),
         };
         if let Some(weighing) = &mut self.weighing {
-            let one_sided = matches!(kind, Kind::Missing | Kind::Added);
-            let weights = old.iter().chain(&new).map(|value| weight(*value));
-            weighing.sum += if one_sided { weights.sum() } else { 1 };
+            let weights: u64 = old.iter().chain(&new).map(|value| weight(*value)).sum();
+            weighing.sum += match kind {
+                Kind::Missing | Kind::Added => weights,
+                // An array or an object and something else are further apart than two that have no partner.
+                Kind::Type if weights > 2 => weights + 1,
+                _ => 1,
+            };
             return;
         }
         // What was found after the steps ran out may not be so.

@@ -8,12 +8,12 @@ use crate::limits::Work;
 
 use super::Step;
 use super::parser::compile_pattern;
-use super::query::{Comparison, Operand, Pattern, Query, Segment, Selector, Test};
+use super::query::{Compared, Comparison, Pattern, Query, Segment, Selector, Test};
 
 /// Steps that compiling a regular expression found in a document costs.
 const PATTERN_STEPS: u64 = 5_000;
 
-/// What an operand comes to.
+/// What one side of a comparison comes to.
 #[derive(Clone, Debug)]
 enum Found<'v> {
     Nothing,
@@ -79,15 +79,15 @@ impl Test {
     }
 }
 
-impl Operand {
+impl Compared {
     fn find<'v>(&'v self, current: Value<'v>, work: &mut Work) -> Found<'v> {
         match self {
-            Operand::Null => Found::Null,
-            Operand::Bool(is) => Found::Bool(*is),
-            Operand::Number(text) => Found::Number(Cow::Borrowed(text)),
-            Operand::Text(text) => Found::Text(text),
-            Operand::Value(query) => query.first(current, work).map_or(Found::Nothing, Found::of),
-            Operand::Length(of) => match of.find(current, work) {
+            Compared::Null => Found::Null,
+            Compared::Bool(is) => Found::Bool(*is),
+            Compared::Number(text) => Found::Number(Cow::Borrowed(text)),
+            Compared::Text(text) => Found::Text(text),
+            Compared::Value(query) => query.first(current, work).map_or(Found::Nothing, Found::of),
+            Compared::Length(of) => match of.find(current, work) {
                 Found::Text(text) => {
                     work.take_bytes(text.len());
                     Found::count(text.chars().count())
@@ -99,7 +99,7 @@ impl Operand {
                 }
                 _ => Found::Nothing,
             },
-            Operand::Count(query) => {
+            Compared::Count(query) => {
                 let mut count = 0;
                 query.visit(current, work, &mut |_| {
                     count += 1;
@@ -107,7 +107,7 @@ impl Operand {
                 });
                 Found::count(count)
             }
-            Operand::Only(query) => {
+            Compared::Only(query) => {
                 let mut only = None;
                 let mut count = 0;
                 query.visit(current, work, &mut |value| {

@@ -44,24 +44,24 @@ pub(crate) enum Test {
     All(Vec<Test>),
     Not(Box<Test>),
     Exists(Query),
-    Compare(Operand, Comparison, Operand),
+    Compare(Compared, Comparison, Compared),
     /// `match` when it is the whole text, `search` when it is any part of it.
     Matches {
-        text: Operand,
+        text: Compared,
         pattern: Pattern,
     },
 }
 
 /// One side of a comparison, and an argument of a function.
 #[derive(Clone, Debug)]
-pub(crate) enum Operand {
+pub(crate) enum Compared {
     Null,
     Bool(bool),
     Number(Box<str>),
     Text(Box<str>),
     /// A query that chooses one value at most.
     Value(Query),
-    Length(Box<Operand>),
+    Length(Box<Compared>),
     Count(Query),
     /// The value of a query that chooses one; nothing when it chooses none or several.
     Only(Query),
@@ -83,7 +83,7 @@ pub(crate) enum Pattern {
     /// It stands in the query.
     Fixed(Regex),
     /// It comes from the document.
-    Found { pattern: Operand, whole: bool },
+    Found { pattern: Compared, whole: bool },
 }
 
 impl Query {

@@ -44,7 +44,7 @@ fn limits() -> Limits {
 
 /// Checks bytes of which the first few choose the rules; for the fuzzer. The rest is two texts with 0xff between them, or
 /// what two documents are grown from.
-pub fn check_fuzzed(data: &[u8]) {
+pub(crate) fn check_fuzzed(data: &[u8]) {
     let Some((&[mode, first, second, third], rest)) = data.split_first_chunk::<4>() else { return };
     let spec = spec(&[first, second, third]);
     let (old, new) = if mode & 1 == 0 {
@@ -59,7 +59,7 @@ pub fn check_fuzzed(data: &[u8]) {
 }
 
 /// Rules that differ in every byte.
-pub fn spec(bytes: &[u8; 3]) -> JsonSpec {
+pub(crate) fn spec(bytes: &[u8; 3]) -> JsonSpec {
     let [first, second, third] = *bytes;
     let path = |byte: u8| PATHS[usize::from(byte) % PATHS.len()].to_owned();
     let word = |condition: bool, word: &str| condition.then(|| word.to_owned());
@@ -100,7 +100,7 @@ pub fn spec(bytes: &[u8; 3]) -> JsonSpec {
 }
 
 /// Two documents of few names and values, so that much of them is alike.
-pub fn grown(bytes: &[u8]) -> (String, String) {
+pub(crate) fn grown(bytes: &[u8]) -> (String, String) {
     let mut bytes = bytes.iter().copied();
     let mut one = String::new();
     grow(&mut bytes, 4, &mut one);
@@ -158,7 +158,7 @@ fn grow(bytes: &mut impl Iterator<Item = u8>, depth: usize, out: &mut String) {
 }
 
 /// Checks two texts by one set of rules; `choice` chooses what is added to the rules.
-pub fn check_pair(spec: &JsonSpec, old: &str, new: &str, choice: u8) {
+pub(crate) fn check_pair(spec: &JsonSpec, old: &str, new: &str, choice: u8) {
     let rules = JsonRules::compile(spec).expect("rules made here are valid");
     for text in [old, new] {
         check_alone(&rules, text);

@@ -1,7 +1,5 @@
 //! Arrays in order: which elements are kept, which have changed places, and who stands for whom.
 
-use std::collections::BTreeMap;
-
 use super::super::compare::{Comparer, weight};
 use super::{Item, Lists, MOST_SURPLUS, Matching, steps_to_weigh};
 
@@ -38,8 +36,10 @@ impl<'c> Comparer<'c> {
 
     fn aligned(&mut self, lists: &Lists<'_, 'c>, old: &[u64], new: &[u64]) -> Matching {
         let mut kept = self.kept(lists, old, new);
-        let moved = self.moved(lists, &kept, old, new);
-        let mut matching = Matching { moved: !moved.is_empty(), ..Matching::default() };
+        let mut moved = self.moved(lists, &kept, old, new);
+        let mut matching = Matching::default();
+        self.add_likely(lists, &mut kept, &mut moved, &mut matching);
+        matching.moved = !moved.is_empty();
         let (mut old_moved, mut new_moved) = (vec![false; old.len()], vec![false; new.len()]);
         for (old, new) in moved {
             old_moved[old] = true;
@@ -57,6 +57,38 @@ impl<'c> Comparer<'c> {
             (old_start, new_start) = (old_end + 1, new_end + 1);
         }
         matching
+    }
+
+    /// Adds elements that are likely the same to those that are kept, or to those that have changed places.
+    fn add_likely(
+        &mut self,
+        lists: &Lists<'_, 'c>,
+        kept: &mut Vec<(usize, usize)>,
+        moved: &mut Vec<(usize, usize)>,
+        matching: &mut Matching,
+    ) {
+        let taken = || kept.iter().chain(moved.iter());
+        let old_left = left(lists.old.len(), taken().map(|(old, _)| *old));
+        let new_left = left(lists.new.len(), taken().map(|(_, new)| *new));
+        let likely = self.likely_pairs(lists, &old_left, &new_left);
+        // Those between the same two that are kept can be kept too.
+        let between = |(old, new): (usize, usize)| {
+            let old_before = kept.partition_point(|(kept, _)| *kept < old);
+            (old_before == kept.partition_point(|(_, kept)| *kept < new)).then_some(old_before)
+        };
+        let in_place: Vec<_> = likely.iter().copied().filter(|pair| between(*pair).is_some()).collect();
+        let more: Vec<_> = in_place
+            .chunk_by(|one, other| between(*one) == between(*other))
+            .flat_map(longest_rising)
+            .collect();
+        for pair in likely {
+            if more.binary_search(&pair).is_err() {
+                matching.pairs.push(pair);
+                moved.push(pair);
+            }
+        }
+        kept.extend(more);
+        kept.sort_unstable();
     }
 
     /// The longest run of elements that both have, in order.
@@ -137,19 +169,31 @@ impl<'c> Comparer<'c> {
         old: &[u64],
         new: &[u64],
     ) -> Vec<(usize, usize)> {
-        let mut waiting: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
         let new_left = left(new.len(), kept.iter().map(|(_, new)| *new));
-        for at in new_left.into_iter().rev() {
-            waiting.entry(new[at]).or_default().push(at);
-        }
+        let mut waiting: Vec<(u64, usize)> = new_left.into_iter().map(|at| (new[at], at)).collect();
+        waiting.sort_unstable();
+        let mut is_taken = vec![false; waiting.len()];
+        // How many of one kind are taken one behind the other, kept where the first of them is.
+        let mut taken_first = vec![0; waiting.len()];
         let mut moved = Vec::new();
         for at in left(old.len(), kept.iter().map(|(old, _)| *old)) {
-            let Some(candidates) = waiting.get_mut(&old[at]) else { continue };
-            let found = candidates
-                .iter()
-                .rposition(|candidate| self.same_items(lists, &lists.old[at], &lists.new[*candidate]));
-            if let Some(found) = found {
-                moved.push((at, candidates.remove(found)));
+            let print = old[at];
+            let first = waiting.partition_point(|(other, _)| *other < print);
+            let mut next = first + taken_first.get(first).copied().unwrap_or(0);
+            while let Some((_, candidate)) = waiting.get(next).filter(|(other, _)| *other == print) {
+                self.work.take(1);
+                if !is_taken[next] && self.same_items(lists, &lists.old[at], &lists.new[*candidate]) {
+                    is_taken[next] = true;
+                    moved.push((at, *candidate));
+                    while is_taken.get(first + taken_first[first]) == Some(&true) {
+                        taken_first[first] += 1;
+                    }
+                    break;
+                }
+                next += 1;
+            }
+            if self.work.is_spent() {
+                break;
             }
         }
         moved
@@ -224,26 +268,28 @@ impl<'c> Comparer<'c> {
 
 /// The longest run, in order, of those that come once in each of two lists (patience).
 fn unique_run(old: &[u64], new: &[u64]) -> Vec<(usize, usize)> {
-    let mut places: BTreeMap<u64, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
-    for (at, print) in old.iter().enumerate() {
-        places.entry(*print).or_default().0.push(at);
-    }
-    for (at, print) in new.iter().enumerate() {
-        places.entry(*print).or_default().1.push(at);
-    }
+    let mut places: Vec<(u64, bool, usize)> = Vec::with_capacity(old.len() + new.len());
+    places.extend(old.iter().enumerate().map(|(at, print)| (*print, false, at)));
+    places.extend(new.iter().enumerate().map(|(at, print)| (*print, true, at)));
+    places.sort_unstable();
     let mut unique: Vec<(usize, usize)> = places
-        .into_values()
-        .filter_map(|(old, new)| match (old.as_slice(), new.as_slice()) {
-            ([old], [new]) => Some((*old, *new)),
+        .chunk_by(|one, other| one.0 == other.0)
+        .filter_map(|same| match same {
+            [(_, false, old), (_, true, new)] => Some((*old, *new)),
             _ => None,
         })
         .collect();
     unique.sort_unstable();
-    // For each length, the run that ends earliest, as a place in `unique`; and what stands before each.
+    longest_rising(&unique)
+}
+
+/// Of pairs in the order of their first, the longest run that is in the order of their second too.
+pub(super) fn longest_rising(pairs: &[(usize, usize)]) -> Vec<(usize, usize)> {
+    // For each length, the run that ends earliest, as a place in `pairs`; and what stands before each.
     let mut ends: Vec<usize> = Vec::new();
-    let mut before: Vec<Option<usize>> = Vec::with_capacity(unique.len());
-    for (at, (_, new)) in unique.iter().enumerate() {
-        let length = ends.partition_point(|end| unique[*end].1 < *new);
+    let mut before: Vec<Option<usize>> = Vec::with_capacity(pairs.len());
+    for (at, (_, second)) in pairs.iter().enumerate() {
+        let length = ends.partition_point(|end| pairs[*end].1 < *second);
         before.push(length.checked_sub(1).map(|shorter| ends[shorter]));
         if length == ends.len() {
             ends.push(at);
@@ -252,7 +298,7 @@ fn unique_run(old: &[u64], new: &[u64]) -> Vec<(usize, usize)> {
         }
     }
     let mut run: Vec<(usize, usize)> =
-        std::iter::successors(ends.last().copied(), |at| before[*at]).map(|at| unique[at]).collect();
+        std::iter::successors(ends.last().copied(), |at| before[*at]).map(|at| pairs[at]).collect();
     run.reverse();
     run
 }

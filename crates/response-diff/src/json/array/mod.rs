@@ -2,9 +2,10 @@
 //!
 //! In order (the default), equal elements at the beginning and at the end are each other's. Between them, the longest run
 //! of equal elements is kept, so that one element that was put in is one that is `added`, and not all that follow are
-//! different. Equal elements that have changed places are one `order` at the array. What is left between two that are
-//! kept is paired so that the least differs, and what has no partner is `missing` or `added`. Where nothing is gained by
-//! all that, arrays of one length are compared index by index.
+//! different. Objects that are not equal, but likely the same record, are each other's too. Elements that have changed
+//! places are one `order` at the array. What is left between two that are kept is paired so that the least differs, and
+//! what has no partner is `missing` or `added`. Where nothing is gained by all that, arrays of one length are compared
+//! index by index.
 //!
 //! With `order = "ignore"`, equal elements are each other's wherever they stand, and of those that are left, arrays and
 //! objects are paired with what is most like them. With `by`, elements of one key are each other's; those without one, and
@@ -15,6 +16,7 @@
 mod align;
 mod ignored;
 mod keyed;
+mod likely;
 mod unordered;
 
 use std::borrow::Cow;

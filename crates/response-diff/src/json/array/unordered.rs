@@ -1,7 +1,5 @@
 //! Arrays as multisets.
 
-use std::collections::BTreeMap;
-
 use super::super::compare::{Comparer, weight};
 use super::super::tree::Type;
 use super::align::left;
@@ -31,16 +29,18 @@ impl<'c> Comparer<'c> {
     }
 
     fn matched(&mut self, lists: &Lists<'_, 'c>, old: &[u64], new: &[u64]) -> Matching {
-        let mut by_print: BTreeMap<u64, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
-        for (at, print) in old.iter().enumerate() {
-            by_print.entry(*print).or_default().0.push(at);
-        }
-        for (at, print) in new.iter().enumerate() {
-            by_print.entry(*print).or_default().1.push(at);
-        }
+        let mut places: Vec<(u64, bool, usize)> = Vec::with_capacity(old.len() + new.len());
+        places.extend(old.iter().enumerate().map(|(at, print)| (*print, false, at)));
+        places.extend(new.iter().enumerate().map(|(at, print)| (*print, true, at)));
+        places.sort_unstable();
         let mut same = Vec::new();
-        for (old, new) in by_print.into_values() {
-            same.extend(self.most_pairs(lists, &old, &new));
+        for alike in places.chunk_by(|one, other| one.0 == other.0) {
+            let (old, new) = alike.split_at(alike.partition_point(|(_, is_new, _)| !is_new));
+            let positions =
+                |part: &[(u64, bool, usize)]| part.iter().map(|(_, _, at)| *at).collect::<Vec<_>>();
+            if !old.is_empty() && !new.is_empty() {
+                same.extend(self.most_pairs(lists, &positions(old), &positions(new)));
+            }
             if self.is_over() {
                 return Matching::default();
             }

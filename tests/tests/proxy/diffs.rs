@@ -1,0 +1,276 @@
+//! The answers of copies are held against the served ones, and what differs is told so that a person can work from it.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use test_kit::{Config, Proxy, Request, Scripted, Serving, Wire, eventually, request};
+
+/// What nobody may find again: a token of a request, one of an answer, a card, and a password in a query.
+const SECRETS: [&str; 4] = ["planted-bearer-5311", "planted-token-8812", "4111111111111111", "planted-password-77"];
+
+/// An upstream that answers by the target, and says how many copies it got.
+struct Shop {
+    serving: Serving,
+    asked: Arc<AtomicU64>,
+    copies: Arc<AtomicU64>,
+}
+
+impl Shop {
+    fn start(answer: impl Fn(&Request, u64) -> String + Send + Sync + 'static) -> Shop {
+        let (asked, copies) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let counts = (asked.clone(), copies.clone());
+        let serving = Scripted::bind().serve(move |mut wire: Wire| {
+            while let Ok(request) = wire.try_request() {
+                let number = counts.0.fetch_add(1, Ordering::SeqCst);
+                let is_copy = request.fields.has("crossfade-shadow");
+                counts.1.fetch_add(u64::from(is_copy), Ordering::SeqCst);
+                let body = answer(&request, number);
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nset-cookie: sid=planted-token-8812";
+                let answer = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                if wire.try_send(answer).is_err() {
+                    return;
+                }
+            }
+        });
+        Shop { serving, asked, copies }
+    }
+
+    fn copies(&self) -> u64 {
+        self.copies.load(Ordering::SeqCst)
+    }
+
+    fn asked(&self) -> u64 {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+/// Old: what is right.
+fn old_answer(request: &Request, number: u64) -> String {
+    let path = request.target.split('?').next().unwrap_or_default();
+    match path.split('/').nth(1).unwrap_or_default() {
+        "orders" => format!(
+            r#"{{"id":"{path}","price":9.5,"note":"x","at":"t-old-{number}","card":"4111111111111111","token":"planted-token-8812"}}"#
+        ),
+        _ => r#"{"same":true}"#.to_owned(),
+    }
+}
+
+/// New: a price of another type, a note that is missing, and its own clock.
+fn new_answer(request: &Request, number: u64) -> String {
+    let path = request.target.split('?').next().unwrap_or_default();
+    match path.split('/').nth(1).unwrap_or_default() {
+        "orders" if path.ends_with('7') => format!(
+            r#"{{"id":"{path}","price":"9.5","at":"t-new-{number}","card":"4111111111111111","token":"planted-token-8812"}}"#
+        ),
+        "orders" => old_answer(request, number).replace("t-old", "t-new"),
+        _ => r#"{"same":true}"#.to_owned(),
+    }
+}
+
+fn config(old: &Shop, new: &Shop, state: &Path, more: &str) -> Config {
+    Config::pair(old.serving.addr(), new.serving.addr())
+        .migration("phase = \"shadow\"")
+        .proxy("compare_cpu = \"100%\"")
+        .section(format!("[state]\ndir = \"{}\"", state.display()))
+        .section(format!(
+            "[migration.shop.shadow]\nholdout = 0\nmax_effect = false\nper_second = 100000\nredact = [\"$.card\"]\n{more}"
+        ))
+}
+
+/// Sends so many requests, one after the other, by target.
+fn send(proxy: &Proxy, requests: usize, target: impl Fn(usize) -> String) {
+    let mut client = proxy.connect();
+    for number in 0..requests {
+        let fields = [("authorization", "Bearer planted-bearer-5311")];
+        let answer = client.exchange(request::get_with(&target(number), &fields));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+}
+
+fn diffs(proxy: &Proxy, query: &str) -> Value {
+    let answer = proxy.admin_get(&format!("/api/v1/migrations/shop/diffs{query}"));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()
+}
+
+fn count(found: &Value, class: &str) -> u64 {
+    found["comparisons"][class].as_u64().unwrap()
+}
+
+/// The groups by place and kind, with how many comparisons each has and whether it is noise.
+fn groups(found: &Value) -> HashMap<(String, String), (u64, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let group = |one: &Value| {
+        let known = (one["count"].as_u64().unwrap(), text(&one["noise"]["state"]));
+        ((text(&one["path"]), text(&one["kind"])), known)
+    };
+    found["groups"].as_array().unwrap().iter().map(group).collect()
+}
+
+/// All that is in files below a directory.
+fn all_text(dir: &Path) -> String {
+    let mut text = String::new();
+    for entry in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            text.push_str(&all_text(&entry));
+        } else {
+            text.push_str(&String::from_utf8_lossy(&fs::read(&entry).unwrap()));
+        }
+    }
+    text
+}
+
+fn has_no_secret(what: &str, text: &str) {
+    for secret in SECRETS {
+        assert!(!text.contains(secret), "{secret} is in {what}");
+    }
+}
+
+#[test]
+fn planted_differences_are_found_noise_is_learned_and_secrets_stay_secret() {
+    const REQUESTS: usize = 6_000;
+    let (old, new, state) = (Shop::start(old_answer), Shop::start(new_answer), TempDir::new().unwrap());
+    let mut proxy = Proxy::start(&config(&old, &new, state.path(), ""));
+    send(&proxy, REQUESTS, |number| match number % 3 {
+        0 => format!("/health/{}", number % 10),
+        _ => format!("/orders/{}?password=planted-password-77", number % 500),
+    });
+    let compared = |found: &Value| {
+        let classes = ["matched", "mismatched", "noise", "race"];
+        classes.iter().map(|class| count(found, class)).sum::<u64>()
+    };
+    let handed_over = || proxy.metrics().count("crossfade_shadow_pairs_total", &[]);
+    eventually("all is compared", || {
+        let found = diffs(&proxy, "");
+        (compared(&found) as f64 - handed_over()).abs() < 0.5 && compared(&found) > REQUESTS as u64 * 8 / 10
+    });
+    let found = diffs(&proxy, "?endpoint=GET%20%2Forders%2F%7Bid%7D");
+    let groups = groups(&found);
+    let place = |path: &str, kind: &str| groups[&(path.to_owned(), kind.to_owned())].clone();
+    // A tenth of the orders have a wrong price and no note; the clock is different in all of them.
+    let (prices, price_state) = place("$.price", "type");
+    let (notes, note_state) = place("$.note", "missing");
+    assert!(prices > 150 && prices == notes, "{groups:?}");
+    assert!(price_state != "noise" && note_state != "noise", "{groups:?}");
+    assert_eq!(place("$.at", "value").1, "noise", "{groups:?}");
+    assert_eq!(groups.len(), 3, "nothing is invented: {groups:?}");
+    assert!(count(&found, "noise") > 500 && count(&found, "mismatched") >= prices, "{found:#}");
+    // Old was asked again for at most one in a hundred.
+    assert!(old.copies() > 20 && old.copies() * 100 <= compared(&found) + count(&diffs(&proxy, ""), "matched"));
+
+    let metrics = proxy.metrics();
+    let by_result = |result: &str| metrics.count("crossfade_comparisons_total", &[("result", result)]);
+    let all: f64 = ["matched", "mismatched", "noise", "race", "not_compared"].iter().map(|one| by_result(one)).sum();
+    assert!((all - handed_over()).abs() < 0.5, "each pair is in one class: {all} of {}", handed_over());
+
+    let overview = proxy.command(&["diffs", "shop"]);
+    assert!(overview.stdout.contains("$.price") && overview.stdout.contains("noise"), "{overview:?}");
+    let suggested = proxy.command(&["diffs", "shop", "--suggest"]);
+    assert!(suggested.stdout.contains("\"$.at\"") && !suggested.stdout.contains("$.price"), "{suggested:?}");
+    let sample = found["groups"][0]["samples"][0].as_u64().unwrap().to_string();
+    let shown = proxy.command(&["diffs", "shop", "--sample", &sample]);
+    assert!(shown.stdout.contains("GET /orders/") && shown.stdout.contains("\"9.5\""), "{shown:?}");
+    let export = proxy.command(&["diffs", "shop", "--export"]);
+    let lines: Vec<Value> = export.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of_kind = |kind: &str| lines.iter().filter(|line| line["line"] == kind).count();
+    assert_eq!((of_kind("summary"), of_kind("group")), (1, 3));
+    assert!(of_kind("sample") >= 3, "{export:?}");
+    let unknown = proxy.command(&["diffs", "shop", "--sample", "999999"]);
+    assert_eq!(unknown.code, 1, "{unknown:?}");
+    for outcome in [&overview, &suggested, &shown, &export] {
+        assert_eq!(outcome.code, 0, "{outcome:?}");
+        has_no_secret("what is shown", &outcome.stdout);
+    }
+    has_no_secret("the log", &proxy.log());
+
+    proxy.terminate();
+    assert_eq!(proxy.wait(), 0);
+    let kept = all_text(state.path());
+    assert!(kept.contains("$.price") && kept.contains("«redacted"), "samples are kept");
+    has_no_secret("the state directory", &kept);
+    let again = Proxy::start(&config(&old, &new, state.path(), ""));
+    eventually("what was found is found again", || count(&diffs(&again, ""), "mismatched") >= prices);
+    let before = diffs(&again, "");
+    assert_eq!(compared(&before), all as u64);
+    assert!(before["groups"][0]["samples"].as_array().is_some_and(|samples| !samples.is_empty()));
+    // Other rules count anew, and by the suggested one the noise matches.
+    let ruled = config(&old, &new, state.path(), "ignore = [\"$.at\"]");
+    assert_eq!(again.reload(&ruled).code, 0);
+    eventually("comparisons count anew", || compared(&diffs(&again, "")) == 0);
+    send(&again, 200, |number| format!("/orders/{}", number * 10 + 1));
+    eventually("they match", || count(&diffs(&again, ""), "matched") >= 190);
+    assert!(diffs(&again, "")["match_rate"].as_f64().is_some_and(|rate| rate > 0.99));
+}
+
+#[test]
+fn a_race_is_told_from_a_regression() {
+    let seen: Arc<Mutex<HashMap<String, u32>>> = Arc::default();
+    let times = seen.clone();
+    // Old sells the last one just after it answered; new knows that already.
+    let old = Shop::start(move |request, _| {
+        let mut seen = times.lock().unwrap();
+        let times = seen.entry(request.target.clone()).or_default();
+        *times += 1;
+        match request.target.as_str() {
+            target if target.starts_with("/stock/") => format!("{{\"left\":{}}}", u32::from(*times == 1)),
+            _ => "{\"a\":1}".to_owned(),
+        }
+    });
+    let new = Shop::start(|request, _| match request.target.as_str() {
+        target if target.starts_with("/stock/") => "{\"left\":0}".to_owned(),
+        "/broken" => "{\"a\":2}".to_owned(),
+        _ => "{\"a\":1}".to_owned(),
+    });
+    let state = TempDir::new().unwrap();
+    let proxy = Proxy::start(&config(&old, &new, state.path(), ""));
+    // So many that old may be asked again.
+    send(&proxy, 1_200, |_| "/fine".to_owned());
+    eventually("they are compared", || count(&diffs(&proxy, ""), "matched") >= 1_000);
+    send(&proxy, 1, |_| "/stock/1".to_owned());
+    eventually("the race is over", || count(&diffs(&proxy, ""), "race") == 1);
+    assert_eq!(count(&diffs(&proxy, ""), "mismatched"), 0);
+    send(&proxy, 1, |_| "/broken".to_owned());
+    eventually("the regression is found", || count(&diffs(&proxy, ""), "mismatched") == 1);
+    let found = diffs(&proxy, "");
+    assert_eq!((count(&found, "race"), found["asked_again"]["rechecked"].as_u64()), (1, Some(2)), "{found:#}");
+    assert!(old.asked() >= 1_200 && new.copies() >= 1_200);
+}
+
+#[test]
+fn a_place_that_cannot_be_written_costs_nothing_but_what_would_be_there() {
+    let (old, new, state) = (Shop::start(old_answer), Shop::start(new_answer), TempDir::new().unwrap());
+    fs::write(state.path().join("diffs"), "in the way").unwrap();
+    let mut proxy = Proxy::start(&config(&old, &new, state.path(), ""));
+    send(&proxy, 300, |number| format!("/orders/{number}"));
+    eventually("they are compared", || count(&diffs(&proxy, ""), "mismatched") > 200);
+    assert!(proxy.log().contains("marks change with a restart"), "{}", proxy.log());
+    proxy.terminate();
+    assert_eq!(proxy.wait(), 0, "{}", proxy.log());
+    assert!(proxy.log().contains("what comparisons find cannot be kept in"), "{}", proxy.log());
+    assert_eq!(fs::read_to_string(state.path().join("diffs")).unwrap(), "in the way");
+}
+
+#[test]
+fn what_is_asked_for_wrongly_is_said() {
+    let (old, new, state) = (Shop::start(old_answer), Shop::start(new_answer), TempDir::new().unwrap());
+    let proxy = Proxy::start(&config(&old, &new, state.path(), ""));
+    for (target, status) in [
+        ("/api/v1/migrations/nobody/diffs", 404),
+        ("/api/v1/migrations/shop/diffs?limit=0", 400),
+        ("/api/v1/migrations/shop/diffs?sample=x", 400),
+        ("/api/v1/migrations/shop/diffs?sample=1", 404),
+        ("/api/v1/migrations/shop/diffs?format=xml", 400),
+        ("/api/v1/migrations/shop/diffs?endpoint=%ff", 400),
+    ] {
+        let answer = proxy.admin_get(target);
+        assert_eq!(answer.status, status, "{target}: {}", answer.text());
+        assert_eq!(answer.fields.get("content-type"), Some("application/problem+json"), "{target}");
+    }
+    let nobody = proxy.command(&["diffs", "nobody"]);
+    assert_eq!(nobody.code, 1, "{nobody:?}");
+}
