@@ -2,8 +2,8 @@
 //!
 //! Two controls, one inside the other. [`Budget`] is the hard one: a bucket of processor time that fills by the share and
 //! is emptied by what the thread's own clock says it used; while it is overdrawn, nothing is compared. [`Shedding`] looks
-//! ahead: from what comparisons have cost and how many are offered it says which share of them to take, so that requests are
-//! left out by chance before they are copied, and not by whatever happens to be in the queue.
+//! ahead: from what comparisons have cost, how many are offered and how long the queue is it says which share of them to
+//! take, so that requests are left out by chance before they are copied, and not by whatever happens to be in the queue.
 
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,11 @@ const BURST: Duration = Duration::from_secs(1);
 const LATEST: f64 = 0.3;
 /// However dear they are, one in so many is still taken.
 const LEAST: f64 = 0.001;
+/// A queue that is fuller than this is not being kept up with.
+const FULL: f64 = 0.125;
+/// What the share is multiplied with then, and while the queue is not.
+const LESS: f64 = 0.7;
+const MORE: f64 = 1.25;
 
 /// The processor time that may be used.
 #[derive(Debug)]
@@ -62,25 +67,41 @@ impl Budget {
 }
 
 /// Which share of what is offered is taken.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Shedding {
+    /// What it said last.
+    share: f64,
     /// What a comparison costs, in seconds.
     cost_s: f64,
     /// Offered in one look's time.
     offered: f64,
 }
 
+/// What happened since the last look.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Happened {
+    /// In this time
+    pub(crate) span: Duration,
+    /// so many were offered,
+    pub(crate) offered: f64,
+    /// and so many compared,
+    pub(crate) compared: u64,
+    /// which took so much of a processor.
+    pub(crate) used: Duration,
+    /// How full the queue is, 0 to 1.
+    pub(crate) fill: f64,
+}
+
+impl Default for Shedding {
+    fn default() -> Self {
+        Shedding { share: 1.0, cost_s: 0.0, offered: 0.0 }
+    }
+}
+
 impl Shedding {
-    /// What happened in the last `span`: so many were `offered`, `compared` of them took `used` of the processor. Returns the
-    /// share to take from now on, 0 to 1.
-    pub(crate) fn look(
-        &mut self,
-        budget: &Budget,
-        span: Duration,
-        offered: f64,
-        compared: u64,
-        used: Duration,
-    ) -> f64 {
+    /// The share to take from now on, 0 to 1.
+    pub(crate) fn look(&mut self, budget: &Budget, happened: Happened) -> f64 {
+        let Happened { span, offered, compared, used, fill } = happened;
         if compared > 0 {
             let cost_s = used.as_secs_f64() / compared as f64;
             self.cost_s = if self.cost_s > 0.0 { blend(self.cost_s, cost_s) } else { cost_s };
@@ -88,7 +109,11 @@ impl Shedding {
         // A rush is met at once, and forgotten slowly.
         self.offered = if offered > self.offered { offered } else { blend(self.offered, offered) };
         let wanted_s = self.offered * self.cost_s;
-        if wanted_s <= 0.0 { 1.0 } else { (budget.ahead_s(span) / wanted_s).clamp(LEAST, 1.0) }
+        let affordable = if wanted_s <= 0.0 { 1.0 } else { budget.ahead_s(span) / wanted_s };
+        // Those who found the queue full were not counted, so that what is offered may look like less than it is.
+        let kept_up = self.share * if fill > FULL { LESS } else { MORE };
+        self.share = affordable.min(kept_up).clamp(LEAST, 1.0);
+        self.share
     }
 }
 
@@ -136,7 +161,8 @@ mod tests {
                 budget.take(cost);
                 (used, compared, queue) = (used + cost, compared + 1, queue - 1);
             }
-            accept = shedding.look(&budget, LOOK, offered as f64, compared, used);
+            let (offered, fill) = (offered as f64, queue as f64 / 1_000.0);
+            accept = shedding.look(&budget, Happened { span: LOOK, offered, compared, used, fill });
             if at > looks / 2 {
                 (used_late, taken_late) = (used_late + used, taken_late + compared);
             }

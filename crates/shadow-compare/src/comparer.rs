@@ -40,8 +40,12 @@ pub(crate) struct Shared {
     pub(crate) asks: OnceLock<Arc<dyn Asks>>,
     pub(crate) store: Store,
     pub(crate) ending: AtomicBool,
-    /// What the thread is to do before it takes the next pair.
+    /// What is to be done before the next pair is taken or the next report is made.
     orders: Mutex<Orders>,
+    /// Held by whoever does it, so that it is done in order.
+    obeying: Mutex<()>,
+    /// The share of one core that comparing may use, as the bits of a float.
+    cpu_share: AtomicU64,
     /// What the thread has used of a processor, in microseconds.
     pub(crate) used_us: AtomicU64,
     key: Key,
@@ -68,6 +72,8 @@ impl Comparer {
             store,
             ending: AtomicBool::new(false),
             orders: Mutex::default(),
+            obeying: Mutex::default(),
+            cpu_share: AtomicU64::new(1.0_f64.to_bits()),
             used_us: AtomicU64::new(0),
             key,
             telemetry,
@@ -96,9 +102,10 @@ impl Comparer {
         let _ = self.messages.try_send(Message::Wake);
     }
 
-    /// What was found of a migration; `None` where nothing is compared of it.
+    /// What was found of a migration; `None` where nothing is compared of it. May read files, and may wait for a comparison.
     #[must_use]
     pub fn report(&self, migration: &str, wish: &Wish) -> Option<Report> {
+        self.shared.obey();
         let desk = lock(&self.shared.desks).get(migration).cloned()?;
         let kept = self.shared.store.told();
         let share = self.shared.gate.share();
@@ -153,13 +160,13 @@ impl Compares for Comparer {
     }
 }
 
-/// What the thread is to do before it takes the next pair.
+/// What is to be done before the next pair is taken.
 #[derive(Debug, Default)]
-pub(crate) struct Orders {
+struct Orders {
     /// The latest configuration, and the share of one core that it gives to comparing.
-    pub(crate) wanted: Option<(Vec<Draft>, f64)>,
+    wanted: Option<(Vec<Draft>, f64)>,
     /// Migrations whose comparisons begin to count anew.
-    pub(crate) anew: BTreeSet<Arc<str>>,
+    anew: BTreeSet<Arc<str>>,
 }
 
 impl Orders {
@@ -173,13 +180,24 @@ impl Shared {
         lock(&self.orders)
     }
 
-    /// What is to be done, which is then done.
-    pub(crate) fn take_orders(&self) -> Orders {
-        std::mem::take(&mut *self.orders())
+    /// Goes by what was said meanwhile. May read files.
+    pub(crate) fn obey(&self) {
+        let _in_order = lock(&self.obeying);
+        let Orders { wanted, anew } = std::mem::take(&mut *self.orders());
+        if let Some((drafts, share)) = wanted {
+            self.cpu_share.store(share.to_bits(), Ordering::Relaxed);
+            self.follow(drafts);
+        }
+        anew.iter().for_each(|migration| self.begin_anew(migration));
+    }
+
+    /// The share of one core that comparing may use.
+    pub(crate) fn cpu_share(&self) -> f64 {
+        f64::from_bits(self.cpu_share.load(Ordering::Relaxed))
     }
 
     /// Lets the desks follow: exactly these migrations have one.
-    pub(crate) fn follow(&self, drafts: Vec<Draft>) {
+    fn follow(&self, drafts: Vec<Draft>) {
         let now_ms = now_ms();
         let mut desks = BTreeMap::new();
         for settings in drafts.into_iter().filter_map(|draft| Settings::of(draft, &self.key)) {
@@ -205,7 +223,7 @@ impl Shared {
     }
 
     /// What was compared of this migration so far says nothing any more.
-    pub(crate) fn begin_anew(&self, migration: &str) {
+    fn begin_anew(&self, migration: &str) {
         let desk = lock(&self.desks).get(migration).cloned();
         if let Some(desk) = desk {
             lock(&desk).begin_anew(now_ms());

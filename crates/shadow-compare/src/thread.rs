@@ -9,9 +9,10 @@ use route_plan::{Captured, NotCopied, Pair};
 use rustix::time::{ClockId, clock_gettime};
 use traffic_split::Arm;
 
-use crate::budget::{Budget, LOOK, Shedding};
-use crate::comparer::{Orders, Shared, lock};
+use crate::budget::{Budget, Happened, LOOK, Shedding};
+use crate::comparer::{Shared, lock};
 use crate::desk::{Desk, Moment};
+use crate::gate::PAIRS;
 use crate::inquiry::{Ask, Finished, Inquiries, Next};
 
 /// How often what was found is kept.
@@ -93,7 +94,7 @@ impl Worker {
         }
         self.used_before = thread_time();
         while !self.shared.ending.load(Ordering::Relaxed) {
-            self.obey();
+            self.shared.obey();
             let now = Instant::now();
             self.account(now);
             if let Some(wait) = self.budget.wait() {
@@ -111,16 +112,6 @@ impl Worker {
         self.end();
     }
 
-    /// Goes by what was said meanwhile.
-    fn obey(&mut self) {
-        let Orders { wanted, anew } = self.shared.take_orders();
-        if let Some((drafts, share)) = wanted {
-            self.budget.set_share(share);
-            self.shared.follow(drafts);
-        }
-        anew.iter().for_each(|migration| self.shared.begin_anew(migration));
-    }
-
     fn sleep(&self, now: Instant) -> Duration {
         let due = self.inquiries.next_at().map(|at| at.saturating_duration_since(now));
         // What is left to be forgotten of a rush is looked at soon.
@@ -135,6 +126,7 @@ impl Worker {
         self.used_before = used_all;
         let used_us = u64::try_from(used_all.as_micros()).unwrap_or(u64::MAX);
         self.shared.used_us.store(used_us, Ordering::Relaxed);
+        self.budget.set_share(self.shared.cpu_share());
         self.budget.fill(now);
         self.budget.take(used);
         self.since_look.used += used;
@@ -147,7 +139,8 @@ impl Worker {
         let Look { compared, used, .. } = self.since_look;
         // Those that were not let in are known by the share of those that were.
         let offered = (taken - self.since_look.taken) as f64 / gate.share().max(1e-6);
-        gate.set_share(self.shedding.look(&self.budget, span, offered, compared, used));
+        let fill = gate.waiting() as f64 / PAIRS as f64;
+        gate.set_share(self.shedding.look(&self.budget, Happened { span, offered, compared, used, fill }));
         self.since_look = Look { at: now, taken, compared: 0, used: Duration::ZERO };
     }
 
@@ -246,7 +239,7 @@ impl Worker {
 
     /// What waits is not compared any more, and counted as that.
     fn end(&mut self) {
-        self.obey();
+        self.shared.obey();
         for finished in self.inquiries.give_up() {
             self.finish(finished);
         }

@@ -96,9 +96,9 @@ fn says(body: &'static str) -> impl Fn(Arm, &str) -> Option<Captured> {
 #[test]
 fn a_mismatch_that_is_gone_a_moment_later_was_a_race() {
     let mut bench = Bench::new(&[], &[]);
-    bench.earn(200);
+    bench.earn(400);
     bench.take(pair("shop", "/stock", r#"{"left":3}"#, r#"{"left":2}"#));
-    assert_eq!(bench.totals().judged(), 200, "nothing is said before it was asked again");
+    assert_eq!(bench.totals().judged(), 400, "nothing is said before it was asked again");
     bench.pass(Duration::from_millis(700), &says("{}"));
     assert!(bench.asked.is_empty(), "not at once");
     bench.pass(SOON, &says(r#"{"left":2}"#));
@@ -112,7 +112,7 @@ fn a_mismatch_that_is_gone_a_moment_later_was_a_race() {
 #[test]
 fn a_race_in_which_new_alone_changed_its_mind_is_counted_beside() {
     let mut bench = Bench::new(&[], &[]);
-    bench.earn(200);
+    bench.earn(400);
     bench.take(pair("shop", "/stock", r#"{"left":3}"#, r#"{"left":2}"#));
     bench.pass(SOON, &says(r#"{"left":3}"#));
     assert_eq!((bench.totals().race, bench.desk.questions.new_alone), (1, 1));
@@ -128,14 +128,14 @@ fn a_mismatch_that_lasts_or_cannot_be_asked_again_is_one() {
     let answers: [Answers<'_>; 3] = [&differ, &old_is_down, &incomplete];
     for (number, answer) in answers.into_iter().enumerate() {
         let mut bench = Bench::new(&[], &[]);
-        bench.earn(200);
+        bench.earn(400);
         bench.take(pair("shop", "/a", "1", "2"));
         bench.pass(SOON, answer);
         assert_eq!((bench.totals().mismatched, bench.totals().race), (1, 0), "{number}");
         assert_eq!(bench.asked.len(), 2, "{number}");
     }
     let mut bench = Bench::new(&[], &[]);
-    bench.earn(200);
+    bench.earn(400);
     bench.take(Pair { again: None, ..pair("shop", "/a", "1", "2") });
     assert_eq!((bench.totals().mismatched, bench.desk.questions.not_rechecked), (1, 1), "no safe request");
     let mut bench = Bench::new(&[], &[]);
