@@ -332,3 +332,6 @@ fn append(file: &Path, rules: &str) -> std::io::Result<()> {
     next.persist(file)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
