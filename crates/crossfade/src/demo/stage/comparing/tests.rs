@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use admin_api::{
     DiffsCoverage, DiffsDifference, DiffsQuestions, DiffsSample, DiffsStorage, DiffsSummary, DiffsTurnedAway,
 };
+use control_plane::LastChange;
 use telemetry::ComparisonTotals;
 
 use super::*;
@@ -113,6 +114,16 @@ fn what_should_not_be_ends_the_demo() {
     (off.shadow.state, off.shadow.sentence) = (ShadowState::Off, "off, by the guard".into());
     let sentence = off.trouble(Chapter::Copies, 4_000);
     assert_eq!(sentence.as_deref(), Some("the shadow was switched off: off, by the guard"));
+    let by = |who: &str| LastChange {
+        at: std::time::UNIX_EPOCH,
+        who: who.into(),
+        reason: None,
+        what: String::new(),
+    };
+    off.shadow.by = Some(by("the guard"));
+    assert!(off.trouble(Chapter::Copies, 4_000).is_some());
+    off.shadow.by = Some(by("alice"));
+    assert_eq!(off.trouble(Chapter::Copies, 4_000), None, "alice has taken over");
 }
 
 #[test]
