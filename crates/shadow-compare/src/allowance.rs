@@ -1,5 +1,7 @@
 //! How many requests old is asked once more: at most one for each hundred that were copied.
 
+pub(crate) use telemetry::AskedFor as Purpose;
+
 /// Of each copied request, in thousandths of a request: for what learns noise, and for what tells races. At first nearly
 /// every answer differs by noise, so learning it has the greater part; of mismatches, three in a thousand requests are far
 /// more than there may be before users get new. What one of them cannot use is the other one's.
@@ -9,15 +11,6 @@ const RACE_INCOME: u32 = 3;
 const REQUEST: u32 = 1_000;
 /// What is saved at most, so that a quiet night does not become a rush in the morning.
 const MOST: u32 = 4 * REQUEST;
-
-/// What a request is asked once more for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// A sampled request, to learn in what old differs from itself.
-    Noise,
-    /// A mismatch, to see whether it lasts.
-    Race,
-}
 
 /// What old may be asked beyond its traffic.
 #[derive(Debug, Default)]

@@ -46,8 +46,6 @@ pub(crate) struct Shared {
     obeying: Mutex<()>,
     /// The share of one core that comparing may use, as the bits of a float.
     cpu_share: AtomicU64,
-    /// What the thread has used of a processor, in microseconds.
-    pub(crate) used_us: AtomicU64,
     key: Key,
     telemetry: Arc<Telemetry>,
 }
@@ -64,7 +62,7 @@ impl Comparer {
     /// # Errors
     /// When the thread cannot be started. A directory that cannot be used costs what would be in it, and nothing else.
     pub fn start(state_dir: Option<PathBuf>, telemetry: Arc<Telemetry>) -> io::Result<Arc<Comparer>> {
-        let (store, key) = Store::open(state_dir);
+        let (store, key) = Store::open(state_dir, telemetry.clone());
         let shared = Arc::new(Shared {
             gate: Gate::new(),
             desks: Mutex::default(),
@@ -74,7 +72,6 @@ impl Comparer {
             orders: Mutex::default(),
             obeying: Mutex::default(),
             cpu_share: AtomicU64::new(1.0_f64.to_bits()),
-            used_us: AtomicU64::new(0),
             key,
             telemetry,
         });
@@ -115,7 +112,7 @@ impl Comparer {
     /// What comparing has used of a processor so far.
     #[must_use]
     pub fn used(&self) -> Duration {
-        Duration::from_micros(self.shared.used_us.load(Ordering::Relaxed))
+        Duration::from_micros(self.shared.telemetry.comparer().used_us.load(Ordering::Relaxed))
     }
 
     /// Ends the thread; what was found is kept. Waits for the disk, but not for long.
@@ -239,6 +236,11 @@ impl Shared {
             copied: self.telemetry.shadow_evidence(&name),
         };
         self.store.restore(Desk::new(settings, sources, now_ms))
+    }
+
+    /// Where all is counted.
+    pub(crate) fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
     }
 
     /// Where the comparisons of a migration are counted.

@@ -47,6 +47,7 @@ impl Inquiry {
 #[derive(Debug)]
 pub(crate) struct Ask {
     pub(crate) ticket: u64,
+    pub(crate) purpose: Purpose,
     pub(crate) arm: Arm,
     pub(crate) pair: Arc<Pair>,
 }
@@ -125,10 +126,11 @@ impl Inquiries {
             }
             (open.asked, open.at) = (true, now + PATIENCE);
             let (first, pair) = (open.inquiry.first, open.inquiry.pair.clone());
-            next.push(Next::Ask(Ask { ticket, arm: first, pair: pair.clone() }));
-            if open.inquiry.purpose == Purpose::Race {
+            let purpose = open.inquiry.purpose;
+            next.push(Next::Ask(Ask { ticket, purpose, arm: first, pair: pair.clone() }));
+            if purpose == Purpose::Race {
                 // At the same moment, so that nothing changes between the two.
-                next.push(Next::Ask(Ask { ticket, arm: first.other(), pair }));
+                next.push(Next::Ask(Ask { ticket, purpose, arm: first.other(), pair }));
             }
         }
         next
@@ -157,7 +159,12 @@ impl Inquiries {
             _ if open.answers.iter().all(Option::is_some) => {}
             // Without the one the other says nothing.
             (Purpose::Noise, true) if !failed => {
-                return Some(Next::Ask(Ask { ticket, arm: first.other(), pair: open.inquiry.pair.clone() }));
+                return Some(Next::Ask(Ask {
+                    ticket,
+                    purpose,
+                    arm: first.other(),
+                    pair: open.inquiry.pair.clone(),
+                }));
             }
             (Purpose::Noise, true) => {}
             _ => return None,

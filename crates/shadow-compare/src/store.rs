@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use telemetry::{ComparerCells, Telemetry};
+
 use crate::desk::Desk;
 use crate::settings::Key;
 
@@ -72,7 +74,7 @@ struct Tray {
 
 impl Store {
     /// Makes the directory in this state directory, and finds or makes the key. Where that cannot be, all is in memory.
-    pub(crate) fn open(state_dir: Option<PathBuf>) -> (Store, Key) {
+    pub(crate) fn open(state_dir: Option<PathBuf>, telemetry: Arc<Telemetry>) -> (Store, Key) {
         let shared = Arc::new(Shared::default());
         let Some(dir) = state_dir.map(|dir| dir.join(DIR)) else {
             return (Store { dir: None, shared }, random_key());
@@ -83,7 +85,7 @@ impl Store {
         let folder = dir.clone();
         let thread = std::thread::Builder::new()
             .name("diffs".to_owned())
-            .spawn(move || writer.write_until_closed(&folder));
+            .spawn(move || writer.write_until_closed(&folder, telemetry.comparer()));
         if let Err(error) = &thread {
             tracing::error!("what comparisons find is not kept: its thread cannot be started: {error}");
             shared.tray().is_closed = true;
@@ -170,7 +172,7 @@ impl Shared {
         self.tray.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_until_closed(&self, dir: &Path) {
+    fn write_until_closed(&self, dir: &Path, cells: &ComparerCells) {
         let mut swept = BTreeSet::new();
         loop {
             let (next, in_force) = {
@@ -195,6 +197,8 @@ impl Shared {
                 continue;
             };
             let written = write(dir, &file_name(&name), &text);
+            let count = if written.is_ok() { &cells.kept } else { &cells.not_kept };
+            count.inc();
             self.note(dir, written);
         }
     }

@@ -124,8 +124,8 @@ impl Worker {
         let used_all = thread_time();
         let used = used_all.saturating_sub(self.used_before);
         self.used_before = used_all;
-        let used_us = u64::try_from(used_all.as_micros()).unwrap_or(u64::MAX);
-        self.shared.used_us.store(used_us, Ordering::Relaxed);
+        let gate = &self.shared.gate;
+        self.shared.telemetry().comparer().set(gate.waiting(), used_all, gate.share());
         self.budget.set_share(self.shared.cpu_share());
         self.budget.fill(now);
         self.budget.take(used);
@@ -190,6 +190,7 @@ impl Worker {
         };
         match (self.shared.asks.get(), &ask.pair.again) {
             (Some(asks), Some(again)) => {
+                self.shared.comparisons(&ask.pair.asked.migration).asked(ask.purpose);
                 asks.ask(&ask.pair.asked.migration, again, arm, Box::new(answered));
             }
             _ => answered(Err(NotCopied::Ended)),

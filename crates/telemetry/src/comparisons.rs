@@ -1,5 +1,7 @@
 //! What comparing the answers of copied requests came to: counted by who compares, read by the controller and scrapes.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use rollback_guard::Counts;
 
 use crate::Counter;
@@ -37,14 +39,81 @@ impl Compared {
     }
 }
 
+/// What a request is asked once more for. Each is a value of the label `purpose`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AskedFor {
+    /// To learn in what old differs from itself.
+    Noise,
+    /// To see whether a mismatch lasts.
+    Race,
+}
+
+impl AskedFor {
+    /// Every purpose.
+    pub const ALL: [AskedFor; 2] = [AskedFor::Noise, AskedFor::Race];
+
+    /// The word in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            AskedFor::Noise => "noise",
+            AskedFor::Race => "race",
+        }
+    }
+}
+
+/// What comparing takes, of the whole process.
+#[derive(Debug, Default)]
+pub struct ComparerCells {
+    /// Pairs that wait to be compared.
+    pub waiting: AtomicU64,
+    /// Processor time that was used, in microseconds.
+    pub used_us: AtomicU64,
+    /// The share of requests that is let in, in millionths.
+    pub let_in_ppm: AtomicU64,
+    /// Times that what was found of a migration was written. By the thread that writes.
+    pub kept: Counter,
+    /// Times that it could not be. By the thread that writes.
+    pub not_kept: Counter,
+}
+
+impl ComparerCells {
+    /// How it stands. By the thread that compares.
+    pub fn set(&self, waiting: usize, used: std::time::Duration, let_in: f64) {
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of 0 to 1 is at most a million millionths"
+        )]
+        let let_in_ppm = (let_in.clamp(0.0, 1.0) * 1e6) as u64;
+        self.waiting.store(waiting as u64, Ordering::Relaxed);
+        self.used_us.store(u64::try_from(used.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.let_in_ppm.store(let_in_ppm, Ordering::Relaxed);
+    }
+}
+
 /// The comparisons of one migration. Written by one thread, the one that compares.
 #[derive(Debug, Default)]
 pub struct ComparisonCells {
     results: [Counter; Compared::ALL.len()],
     zero_tolerance: Counter,
+    asked: [Counter; AskedFor::ALL.len()],
 }
 
 impl ComparisonCells {
+    /// Counts a request that is sent to an arm once more. By the thread that compares only.
+    pub fn asked(&self, purpose: AskedFor) {
+        if let Some(count) = self.asked.get(purpose as usize) {
+            count.inc();
+        }
+    }
+
+    /// How many were sent for this.
+    #[must_use]
+    pub fn asked_for(&self, purpose: AskedFor) -> u64 {
+        self.asked.get(purpose as usize).map_or(0, Counter::get)
+    }
+
     /// Counts one comparison that is over: one whose mismatch is still to be asked again is not. By the thread that
     /// compares only.
     pub fn record(&self, result: Compared) {

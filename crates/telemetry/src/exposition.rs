@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus::proto;
 use rollback_guard::Verdict;
@@ -19,8 +20,9 @@ use crate::process::ProcessFacts;
 use crate::registry::Named;
 use crate::traffic::{CODE_CLASSES, DURATION_BOUNDS_S, Durations, Leg};
 use crate::{
-    Compared, ComparisonCells, ControlFacts, Counter, EndpointFacts, EvidenceCells, LOOK_BOUNDS_S, LaneCells,
-    LookCells, ShadowCells, ShadowTotals, Totals, TrafficKind, WorkerCells, access_log,
+    AskedFor, Compared, ComparerCells, ComparisonCells, ControlFacts, Counter, EndpointFacts, EvidenceCells,
+    LOOK_BOUNDS_S, LaneCells, LookCells, ShadowCells, ShadowTotals, Totals, TrafficKind, WorkerCells,
+    access_log,
 };
 
 /// Everything that a scrape is made of.
@@ -33,6 +35,7 @@ pub(crate) struct Sources<'a> {
     pub(crate) names_overflowed: u64,
     pub(crate) workers: &'a [Arc<WorkerCells>],
     pub(crate) looks: &'a LookCells,
+    pub(crate) comparer: &'a ComparerCells,
     pub(crate) facts: &'a ControlFacts,
     pub(crate) endpoints: &'a [EndpointFacts],
     pub(crate) access_log: Option<&'a access_log::Handle>,
@@ -62,11 +65,15 @@ pub(crate) fn text(sources: &Sources<'_>) -> String {
         for result in Compared::ALL {
             sheet.count(&names::COMPARISONS, &[name, result.as_str()], totals.of(result));
         }
+        for purpose in AskedFor::ALL {
+            sheet.count(&names::ASKED_AGAIN, &[name, purpose.as_str()], cells.asked_for(purpose));
+        }
     }
     for (name, cells) in sources.shadow {
         shadow(&mut sheet, name, &cells.totals());
     }
     lanes(&mut sheet, sources.lanes);
+    comparer(&mut sheet, sources.comparer);
     sheet.count(&names::TRAFFIC_NAMES_OVERFLOWED, &[], sources.names_overflowed);
     workers(&mut sheet, sources);
     let (counts, sum_s) = sources.looks.read();
@@ -84,6 +91,16 @@ pub(crate) fn text(sources: &Sources<'_>) -> String {
     let build = [env!("CARGO_PKG_VERSION"), env!("CARGO_PKG_RUST_VERSION")];
     sheet.gauge(&names::BUILD_INFO, &build, 1.0);
     sheet.encode()
+}
+
+fn comparer(sheet: &mut Sheet, cells: &ComparerCells) {
+    let read = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
+    sheet.gauge(&names::COMPARE_WAITING, &[], read(&cells.waiting) as f64);
+    sheet.gauge(&names::COMPARE_LET_IN, &[], read(&cells.let_in_ppm) as f64 / 1e6);
+    sheet.gauge(&names::COMPARE_CPU, &[], read(&cells.used_us) as f64 / 1e6);
+    for (result, count) in [("written", &cells.kept), ("failed", &cells.not_kept)] {
+        sheet.count(&names::COMPARE_KEPT, &[result], count.get());
+    }
 }
 
 fn migration(sheet: &mut Sheet, name: &str, totals: &Totals) {

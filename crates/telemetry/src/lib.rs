@@ -25,7 +25,7 @@ mod worker;
 
 use std::sync::{Arc, RwLock};
 
-pub use comparisons::{Compared, ComparisonCells, ComparisonTotals};
+pub use comparisons::{AskedFor, Compared, ComparerCells, ComparisonCells, ComparisonTotals};
 pub use counter::Counter;
 pub use evidence::{EvidenceCells, Memory};
 pub use facts::{

@@ -62,6 +62,16 @@ metrics! {
         "Failures of new that were passed on although the migration falls back, by why old was not asked.";
     COMPARISONS: Counter "crossfade_comparisons_total" ["migration", "result"]
         "Comparisons of the answers of copied requests, by what they came to; noise and races say nothing about new.";
+    ASKED_AGAIN: Counter "crossfade_asked_again_total" ["migration", "purpose"]
+        "Requests that were sent to an arm once more, to learn what is noise or to tell a race: for each to old one to new.";
+    COMPARE_WAITING: Gauge "crossfade_compare_waiting" []
+        "Pairs of answers that wait to be compared now.";
+    COMPARE_LET_IN: Gauge "crossfade_compare_let_in" []
+        "Share of requests whose answers there is processor time for, 0 to 1; others are not copied.";
+    COMPARE_CPU: Counter "crossfade_compare_cpu_seconds_total" []
+        "Processor time that comparing has used; proxy.compare_cpu limits it.";
+    COMPARE_KEPT: Counter "crossfade_compare_kept_total" ["result"]
+        "Times that what comparing found of a migration was written to the state directory, or could not be.";
     SHADOW_DROPPED: Counter "crossfade_shadow_dropped_total" ["migration", "reason"]
         "Requests of migrations with a shadow that were not copied, or whose copy was not compared, by why; with those compared, all of them.";
     SHADOW_PAIRS: Counter "crossfade_shadow_pairs_total" ["migration"]

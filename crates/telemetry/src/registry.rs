@@ -7,8 +7,8 @@ use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::process::ProcessFacts;
 use crate::{
-    ComparisonCells, ControlFacts, EndpointFacts, EvidenceCells, LaneCells, LookCells, ShadowCells,
-    TrafficCells, TrafficKind, WorkerCells, access_log, exposition,
+    ComparerCells, ComparisonCells, ControlFacts, EndpointFacts, EvidenceCells, LaneCells, LookCells,
+    ShadowCells, TrafficCells, TrafficKind, WorkerCells, access_log, exposition,
 };
 
 /// How many migrations and routes have counters of their own in the life of a process. Names come from the
@@ -21,6 +21,7 @@ pub struct Telemetry {
     workers: Box<[Arc<WorkerCells>]>,
     lanes: Box<[Arc<LaneCells>]>,
     looks: LookCells,
+    comparer: ComparerCells,
     directory: Mutex<Directory>,
     facts: Mutex<Arc<ControlFacts>>,
     endpoints: Mutex<Arc<[EndpointFacts]>>,
@@ -36,6 +37,7 @@ impl Telemetry {
             workers: (0..workers.max(1)).map(|_| Arc::default()).collect(),
             lanes: (0..workers.max(1)).map(|_| Arc::new(LaneCells::new(workers))).collect(),
             looks: LookCells::default(),
+            comparer: ComparerCells::default(),
             directory: Mutex::default(),
             facts: Mutex::default(),
             endpoints: Mutex::new(Arc::default()),
@@ -107,6 +109,12 @@ impl Telemetry {
         self.workers.get(at).map(Arc::clone).unwrap_or_default()
     }
 
+    /// What comparing takes.
+    #[must_use]
+    pub fn comparer(&self) -> &ComparerCells {
+        &self.comparer
+    }
+
     /// The times between two looks at the guards.
     #[must_use]
     pub fn looks(&self) -> &LookCells {
@@ -167,6 +175,7 @@ impl Telemetry {
             names_overflowed: overflowed,
             workers: &self.workers,
             looks: &self.looks,
+            comparer: &self.comparer,
             facts: &self.facts(),
             endpoints: &self.endpoints(),
             access_log: self.access_log.get(),

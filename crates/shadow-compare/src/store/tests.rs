@@ -28,7 +28,7 @@ fn busy(ignore: &[&str]) -> Desk {
 }
 
 fn kept(dir: &Path, desk: &Desk) -> Kept {
-    let (store, _) = Store::open(Some(dir.to_owned()));
+    let (store, _) = Store::open(Some(dir.to_owned()), Telemetry::new(1));
     store.save(desk);
     store.close(PATIENCE);
     store.told()
@@ -43,7 +43,7 @@ fn what_was_found_is_found_again() {
     let dir = tempfile::tempdir().unwrap();
     let before = busy(&[]);
     assert_eq!(kept(dir.path(), &before), Kept { on_disk: true, error: None, written: 1, failed: 0 });
-    let (store, _) = Store::open(Some(dir.path().to_owned()));
+    let (store, _) = Store::open(Some(dir.path().to_owned()), Telemetry::new(1));
     let after = store.restore(desk(settings(&[], &[]), &Telemetry::new(1)));
     assert_eq!(before.ledger.state(), after.ledger.state());
     assert!(!after.ledger.state().groups.samples.is_empty());
@@ -62,7 +62,7 @@ fn by_other_rules_only_endpoints_and_noise_are_taken_up() {
     let dir = tempfile::tempdir().unwrap();
     let before = busy(&[]);
     kept(dir.path(), &before);
-    let (store, _) = Store::open(Some(dir.path().to_owned()));
+    let (store, _) = Store::open(Some(dir.path().to_owned()), Telemetry::new(1));
     let after = store.restore(desk(settings(&["$.a"], &[]), &Telemetry::new(1)));
     let (before, after) = (before.ledger.state(), after.ledger.state());
     assert_eq!((after.endpoints, after.noise), (before.endpoints, before.noise));
@@ -72,14 +72,14 @@ fn by_other_rules_only_endpoints_and_noise_are_taken_up() {
 #[test]
 fn the_key_stays_and_a_bad_one_is_not_used() {
     let dir = tempfile::tempdir().unwrap();
-    let (_, first) = Store::open(Some(dir.path().to_owned()));
-    let (_, second) = Store::open(Some(dir.path().to_owned()));
+    let (_, first) = Store::open(Some(dir.path().to_owned()), Telemetry::new(1));
+    let (_, second) = Store::open(Some(dir.path().to_owned()), Telemetry::new(1));
     assert_eq!(first, second);
-    assert_ne!(Store::open(None).1, first);
+    assert_ne!(Store::open(None, Telemetry::new(1)).1, first);
     let path = dir.path().join(DIR).join(KEY);
     for bad in ["", "no key", &"g".repeat(64), &"a".repeat(66)] {
         fs::write(&path, bad).unwrap();
-        let (_, key) = Store::open(Some(dir.path().to_owned()));
+        let (_, key) = Store::open(Some(dir.path().to_owned()), Telemetry::new(1));
         assert_ne!(key, Key::default());
         assert_eq!(fs::read_to_string(&path).unwrap(), bad, "somebody may want to look at it");
     }
@@ -94,7 +94,7 @@ fn what_cannot_be_read_begins_anew() {
     let other = String::from_utf8(whole.clone()).unwrap().replacen("\"version\":1", "\"version\":2", 1);
     for bad in [&b""[..], b"{}", &whole[..whole.len() / 2], other.as_bytes()] {
         fs::write(&path, bad).unwrap();
-        let (store, _) = Store::open(Some(dir.path().to_owned()));
+        let (store, _) = Store::open(Some(dir.path().to_owned()), Telemetry::new(1));
         let begun = store.restore(desk(settings(&[], &[]), &Telemetry::new(1)));
         assert_eq!(begun.ledger.tally().total().total(), 0);
     }
@@ -103,7 +103,7 @@ fn what_cannot_be_read_begins_anew() {
 #[test]
 fn a_place_that_cannot_be_written_costs_what_would_be_there() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(Some(dir.path().to_owned()));
+    let (store, _) = Store::open(Some(dir.path().to_owned()), Telemetry::new(1));
     // A folder in the way fails for root too, whom permissions do not stop.
     fs::create_dir(dir.path().join(DIR).join("shop.json")).unwrap();
     let one = busy(&[]);
@@ -125,7 +125,7 @@ fn of_migrations_that_left_only_the_latest_are_kept() {
     for number in 0..MOST_DEPARTED + 8 {
         fs::write(folder.join(format!("gone-{number}.json")), "{}").unwrap();
     }
-    let (store, _) = Store::open(Some(dir.path().to_owned()));
+    let (store, _) = Store::open(Some(dir.path().to_owned()), Telemetry::new(1));
     store.in_force(BTreeSet::from([Arc::from("shop"), Arc::from("gone-3")]));
     store.save(&busy(&[]));
     store.close(PATIENCE);

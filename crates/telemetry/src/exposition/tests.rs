@@ -61,6 +61,9 @@ fn busy() -> Arc<Telemetry> {
     telemetry.looks().record(Duration::from_micros(61_000));
     migration.kept(0, Kept::NotReplayable);
     telemetry.comparisons("shop").record(Compared::Mismatched);
+    telemetry.comparisons("shop").asked(AskedFor::Race);
+    telemetry.comparer().set(3, Duration::from_millis(1_500), 0.25);
+    telemetry.comparer().not_kept.inc();
     migration.drained(1, Drained::Stream);
     telemetry.evidence("shop").record(0, &mut crate::Memory::default(), &observation);
     let shadow = telemetry.shadow("shop");
