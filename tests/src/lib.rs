@@ -2,6 +2,7 @@
 //!
 //! * `tests/proxy`: one module for each promise, in seconds. Every test starts a proxy of its own on ports that the
 //!   kernel picks.
+//! * `tests/two_servers`: httpbin and a port of it that has a list of faults, which comparing is to find, and nothing else.
 //! * `tests/budgets.rs`: the sizes, habits and arrows of the source itself.
 //! * `tests/figures.rs`: the promises in large numbers, in minutes; run by hand.
 //! * `tests/guard_figures`: what the guard is worth under load, beside Prometheus; run by hand.

@@ -73,7 +73,7 @@ pub(crate) struct Shedding {
     share: f64,
     /// What a comparison costs, in seconds.
     cost_s: f64,
-    /// Offered in one look's time.
+    /// Offered in a second.
     offered: f64,
 }
 
@@ -106,9 +106,11 @@ impl Shedding {
             let cost_s = used.as_secs_f64() / compared as f64;
             self.cost_s = if self.cost_s > 0.0 { blend(self.cost_s, cost_s) } else { cost_s };
         }
+        // By the second, since a thread that had to wait for a processor looks late.
+        let offered = offered / span.as_secs_f64().max(1e-3);
         // A rush is met at once, and forgotten slowly.
         self.offered = if offered > self.offered { offered } else { blend(self.offered, offered) };
-        let wanted_s = self.offered * self.cost_s;
+        let wanted_s = self.offered * span.as_secs_f64() * self.cost_s;
         let affordable = if wanted_s <= 0.0 { 1.0 } else { budget.ahead_s(span) / wanted_s };
         // Those who found the queue full were not counted, so that what is offered may look like less than it is.
         let kept_up = self.share * if fill > FULL { LESS } else { MORE };
@@ -175,6 +177,22 @@ mod tests {
     fn all_are_taken_while_the_budget_lasts() {
         let (used, taken) = run(0.25, 1_000, Duration::from_micros(100));
         assert!(taken > 0.999 && used < 0.11, "used {used}, took {taken}");
+    }
+
+    #[test]
+    fn a_late_look_is_no_rush() {
+        let (start, cost) = (Instant::now(), Duration::from_millis(1));
+        let (mut budget, mut shedding, mut now) = (Budget::new(1.0, start), Shedding::default(), start);
+        // 300 a second that take 1 ms each, seen after a second and then after the usual time.
+        for (span, offered) in [(Duration::from_secs(1), 300), (LOOK, 30), (LOOK, 30)] {
+            now += span;
+            budget.fill(now);
+            budget.take(cost * offered);
+            let (compared, used) = (u64::from(offered), cost * offered);
+            let offered = f64::from(offered);
+            let accept = shedding.look(&budget, Happened { span, offered, compared, used, fill: 0.0 });
+            assert!(accept > 0.999, "{accept} after {span:?}");
+        }
     }
 
     proptest! {
