@@ -162,7 +162,7 @@ impl Redactor {
         kept_bytes: usize,
     ) -> Result<Redactor, Vec<RedactError>> {
         let mut queries = Vec::new();
-        let mut patterns = pass::default_patterns();
+        let mut patterns = Vec::new();
         let (mut headers, mut trailers, mut parameters) = (Vec::new(), Vec::new(), Vec::new());
         let mut errors = Vec::new();
         for (entry, rule) in rules.iter().enumerate() {
