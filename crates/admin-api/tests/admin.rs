@@ -7,7 +7,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use admin_api::{Guard, MAX_CONNECTIONS, Parts, Token, probe_router, router, serve};
+use admin_api::{
+    Diffs, DiffsAnswer, DiffsCounts, DiffsCoverage, DiffsGroup, DiffsNoise, DiffsQuestions, DiffsSample,
+    DiffsStorage, DiffsSummary, DiffsTurnedAway, DiffsWish, Guard, MAX_CONNECTIONS, Parts, Token,
+    probe_router, router, serve,
+};
 use control_plane::{Bound, Control, Controller, ListenError, Listeners, Settings, load};
 use route_plan::{Failure, Kept, Observation};
 use serde_json::{Value, json};
@@ -79,6 +83,10 @@ async fn start(token: Option<&str>) -> Admin {
 }
 
 async fn start_with(token: Option<&str>, text: &str) -> Admin {
+    start_comparing(token, text, None).await
+}
+
+async fn start_comparing(token: Option<&str>, text: &str, diffs: Option<Arc<dyn Diffs>>) -> Admin {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("crossfade.toml");
     fs::write(&path, text).unwrap();
@@ -87,7 +95,7 @@ async fn start_with(token: Option<&str>, text: &str) -> Admin {
     // Files are read when asked only.
     let settings = Settings { quiet: Duration::from_secs(600), poll: Duration::from_secs(3600) };
     let Control { handle, .. } = controller.start(Arc::new(Pretended), settings).await.unwrap();
-    let parts = Parts { control: handle, telemetry, diffs: None };
+    let parts = Parts { control: handle, telemetry, diffs };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let guard = Guard::new(addr, token.map(|token| Token::from_text(token).unwrap()));
@@ -513,4 +521,116 @@ async fn connections_are_bounded() {
     let mut answer = Vec::new();
     let read = tokio::time::timeout(DEADLINE, one_more.read_to_end(&mut answer)).await.unwrap();
     assert!(answer.is_empty(), "{read:?}");
+}
+
+/// Has found the same for everybody who asks about `shop`, and remembers what was asked.
+#[derive(Debug, Default)]
+struct Found(std::sync::Mutex<Vec<DiffsWish>>);
+
+impl Diffs for Found {
+    fn diffs(&self, migration: &str, wish: &DiffsWish) -> Option<DiffsAnswer> {
+        self.0.lock().unwrap().push(wish.clone());
+        let sample = |number| DiffsSample {
+            sample: number,
+            at_ms: 1_700_000_000_123,
+            request: "GET /orders/7".to_owned(),
+            request_id: "r-1".to_owned(),
+            differences: Vec::new(),
+            old: "200\n".to_owned(),
+            new: "404\n".to_owned(),
+        };
+        let group = DiffsGroup {
+            endpoint: "GET /orders/{id}".to_owned(),
+            path: "status".to_owned(),
+            kind: "value",
+            count: 3,
+            comparisons: 30,
+            share: 0.1,
+            races: 0,
+            first_seen_ms: 1_700_000_000_000,
+            last_seen_ms: 1_700_000_001_000,
+            noise: DiffsNoise {
+                state: "unknown",
+                confidence: None,
+                needs: Some(9),
+                old_pairs: 1,
+                old_differ: 0,
+                new_pairs: 30,
+                new_differ: 3,
+            },
+            samples: vec![1, 2],
+        };
+        let known = wish.sample.is_none_or(|number| number < 3);
+        (migration == "shop").then(|| DiffsAnswer {
+            summary: summary(),
+            endpoints: Vec::new(),
+            groups: vec![group; wish.limit.min(2)],
+            samples: wish.sample.into_iter().chain([1, 2]).filter(|_| known).map(sample).collect(),
+        })
+    }
+}
+
+fn summary() -> DiffsSummary {
+    DiffsSummary {
+        migration: "shop".to_owned(),
+        since_ms: 1_700_000_000_000,
+        comparisons: DiffsCounts { matched: 27, mismatched: 3, ..DiffsCounts::default() },
+        not_copied: [("rate".to_owned(), 4)].into(),
+        match_rate: Some(0.9),
+        match_rate_at_least: 0.6,
+        confidence: 0.99,
+        match_rate_text: "90.00 %, at least 60.00 %".to_owned(),
+        coverage: DiffsCoverage { endpoints: 1, covered: 0, enough: 100, share_of_requests: 0.0 },
+        groups_left_out: 0,
+        asked_again: DiffsQuestions { sampled: 1, rechecked: 2, not_rechecked: 1, races_of_new_alone: 0 },
+        turned_away: DiffsTurnedAway { differences: 0, groups: 0, samples: 0 },
+        let_in: 1.0,
+        storage: DiffsStorage { on_disk: true, error: None, written: 1, failed: 0 },
+        suggestions: "# none\n".to_owned(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comparing_found_is_told_as_json_and_as_lines() {
+    let found = Arc::new(Found::default());
+    let admin = start_comparing(None, &config("37.5"), Some(found.clone())).await;
+    let diffs = "/api/v1/migrations/shop/diffs";
+    let answer = admin.get(&format!("{diffs}?endpoint=GET%20/orders/%7Bid%7D&limit=1&sample=2")).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let told = answer.json();
+    assert_eq!((&told["match_rate"], &told["since"]), (&json!(0.9), &json!("2023-11-14T22:13:20.000Z")));
+    assert_eq!(told["groups"][0]["last_seen"], "2023-11-14T22:13:21.000Z");
+    assert_eq!((&told["groups"][0]["noise"]["needs"], &told["samples"][0]["sample"]), (&json!(9), &json!(2)));
+    let wish = DiffsWish {
+        endpoint: Some("GET /orders/{id}".to_owned()),
+        sample: Some(2),
+        samples: false,
+        limit: 1,
+    };
+    assert_eq!(found.0.lock().unwrap().pop(), Some(wish));
+    let by_name = admin.get(&format!("{diffs}?format=ndjson")).await;
+    let by_header = admin.send("GET", diffs, "Accept: text/plain, application/x-ndjson;q=0.9\r\n", "").await;
+    for lines in [&by_name, &by_header] {
+        assert!(lines.head.contains("content-type: application/x-ndjson"), "{}", lines.head);
+        for kind in ["summary", "group", "sample"] {
+            assert!(lines.body.contains(&format!("{{\"line\":\"{kind}\",")), "{kind}: {}", lines.body);
+        }
+    }
+    let all = DiffsWish { endpoint: None, sample: None, samples: true, limit: 1_000 };
+    assert_eq!(found.0.lock().unwrap().pop(), Some(all));
+    for (query, status, code) in [
+        ("limit=0", 400, "bad-request"),
+        ("limit=1001", 400, "bad-request"),
+        ("sample=-1", 400, "bad-request"),
+        ("format=xml", 400, "bad-request"),
+        ("endpoint=%ff", 400, "bad-request"),
+        ("sample=3", 404, "unknown-sample"),
+    ] {
+        let refused = admin.get(&format!("{diffs}?{query}")).await;
+        assert_eq!(refused.problem(), (status, code.to_owned()), "{query}");
+    }
+    let nobody = admin.get("/api/v1/migrations/shpo/diffs").await;
+    assert_eq!(nobody.problem(), (404, "unknown-migration".to_owned()));
+    let nothing = start(None).await.get(diffs).await;
+    assert_eq!(nothing.problem(), (404, "not-compared".to_owned()));
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use control_plane::{
-    Actor, Bound, Cause, Control, ControlError, ControlHandle, Controller, JournalError, ListenError,
-    Listeners, MigrationStatus, Settings, ShadowState, ShadowStatus, load,
+    Actor, Bound, Cause, Control, ControlError, ControlHandle, Controller, Follows, JournalError,
+    ListenError, Listeners, MigrationStatus, Settings, ShadowState, ShadowStatus, load,
 };
 use rollback_guard::Verdict;
 use route_plan::outcome::{Failure, Observation};
@@ -433,4 +433,50 @@ async fn before_users_get_new_copies_that_fail_are_told_of() {
     let lines = running.handle().history("shop", 10).await.unwrap();
     let told = lines.iter().find(|line| line["data"]["by_copies"] == true).unwrap();
     assert!(told["reason"].as_str().unwrap().starts_with("new fails "), "{told}");
+}
+
+/// Remembers what it was told.
+#[derive(Default)]
+struct Told(std::sync::Mutex<Vec<String>>);
+
+impl Follows for Told {
+    fn follow(&self, checked: &config_file::Checked) {
+        let ignored =
+            checked.migration("shop").and_then(|shop| shop.shadow.as_ref().map(|one| one.ignore.len()));
+        self.0.lock().unwrap().push(format!("ignores {ignored:?}"));
+    }
+
+    fn begin_anew(&self, migration: &str) {
+        self.0.lock().unwrap().push(format!("{migration} anew"));
+    }
+}
+
+impl Told {
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_follows_is_told_of_each_configuration_and_when_comparisons_count_anew() {
+    let place = Place::new("phase = \"shadow\"\nshadow = { ignore = [\"$.a\"] }");
+    let told = Arc::new(Told::default());
+    let loaded = load(&place.dir.path().join("crossfade.toml")).unwrap();
+    let mut controller = Controller::open(loaded, Telemetry::new(1)).unwrap();
+    controller.lead(told.clone());
+    assert_eq!(told.take(), ["ignores Some(1)"], "the one in force");
+    let settings = Settings { quiet: Duration::from_secs(600), poll: Duration::from_secs(3600) };
+    let Control { handle, .. } = controller.start(Arc::new(Pretended), settings).await.unwrap();
+    handle.reload(Cause::Asked(Actor::default())).await.unwrap();
+    assert_eq!(told.take(), [""; 0], "nothing has changed");
+    place.write("phase = \"shadow\"\nshadow = { ignore = [\"$.a\", \"$.b\"] }");
+    handle.reload(Cause::Asked(Actor::default())).await.unwrap();
+    let mut after = told.take();
+    after.sort();
+    assert_eq!(after, ["ignores Some(2)", "shop anew"]);
+    place.write("phase = \"shadow\"\nshadow = { ignore = [\"$.a\"");
+    handle.reload(Cause::Asked(Actor::default())).await.unwrap_err();
+    assert_eq!(told.take(), [""; 0], "a file that is refused is not in force");
+    handle.switch_shadow("shop", true, true, Actor::default()).await.unwrap();
+    assert_eq!(told.take(), ["shop anew"], "somebody said so");
 }

@@ -2,9 +2,9 @@
 //!
 //! Everything that a migration has is started in this one process, on ports that the kernel chooses: an old and a new
 //! shop, a few thousand users who check every answer that they get, and between them the proxy itself, from a
-//! configuration file, with its admin port and its journal. A story then lets the ramp begin, breaks the new shop, both
-//! shops, and kills the new one while everybody is on it; what it asks of the proxy it asks through the same handle that
-//! the commands end at. Nothing of it is pretended, so what the view shows is what the proxy does.
+//! configuration file, with its admin port and its journal. A story then lets new get copies, mends what comparing found,
+//! lets the ramp begin, breaks the new shop, both shops, and kills the new one while everybody is on it; what it asks of
+//! the proxy it asks through the same handle that the commands end at. Nothing of it is pretended, so what the view shows is what the proxy does.
 
 mod crowd;
 mod figures;
@@ -37,7 +37,7 @@ use text::grouped;
 /// The migration's name.
 const MIGRATION: &str = "shop";
 
-/// Shows a migration in the terminal: two small shops, a few thousand users, the proxy, a ramp, and what breaks.
+/// Shows a migration in the terminal: two small shops, a few thousand users, the proxy, copies, a ramp, and what breaks.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(crate) struct DemoArgs {
     /// End when the story is over; exit code 1 if a request failed or a user was on a wrong arm
@@ -90,7 +90,7 @@ fn perform(args: DemoArgs) -> Result<ExitCode, String> {
     let interruptions = runtime.block_on(async { Interruptions::new() });
     let interruptions = interruptions.map_err(because("signals cannot be received"))?;
     let serving = Serving::start(loaded, &path, runtime).map_err(because("the proxy does not start"))?;
-    let shown = serving.runtime.block_on(show(args, &serving, &shops, interruptions));
+    let shown = serving.runtime.block_on(show(args, &serving, (&shops, &path), interruptions));
     serving.stop();
     shops.close();
     shown
@@ -127,8 +127,17 @@ match = [{{ path = "/*" }}]
 old = "shop-old"
 new = "shop-new"
 key = ["header:x-user-id", "request-id"]
-phase = "preparation"           # the ramp begins with `crossfade advance {MIGRATION}`
+phase = "preparation"           # `crossfade advance {MIGRATION}` goes on to phase shadow, and from there to the ramp
 abort = {{ rollbacks = 100 }}      # by default the third rollback ends the attempt; here they are what there is to see
+
+# In phase shadow new gets a copy of each request that only reads, and its answers are held against old's.
+[migration.{MIGRATION}.shadow]
+canary = "none"                 # while users are on new they are what new is judged by
+per_second = 5000               # of copies; by default 1000
+ignore = ["$.currency", "$[*].currency"]   # what new says beside what old does, and is meant to
+
+[migration.{MIGRATION}.compare]
+numbers = {{ form = "loose" }}    # old writes 49 for 49.00
 
 # What new fails, old answers. A cart is told how many of a product there are to be, so that it may be told twice.
 [migration.{MIGRATION}.fallback]
@@ -158,7 +167,7 @@ hold = "1s"
 async fn show(
     args: DemoArgs,
     serving: &Serving,
-    shops: &Shops,
+    (shops, config): (&Shops, &Path),
     mut interruptions: Interruptions,
 ) -> Result<ExitCode, String> {
     let status = serving.control.status();
@@ -171,7 +180,7 @@ async fn show(
     let ending = match introduce(&output, args.users, &commands) {
         Err(gone) => gone.into(),
         Ok(()) => {
-            let cast = Cast { serving, crowd: &crowd, shops, users: args.users, commands: &commands };
+            let cast = Cast { serving, crowd: &crowd, shops, users: args.users, commands: &commands, config };
             let mut stage = Stage::new(cast, output, args.fast);
             tokio::select! {
                 ending = stage.play(args.exit) => ending,
@@ -219,6 +228,7 @@ fn commands(proxy: SocketAddr, admin: SocketAddr) -> Vec<String> {
     let crossfade = program();
     vec![
         format!("{crossfade} status {MIGRATION} --admin http://{admin}"),
+        format!("{crossfade} diffs {MIGRATION} --admin http://{admin}"),
         format!("{crossfade} resume {MIGRATION} --admin http://{admin}"),
         format!("{crossfade} rollback {MIGRATION} --admin http://{admin}"),
         format!("{crossfade} where {MIGRATION} alice --admin http://{admin}"),

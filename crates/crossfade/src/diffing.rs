@@ -42,11 +42,11 @@ impl Diffs for Diffing {
         let dropped = self.telemetry.shadow(migration).totals();
         let not_copied =
             NotCopied::ALL.into_iter().map(|why| (why.as_str().to_owned(), dropped.dropped_for(why)));
-        Some(answer(report, not_copied.filter(|(_, count)| *count > 0).collect()))
+        Some(answer(&report, not_copied.filter(|(_, count)| *count > 0).collect()))
     }
 }
 
-fn answer(report: Report, not_copied: BTreeMap<String, u64>) -> DiffsAnswer {
+fn answer(report: &Report, not_copied: BTreeMap<String, u64>) -> DiffsAnswer {
     let requests: BTreeMap<&str, (u64, Covered)> = report
         .coverage
         .endpoints
@@ -69,7 +69,7 @@ fn answer(report: Report, not_copied: BTreeMap<String, u64>) -> DiffsAnswer {
         endpoints: endpoints.collect(),
         groups: report.groups.iter().map(group).collect(),
         samples: report.samples.iter().map(|(number, one)| sample(*number, one)).collect(),
-        summary: summary(&report, not_copied),
+        summary: summary(report, not_copied),
     }
 }
 

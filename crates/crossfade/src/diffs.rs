@@ -315,7 +315,7 @@ fn notes(found: &Found) -> String {
     match (&found.storage.error, found.storage.on_disk) {
         (Some(error), _) => notes.push(format!("what is found cannot be kept: {}", visible(error))),
         (None, false) => {
-            notes.push("what is found ends with the process: there is no [state] dir".to_owned())
+            notes.push("what is found ends with the process: there is no [state] dir".to_owned());
         }
         (None, true) => {}
     }

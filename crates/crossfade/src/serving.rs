@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use admin_api::{Guard, Parts, Token};
+use admin_api::{Diffs, Guard, Parts, Token};
 use config_file::{AccessLog as AccessLogConfig, Admin};
 use control_plane::{
     Bound, Control, ControlHandle, Controller, ListenError, Listeners, Loaded, Settings, resolve,
@@ -35,7 +35,7 @@ pub(crate) struct Serving {
     /// The workers.
     pub(crate) proxy: Arc<Proxy>,
     /// Who compares the answers of copied requests.
-    comparer: Arc<Comparer>,
+    diffing: Arc<Diffing>,
     /// What they work by.
     pub(crate) snapshots: Arc<SnapshotCell>,
     /// The cells that they count in.
@@ -95,9 +95,15 @@ impl Serving {
             .map_err(|error| StartError(format!("the workers cannot be started: {error}")))?;
         let proxy = Arc::new(proxy);
         let listeners = Arc::new(ProxyListeners(Arc::clone(&proxy)));
-        let borders = runtime.block_on(start_borders(controller, listeners, &admin, path, diffing))?;
+        let borders =
+            runtime.block_on(start_borders(controller, listeners, &admin, path, diffing.clone()))?;
         let Borders { control, admin, probe } = borders;
-        Ok(Serving { control, proxy, comparer, snapshots, telemetry, admin, probe, runtime, access_log })
+        Ok(Serving { control, proxy, diffing, snapshots, telemetry, admin, probe, runtime, access_log })
+    }
+
+    /// What comparing found, as the admin interface tells it.
+    pub(crate) fn diffs(&self) -> Arc<dyn Diffs> {
+        self.diffing.clone()
     }
 
     /// Opens the access log anew, if there is one.
@@ -128,10 +134,10 @@ impl Serving {
 
     /// Ends everything; what is still under way is cut off.
     pub(crate) fn stop(self) {
-        let Serving { control, proxy, comparer, runtime, access_log, .. } = self;
+        let Serving { control, proxy, diffing, runtime, access_log, .. } = self;
         drop(control);
         // While the directory is still this process's own.
-        comparer.stop();
+        diffing.comparer.stop();
         runtime.shutdown_timeout(STOP_TIMEOUT);
         // Held elsewhere only by a drain that was not waited for; then the workers end with the process.
         if let Some(proxy) = Arc::into_inner(proxy) {

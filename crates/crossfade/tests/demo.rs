@@ -37,6 +37,11 @@ fn the_story_is_told_to_its_end() {
         starts,
         [
             "at 0 %",
+            "copied at 0 %",
+            "faults found at 0 %",
+            "noise known at 0 %",
+            "rules applied at 0 %",
+            "new mended at 0 %",
             "ramp at 50 %",
             "new failing, back to 0 %",
             "latched at 0 %",
@@ -70,6 +75,7 @@ fn the_story_is_told_to_its_end() {
         }
     }
 
+    comparing_found_what_was_planted(&said);
     the_guard_took_users_back(&said);
     the_guard_did_not_blame_new(&said);
     nobody_saw_new_die(&said);
@@ -85,6 +91,61 @@ fn of_both(line: &str) -> u32 {
     const AS_BOTH: &str = " failed while both shops did";
     let is_act = line.ends_with(AS_BOTH);
     if is_act { number(line, AS_BOTH) } else { 0 }
+}
+
+/// Every fault with its group and no other, the noise with its evidence, the rules, and a match rate that rose twice.
+fn comparing_found_what_was_planted(said: &str) {
+    let act = |start: &str| {
+        let found = said.lines().position(|line| line.starts_with(start));
+        assert!(found.is_some(), "{start:?} is not in {said}");
+        found.unwrap_or_default()
+    };
+    let lines: Vec<&str> = said.lines().collect();
+    let [copied, found, known, applied, mended] =
+        ["copied at", "faults found", "noise known", "rules applied", "new mended"].map(act);
+    assert!(number(lines[copied], " copies,") > 0, "{}", lines[copied]);
+    assert!(lines[copied].contains("; old with copies p50 "), "{}", lines[copied]);
+    assert!(lines[found].contains(": 5 of 5 faults, and nothing that was not planted; "), "{}", lines[found]);
+    for fault in [
+        "  GET /products/{id} $.price value: ",
+        "  GET /products/{id} $.note missing: \"contains nuts\", in ",
+        "  GET /products $[*].price value: ",
+        "  GET /products $[*].note missing: \"contains nuts\", in ",
+        "  GET /products header:cache-control missing: public, max-age=60, in ",
+    ] {
+        assert!(
+            lines[copied..found].iter().any(|line| line.starts_with(fault)),
+            "{fault:?} is not in {said}"
+        );
+    }
+    let learned = &lines[found..known];
+    for noise in ["$.quote", "$.priced_at"] {
+        let group = format!("  GET /products/{{id}} {noise} value: noise, 99.");
+        assert!(learned.iter().any(|line| line.starts_with(&group)), "{group:?} is not in {said}");
+        assert!(
+            learned.iter().any(|line| line.contains(&format!("\"{noise}\""))),
+            "no rule for {noise}: {said}"
+        );
+    }
+    assert!(learned.contains(&"  [[migration.shop.compare.endpoint]]"), "{said}");
+    let again = learned.iter().find(|line| line.starts_with("  old was asked once more for "));
+    let again = again.copied().unwrap_or_default();
+    let of = again.split(" of ").nth(1).unwrap_or_default();
+    assert!(number(again, " of ") * 100 <= number(of, " copied requests"), "{again}");
+
+    let rate = |line: &str| {
+        let rate = line.split("match rate ").nth(1).and_then(|rest| rest.split(" %").next());
+        rate.and_then(|rate| rate.parse::<f64>().ok()).unwrap_or_default()
+    };
+    let before = |line: &str| rate(&line.replace("; before ", "match rate ").replacen("match rate ", "", 1));
+    assert!(rate(lines[applied]) > before(lines[applied]), "{}", lines[applied]);
+    assert!(before(lines[applied]) > 0.0, "{}", lines[applied]);
+    assert!(before(lines[mended]) >= 50.0 && rate(lines[mended]) > 99.9, "{}", lines[mended]);
+    assert!(lines[mended].contains(", at least 99.9"), "{}", lines[mended]);
+    assert!(
+        lines[mended - 1].starts_with("  fewer than 0.1% of comparisons are shown to differ ("),
+        "{said}"
+    );
 }
 
 /// Twice by itself and once for a person, each time with its sentence, its times and what it came to.

@@ -11,7 +11,8 @@
 //! 3. Any other difference of a request that may be sent again is asked of both arms at once a moment later, as far as the
 //!    allowance lasts: if it is gone, it was a *race*. Else, or where it could not be asked, it is a *mismatch*.
 //! 4. A request of the sample is asked of both arms again, one right after the other in an order that is drawn, so that as
-//!    much time lies between old's two answers as between old's and new's. That feeds what is known of noise.
+//!    much time lies between old's two answers as between old's and new's. That, and nothing else, feeds what is known of
+//!    noise: the pair's own two answers came at one moment, and would make whatever changes with time look like noise.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -150,7 +151,6 @@ impl Desk {
             // Room was looked for when it was drawn.
             let _ = inquiries.open(inquiry);
         }
-        self.ledger.compared(&endpoint, &found.differences, found.complete);
         match self.class_of(&endpoint, &found) {
             Class::Mismatched => self.mismatched(endpoint, found, pair, moment, inquiries),
             class => self.close(&endpoint, class, &found, &pair, moment),
@@ -174,8 +174,8 @@ impl Desk {
         if answers[Arm::Old.index()].as_ref().is_err_and(|why| says_of_old(*why)) {
             self.old.failed(moment.now);
         }
-        match (inquiry.purpose, answers) {
-            (Purpose::Noise, [Ok(old), Ok(new)]) => self.learn(&inquiry, &old, &new),
+        match (inquiry.purpose, &answers) {
+            (Purpose::Noise, [Ok(old), Ok(new)]) => self.learn(&inquiry, old, new),
             (Purpose::Noise, _) => {}
             (Purpose::Race, answers) => self.settle(inquiry, answers, moment),
         }
@@ -248,11 +248,11 @@ impl Desk {
     }
 
     /// A mismatch was asked again: it lasts, or it is gone.
-    fn settle(&mut self, inquiry: Inquiry, answers: [Result<Captured, NotCopied>; 2], moment: &Moment) {
+    fn settle(&mut self, inquiry: Inquiry, answers: &[Result<Captured, NotCopied>; 2], moment: &Moment) {
         let Inquiry { pair, endpoint, look: first, .. } = inquiry;
         // What is noise may be known by now.
         let class = match self.class_of(&endpoint, &first) {
-            Class::Mismatched => match &answers {
+            Class::Mismatched => match answers {
                 [Ok(old), Ok(new)] => self.settled(&pair, &endpoint, old, new),
                 _ => {
                     self.questions.not_rechecked += 1;

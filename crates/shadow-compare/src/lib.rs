@@ -31,4 +31,5 @@ pub use report::{CONFIDENCE, ENOUGH, Group, Report, Wish};
 pub use store::Kept;
 
 #[cfg(test)]
+#[path = "tests/scripted.rs"]
 mod scripted;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use route_plan::{Captured, NotCopied, Pair};
 use rustix::time::{ClockId, clock_gettime};
+use telemetry::Compared;
 use traffic_split::Arm;
 
 use crate::budget::{Budget, Happened, LOOK, Shedding};
@@ -19,8 +20,8 @@ use crate::inquiry::{Ask, Finished, Inquiries, Next};
 const KEEP_EVERY: Duration = Duration::from_secs(15);
 /// The longest sleep, so that nothing is missed for long.
 const MOST_SLEEP: Duration = Duration::from_secs(1);
-/// The priority of the thread (setpriority(2); on Linux it is the thread's own): behind whoever serves users.
-const NICE: i32 = 15;
+/// The priority of the thread (setpriority(2); on Linux it is the thread's own): behind whoever serves users, beside the lanes that send copies.
+const NICE: i32 = 10;
 
 /// What the thread is told.
 pub(crate) enum Message {
@@ -152,7 +153,7 @@ impl Worker {
                 if let Some(desk) = self.desk(&pair.asked.migration) {
                     lock(&desk).take(*pair, waited, &moment, &mut self.inquiries);
                 } else {
-                    self.shared.comparisons(&pair.asked.migration).record(telemetry::Compared::NotCompared);
+                    self.shared.comparisons(&pair.asked.migration).record(Compared::NotCompared);
                 }
                 self.shared.gate.leave(bytes);
                 self.since_look.compared += 1;
@@ -204,7 +205,7 @@ impl Worker {
             Some(desk) => lock(&desk).answered(finished, &moment),
             // Its migration has left the file meanwhile; a sampled one was counted before.
             None if finished.inquiry.is_open_pair() => {
-                self.shared.comparisons(&name).record(telemetry::Compared::NotCompared);
+                self.shared.comparisons(&name).record(Compared::NotCompared);
             }
             None => {}
         }
@@ -249,9 +250,7 @@ impl Worker {
             let Message::Pair { pair, bytes, .. } = message else { continue };
             match self.desk(&pair.asked.migration) {
                 Some(desk) => lock(&desk).give_up(&pair, &moment),
-                None => {
-                    self.shared.comparisons(&pair.asked.migration).record(telemetry::Compared::NotCompared)
-                }
+                None => self.shared.comparisons(&pair.asked.migration).record(Compared::NotCompared),
             }
             self.shared.gate.leave(bytes);
         }

@@ -152,6 +152,27 @@ fn has_no_secret(what: &str, text: &str) {
     }
 }
 
+/// What a person sees of it, without anything secret.
+fn is_shown(proxy: &Proxy, sample: u64) {
+    let overview = proxy.command(&["diffs", "shop"]);
+    assert!(overview.stdout.contains("$.price") && overview.stdout.contains("noise"), "{overview:?}");
+    let suggested = proxy.command(&["diffs", "shop", "--suggest"]);
+    assert!(suggested.stdout.contains("\"$.at\"") && !suggested.stdout.contains("$.price"), "{suggested:?}");
+    let shown = proxy.command(&["diffs", "shop", "--sample", &sample.to_string()]);
+    assert!(shown.stdout.contains("GET /orders/") && shown.stdout.contains("\"9.5\""), "{shown:?}");
+    let export = proxy.command(&["diffs", "shop", "--export"]);
+    let lines: Vec<Value> = export.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of_kind = |kind: &str| lines.iter().filter(|line| line["line"] == kind).count();
+    assert_eq!((of_kind("summary"), of_kind("group")), (1, 3));
+    assert!(of_kind("sample") >= 3, "{export:?}");
+    let unknown = proxy.command(&["diffs", "shop", "--sample", "999999"]);
+    assert_eq!(unknown.code, 1, "{unknown:?}");
+    for outcome in [&overview, &suggested, &shown, &export] {
+        assert_eq!(outcome.code, 0, "{outcome:?}");
+        has_no_secret("what is shown", &outcome.stdout);
+    }
+}
+
 #[test]
 fn planted_differences_are_found_noise_is_learned_and_secrets_stay_secret() {
     let (old, new, state) = (Shop::start(old_answer), Shop::start(new_answer), TempDir::new().unwrap());
@@ -199,24 +220,7 @@ fn planted_differences_are_found_noise_is_learned_and_secrets_stay_secret() {
         handed_over()
     );
 
-    let overview = proxy.command(&["diffs", "shop"]);
-    assert!(overview.stdout.contains("$.price") && overview.stdout.contains("noise"), "{overview:?}");
-    let suggested = proxy.command(&["diffs", "shop", "--suggest"]);
-    assert!(suggested.stdout.contains("\"$.at\"") && !suggested.stdout.contains("$.price"), "{suggested:?}");
-    let sample = found["groups"][0]["samples"][0].as_u64().unwrap().to_string();
-    let shown = proxy.command(&["diffs", "shop", "--sample", &sample]);
-    assert!(shown.stdout.contains("GET /orders/") && shown.stdout.contains("\"9.5\""), "{shown:?}");
-    let export = proxy.command(&["diffs", "shop", "--export"]);
-    let lines: Vec<Value> = export.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let of_kind = |kind: &str| lines.iter().filter(|line| line["line"] == kind).count();
-    assert_eq!((of_kind("summary"), of_kind("group")), (1, 3));
-    assert!(of_kind("sample") >= 3, "{export:?}");
-    let unknown = proxy.command(&["diffs", "shop", "--sample", "999999"]);
-    assert_eq!(unknown.code, 1, "{unknown:?}");
-    for outcome in [&overview, &suggested, &shown, &export] {
-        assert_eq!(outcome.code, 0, "{outcome:?}");
-        has_no_secret("what is shown", &outcome.stdout);
-    }
+    is_shown(&proxy, found["groups"][0]["samples"][0].as_u64().unwrap());
     has_no_secret("the log", &proxy.log());
 
     proxy.terminate();

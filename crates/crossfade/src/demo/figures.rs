@@ -24,6 +24,11 @@ pub(super) struct Sample {
     pub(super) by_bucket: [u64; 2],
     /// What the proxy tells of fallbacks.
     pub(super) fallbacks: Fallbacks,
+    /// Copied requests with both answers, as the proxy counts them.
+    pub(super) copies: u64,
+    /// Served requests while new got copies: those held out from it, and those to be copied; how many, and the sum of their
+    /// times in seconds, as the proxy measures them.
+    pub(super) served: [(u64, f64); 2],
 }
 
 /// Counts of the proxy: what old answered in new's place, and what was passed on instead.
@@ -70,6 +75,26 @@ impl Sample {
     pub(super) fn answered_since(&self, before: &Sample) -> Option<f64> {
         let [old, new] = [0, 1].map(|arm| self.tally.answers[arm].saturating_sub(before.tally.answers[arm]));
         (old + new > 0).then(|| new as f64 * 100.0 / (old + new) as f64)
+    }
+
+    /// Copied requests since `before`.
+    pub(super) fn copies_since(&self, before: &Sample) -> u64 {
+        self.copies.saturating_sub(before.copies)
+    }
+
+    /// Served requests without and with a copy since `before`.
+    pub(super) fn served_since(&self, before: &Sample) -> [(u64, f64); 2] {
+        let [held_out, copied] = [0, 1].map(|at| {
+            let (now, before) = (self.served[at], before.served[at]);
+            (now.0.saturating_sub(before.0), now.1 - before.1)
+        });
+        [held_out, copied]
+    }
+
+    /// Copied requests in a second since `before`.
+    pub(super) fn copies_per_s_since(&self, before: &Sample) -> f64 {
+        let seconds = self.at.saturating_sub(before.at).as_secs_f64();
+        if seconds > 0.0 { self.copies_since(before) as f64 / seconds } else { 0.0 }
     }
 
     /// What one arm did since `before`.
@@ -135,6 +160,8 @@ mod tests {
             tally,
             by_bucket: [old, new],
             fallbacks: Fallbacks::default(),
+            copies: new * 2,
+            served: [(new, 0.5), (new, new as f64)],
         }
     }
 
@@ -149,6 +176,9 @@ mod tests {
         assert_eq!(last.at.saturating_sub(first.at), WINDOW);
         assert_eq!((last.measured_since(first), last.answered_since(first)), (Some(25.0), Some(25.0)));
         assert_eq!(last.arm_since(first, Arm::Old).requests_per_s, 750.0);
+        assert_eq!((last.copies_since(first), last.copies_per_s_since(first)), (1000, 500.0));
+        assert_eq!(last.copies_per_s_since(last), 0.0);
+        assert_eq!(last.served_since(first), [(500, 0.0), (500, 500.0)]);
         assert_eq!(last.arm_since(last, Arm::New), ArmFigures::default());
         assert_eq!(last.measured_since(last), None);
     }

@@ -1,14 +1,17 @@
 //! The two backends of the demo: one shop, written twice.
 //!
 //! Both sell the same goods at the same prices. They differ as a rewrite differs from what it replaces: the new one
-//! is quicker, names itself otherwise, orders its fields otherwise, writes `12.50` for `12.5` and has a field more. Both
-//! are served by one thread: where the machine is busy both wait for it alike, and neither looks worse than the other.
+//! is quicker, names itself otherwise, orders its fields otherwise, writes `12.50` for `12.5` and has a field more. And at
+//! first it has faults, which comparing is to find: see [`planted`]. Both are served by one thread: where the machine is
+//! busy both wait for it alike, and neither looks worse than the other.
 
 mod goods;
+pub(super) mod planted;
 
 use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
@@ -26,6 +29,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use traffic_split::Arm;
 
+use goods::Edition;
 pub(super) use goods::{PRODUCTS, price_cents};
 
 /// Connections that a shop serves at once; more wait.
@@ -102,6 +106,8 @@ pub(super) struct Shop {
     pub(super) address: SocketAddr,
     doors: watch::Sender<Doors>,
     condition: Condition,
+    /// Nothing that was planted is wrong with it any more.
+    mended: Arc<AtomicBool>,
 }
 
 impl Shops {
@@ -139,13 +145,13 @@ impl Shop {
         let reserved = bound(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
         let address = reserved.local_addr()?;
         let listener = bound(address)?.listen(BACKLOG)?;
-        let condition = Condition::default();
-        let inside = Inside { arm, condition: Arc::clone(&condition) };
+        let (condition, mended) = (Condition::default(), Arc::new(AtomicBool::new(false)));
+        let inside = Inside { arm, condition: Arc::clone(&condition), mended: Arc::clone(&mended) };
         let kept = async move {
             keep(address, listener, inside, door).await;
             drop(reserved);
         };
-        Ok((Shop { address, doors, condition }, kept))
+        Ok((Shop { address, doors, condition, mended }, kept))
     }
 
     /// Kills it: closes its listener and cuts its connections, whatever is under way on them.
@@ -156,6 +162,11 @@ impl Shop {
     /// Opens it again at the same address, if it was killed.
     pub(super) fn revive(&self) {
         self.doors.send_replace(Doors::Open);
+    }
+
+    /// A version without the faults that it had at first answers from now on.
+    pub(super) fn mend(&self) {
+        self.mended.store(true, Ordering::SeqCst);
     }
 
     /// From now on this is wrong with it. What it spoils counts from 0.
@@ -179,6 +190,17 @@ fn lock(condition: &Condition) -> MutexGuard<'_, (Fault, Spoilt)> {
 struct Inside {
     arm: Arm,
     condition: Condition,
+    mended: Arc<AtomicBool>,
+}
+
+impl Inside {
+    fn edition(&self) -> Edition {
+        match self.arm {
+            Arm::Old => Edition::Old,
+            Arm::New if self.mended.load(Ordering::SeqCst) => Edition::New,
+            Arm::New => Edition::NewAtFirst,
+        }
+    }
 }
 
 /// A socket at this address, which it shares with others of this process.
@@ -246,7 +268,7 @@ async fn answer(request: Request<Incoming>, inside: &Inside) -> Result<Response<
         return Ok(goods::found("text/plain; charset=utf-8", "here\n".to_owned()));
     }
     let arm = inside.arm;
-    let mut response = goods::answer(request, arm).await;
+    let mut response = goods::answer(request, inside.edition()).await;
     let times = match lock(&inside.condition).0 {
         Fault::Slow { times } => times,
         _ => 1,

@@ -1,15 +1,17 @@
 //! The demo as it runs: look at everything ten times a second, let the story go on, show it.
 
+mod comparing;
 mod lines;
 mod rollbacks;
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use control_plane::{Actor, ControlError, MigrationStatus};
 use route_plan::Phase;
-use telemetry::{TrafficCells, TrafficKind};
+use telemetry::{ShadowCells, TrafficCells, TrafficKind};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use traffic_split::{Arm, Percent, Role};
 
@@ -17,13 +19,14 @@ use crate::serving::Serving;
 
 use super::MIGRATION;
 use super::crowd::{Crowd, REQUESTS_PER_S};
-use super::figures::{Fallbacks, Sample, Window};
+use super::figures::{ArmFigures, Fallbacks, Sample, Window};
 use super::ledger::{Places, Tally};
 use super::shop::{Fault, Shops};
 use super::story::{Deed, Seen, Story, Turn};
 use super::terminal::Terminal;
 use super::text::grouped;
 use super::view::{Ramp, Scene};
+use comparing::Comparing;
 use lines::{settled_line, stuck_line};
 use rollbacks::Switch;
 
@@ -80,6 +83,8 @@ pub(super) struct Cast<'a> {
     pub(super) users: u32,
     /// Commands to show.
     pub(super) commands: &'a [String],
+    /// The proxy's configuration file.
+    pub(super) config: &'a Path,
 }
 
 /// The demo at work.
@@ -87,6 +92,7 @@ pub(super) struct Stage<'a> {
     cast: Cast<'a>,
     places: Places,
     cells: Arc<TrafficCells>,
+    copies: Arc<ShadowCells>,
     story: Story,
     output: Output,
     began: Instant,
@@ -95,6 +101,11 @@ pub(super) struct Stage<'a> {
     mark: Sample,
     /// What users had seen when the last line was told.
     counted: Tally,
+    /// What comparing came to, in the acts that are about it; and how that was when the act began.
+    comparing: Option<Comparing>,
+    compared_before: Option<Comparing>,
+    /// Old in the act before.
+    old_before: ArmFigures,
     told: Told,
 }
 
@@ -105,6 +116,8 @@ struct Told {
     /// Whether a rollback is among it, and what that came to.
     rollback: bool,
     verified: bool,
+    /// What was added to the file.
+    rules: Vec<String>,
 }
 
 impl<'a> Stage<'a> {
@@ -115,12 +128,16 @@ impl<'a> Stage<'a> {
             cast,
             places: Places::of(MIGRATION, cast.users as usize),
             cells: cast.serving.telemetry.traffic(TrafficKind::Migration, MIGRATION),
+            copies: cast.serving.telemetry.shadow(MIGRATION),
             story: Story::new(round, fast),
             output,
             began: Instant::now(),
             window: Window::default(),
             mark: Sample::default(),
             counted: Tally::default(),
+            comparing: None,
+            compared_before: None,
+            old_before: ArmFigures::default(),
             told: Told::default(),
         }
     }
@@ -150,7 +167,11 @@ impl<'a> Stage<'a> {
         let sample = self.sample();
         let all_answered =
             sample.tally.generation >= status.generation && sample.tally.seen == self.cast.users;
-        let turn = self.story.look(seen(&sample, migration, all_answered));
+        self.look_at_comparing(migration, &sample).await?;
+        let compared = self.comparing.as_ref();
+        let compared = compared.map(|now| now.seen(self.compared_before.as_ref())).unwrap_or_default();
+        let seen = Seen { compared, ..seen(&sample, migration, all_answered) };
+        let turn = self.story.look(seen);
         self.window.add(sample.clone());
         match turn {
             None => {}
@@ -161,7 +182,8 @@ impl<'a> Stage<'a> {
                 self.mark = sample;
             }
             Some(Turn::Settled) => {
-                self.tell(&settled_line(&self.story, &self.counted, &self.mark, &sample))?;
+                let compared = self.conclude_comparing(&sample)?;
+                self.tell(&settled_line(&self.story, &self.counted, &self.mark, &sample, compared))?;
                 self.counted = sample.tally.clone();
             }
             Some(Turn::Begin(deed)) => {
@@ -195,15 +217,20 @@ impl<'a> Stage<'a> {
 
     /// An act begins.
     fn begin(&mut self) {
+        let now = self.sample();
+        self.old_before = now.arm_since(&self.mark, Arm::Old);
+        self.compared_before = self.comparing.clone();
         self.told = Told::default();
         self.cast.crowd.begin_round();
-        self.mark = self.sample();
+        self.mark = now;
     }
 
     /// What the story asks for.
     async fn perform(&mut self, deed: Deed, migration: Option<&MigrationStatus>) -> Result<(), Ending> {
         let shops = self.cast.shops;
         match deed {
+            Deed::Apply => self.apply_suggestion()?,
+            Deed::Mend => shops.new.mend(),
             Deed::Spoil(fault) => shops.new.suffer(fault),
             Deed::SpoilBoth(fault) => {
                 self.cast.crowd.expect_failures_of_both(true);
@@ -220,7 +247,13 @@ impl<'a> Stage<'a> {
             }
             Deed::Kill => shops.new.kill(),
             Deed::Revive => shops.new.revive(),
-            Deed::Advance | Deed::Insist | Deed::AskInVain | Deed::Resume | Deed::RollBack => {
+            Deed::Copy
+            | Deed::CompareAnew
+            | Deed::Advance
+            | Deed::Insist
+            | Deed::AskInVain
+            | Deed::Resume
+            | Deed::RollBack => {
                 if deed == Deed::Resume {
                     self.heal();
                 }
@@ -238,6 +271,7 @@ impl<'a> Stage<'a> {
     /// Nothing is wrong with either shop any more.
     fn heal(&self) {
         let shops = self.cast.shops;
+        shops.new.mend();
         shops.new.suffer(Fault::None);
         shops.old.suffer(Fault::None);
         self.cast.crowd.expect_failures_of_both(false);
@@ -253,6 +287,12 @@ impl<'a> Stage<'a> {
             match deed {
                 Deed::AskInVain => control.set_percent(MIGRATION, whole(IN_VAIN), actor).await,
                 Deed::Resume => control.resume(MIGRATION, actor).await,
+                Deed::CompareAnew => control.switch_shadow(MIGRATION, true, true, actor).await,
+                // From here on new is judged by its users.
+                Deed::Advance => {
+                    control.advance(MIGRATION, actor.clone()).await?;
+                    control.switch_shadow(MIGRATION, false, false, actor).await
+                }
                 Deed::RollBack => control.go_back(MIGRATION, None, true, actor).await,
                 _ => control.advance(MIGRATION, actor).await,
             }
@@ -309,7 +349,7 @@ impl<'a> Stage<'a> {
     }
 
     fn sample(&self) -> Sample {
-        let totals = self.cells.totals();
+        let (totals, copied) = (self.cells.totals(), self.copies.totals());
         Sample {
             at: self.began.elapsed(),
             tally: self.cast.crowd.tally(),
@@ -318,6 +358,8 @@ impl<'a> Stage<'a> {
                 covered: totals.leg(Arm::New, Role::Served).covered,
                 withheld: totals.kept.iter().sum(),
             },
+            copies: copied.pairs,
+            served: copied.served.map(|times| (times.count(), times.sum_s)),
         }
     }
 
@@ -339,6 +381,7 @@ impl<'a> Stage<'a> {
             wrong_arm: last.tally.wrong_arm,
             fallbacks: last.fallbacks.clone(),
             failed_of_both: last.tally.failures_of_both,
+            shadow: self.shown_of_comparing(first, last),
             ramp: migration.and_then(|migration| Some(Ramp::of(migration.ramp.as_ref()?))),
             guard: migration.and_then(|migration| Some(migration.guard.as_ref()?.sentence.clone())),
             told: self.told.sentences.clone(),
@@ -385,7 +428,8 @@ fn seen(sample: &Sample, migration: Option<&MigrationStatus>, all_answered: bool
 fn what_it_says(migration: &MigrationStatus) -> String {
     let guard = migration.guard.as_ref().map(|guard| format!("; the guard says: {}", guard.sentence));
     let ramp = migration.ramp.as_ref().map(|ramp| format!("; the ramp: {}", ramp.waits_for));
-    guard.into_iter().chain(ramp).collect()
+    let shadow = migration.shadow.as_ref().map(|shadow| format!("; the shadow: {}", shadow.sentence));
+    guard.into_iter().chain(ramp).chain(shadow).collect()
 }
 
 fn silent() -> Ending {

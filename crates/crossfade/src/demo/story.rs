@@ -1,4 +1,4 @@
-//! The story that the demo tells: a ramp takes users to new, new fails, becomes slow, fails together with old, and in
+//! The story that the demo tells: new gets copies, what comparing finds is mended, a ramp takes users to new, new fails, becomes slow, fails together with old, and in
 //! the end everybody gets new; then new is killed and comes back, and a person takes everybody back.
 //!
 //! An act is over when it has settled, which is when what it is about has come about and every user was answered since
@@ -23,12 +23,37 @@ const SLACK: Duration = Duration::from_secs(10);
 const STEP_LIMIT: Duration = Duration::from_secs(60);
 /// The guard has so long to see what is wrong with new, and users to be back.
 const ROLLBACK_LIMIT: Duration = Duration::from_secs(30);
+/// Comparing has so long to find what it is about.
+const COMPARE_LIMIT: Duration = Duration::from_secs(60);
+/// What the new shop was asked before it was mended is answered and compared after so long.
+const UNDER_WAY: Duration = Duration::from_millis(1_500);
+/// So many comparisons by other rules say what these do to the match rate.
+const TELLING: u64 = 1_000;
 /// After so long in the first step something else breaks, though some users may not have been answered in it.
 const GLANCE: Duration = Duration::from_millis(2_500);
 /// For so long both shops fail.
 const BOTH_FAIL: Duration = Duration::from_millis(1_500);
 /// For so long it is watched, after that, whether anything comes of it.
 const AFTERMATH: Duration = Duration::from_millis(1_500);
+
+/// What comparing has come to, as far as the story goes by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Compared {
+    /// New gets copies.
+    pub(super) is_on: bool,
+    /// Comparisons since they began to count, noise and races left out.
+    pub(super) judged: u64,
+    /// Comparisons began to count anew in this act.
+    pub(super) is_anew: bool,
+    /// All that is planted was found.
+    pub(super) has_all_faults: bool,
+    /// All that is noise is known to be.
+    pub(super) has_all_noise: bool,
+    /// More match than when the act began.
+    pub(super) has_risen: bool,
+    /// So many match, with evidence, that users may get new.
+    pub(super) is_proven: bool,
+}
 
 /// What was seen at one moment.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,11 +78,21 @@ pub(super) struct Seen {
     pub(super) is_verified: bool,
     /// The last word was neither the demo's nor the ramp's nor the guard's.
     pub(super) by_others: bool,
+    /// What comparing has come to.
+    pub(super) compared: Compared,
 }
 
 /// What the demo does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Deed {
+    /// Lets new get copies.
+    Copy,
+    /// Adds the rules that are suggested to the file.
+    Apply,
+    /// What was planted is not wrong with new any more.
+    Mend,
+    /// What was compared so far says nothing any more.
+    CompareAnew,
     /// Says that the ramp may begin.
     Advance,
     /// Makes the ramp go on although it is not shown yet that it may.
@@ -99,6 +134,21 @@ pub(super) enum Turn {
     Blamed,
 }
 
+/// What of comparing an act is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Chapter {
+    /// What copying does to users.
+    Copies,
+    /// What differs.
+    Differences,
+    /// What of it is noise, and the rules for that.
+    Noise,
+    /// What those rules do.
+    Rules,
+    /// How well new matches once it is mended.
+    Match,
+}
+
 /// Where the story is.
 #[derive(Debug)]
 pub(super) struct Story {
@@ -114,7 +164,9 @@ pub(super) struct Story {
     moved: Duration,
     settled: Option<Duration>,
     is_latched: bool,
+    /// What the act broke, or found broken, was mended in it.
     is_healed: bool,
+    compared: Compared,
     stuck: bool,
     fast: bool,
     round: Duration,
@@ -135,6 +187,7 @@ impl Story {
             settled: None,
             is_latched: false,
             is_healed: false,
+            compared: Compared::default(),
             stuck: false,
             fast,
             round,
@@ -145,7 +198,7 @@ impl Story {
     pub(super) fn look(&mut self, seen: Seen) -> Option<Turn> {
         let in_force = seen.in_force?;
         let was_latched = std::mem::replace(&mut self.is_latched, seen.is_latched);
-        self.step = seen.step;
+        (self.step, self.compared) = (seen.step, seen.compared);
         let Some(act) = self.act() else { return self.follow(in_force, seen) };
         // The demo's own resume is done before the next look, and begins an act.
         let resumed_by_others = was_latched && !seen.is_latched && !act.begins_with_a_resume();
@@ -194,9 +247,13 @@ impl Story {
             self.is_healed = took >= BOTH_FAIL;
             return self.is_healed.then_some(Turn::Do(Deed::Heal));
         }
+        if act == Act::Mend && !self.is_healed {
+            self.is_healed = took >= UNDER_WAY;
+            return self.is_healed.then_some(Turn::Do(Deed::CompareAnew));
+        }
         let waited = seen.now.saturating_sub(self.moved);
         let was_seen = match act {
-            Act::Climb | Act::Outage => true,
+            Act::Find | Act::Learn | Act::Apply | Act::Mend | Act::Climb | Act::Outage => true,
             Act::Resume | Act::ResumeAgain => seen.all_answered || waited >= GLANCE,
             _ => seen.all_answered,
         };
@@ -214,6 +271,7 @@ impl Story {
             }
             Act::Climb | Act::Arrive if !self.has_come_about(act, seen) => return None,
             Act::Fail | Act::Slow if !seen.is_latched && waited <= ROLLBACK_LIMIT => return None,
+            _ if act.compares() && took <= COMPARE_LIMIT => return None,
             _ if waited <= answering || self.stuck => return None,
             _ => {}
         }
@@ -225,6 +283,11 @@ impl Story {
     fn has_come_about(&self, act: Act, seen: Seen) -> bool {
         match act {
             Act::Old => true,
+            Act::Copy => seen.compared.is_on && seen.compared.judged > 0,
+            Act::Find => seen.compared.has_all_faults,
+            Act::Learn => seen.compared.has_all_noise,
+            Act::Apply => self.tells(seen.compared),
+            Act::Mend => self.tells(seen.compared) && seen.compared.is_proven,
             Act::Climb => seen.step >= 2,
             Act::Fail | Act::Slow => seen.is_latched && seen.is_verified,
             Act::Refuse => seen.is_latched,
@@ -235,6 +298,23 @@ impl Story {
             Act::Revive => seen.stood_in == 0,
             Act::Back => seen.is_latched && seen.is_verified,
         }
+    }
+
+    /// Whether what was compared since the rules or new changed says that this was for the better.
+    fn tells(&self, compared: Compared) -> bool {
+        compared.is_anew && compared.judged >= TELLING && compared.has_risen
+    }
+
+    /// What of comparing is told in this act; `None` outside of its chapter.
+    pub(super) fn comparing(&self) -> Option<Chapter> {
+        Some(match self.act()? {
+            Act::Copy => Chapter::Copies,
+            Act::Find => Chapter::Differences,
+            Act::Learn => Chapter::Noise,
+            Act::Apply => Chapter::Rules,
+            Act::Mend => Chapter::Match,
+            _ => return None,
+        })
     }
 
     /// Whether the migration is the watcher's to move.

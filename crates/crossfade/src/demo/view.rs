@@ -3,11 +3,14 @@
 //!
 //! Pure: a [`Scene`] in, lines of styled text out. [`super::terminal`] puts them on the screen.
 
+mod shadow;
+
 use control_plane::RampStatus;
 use traffic_split::{Arm, Percent};
 
 use super::figures::{ArmFigures, Fallbacks};
 use super::text::{grouped, milliseconds, percent};
+pub(super) use shadow::{GroupLine, Shadow};
 
 /// Columns that the picture takes.
 const WIDTH: usize = 80;
@@ -104,6 +107,8 @@ pub(super) struct Scene {
     pub(super) fallbacks: Fallbacks,
     /// Requests that failed while both shops were made to.
     pub(super) failed_of_both: u64,
+    /// What is shown of copies, in the acts that are about them.
+    pub(super) shadow: Option<Shadow>,
     /// How far the ramp is; `None` where there is none.
     pub(super) ramp: Option<Ramp>,
     /// What the guard says of new.
@@ -153,16 +158,22 @@ impl Scene {
         lines.push(Line::plain(&format!("       {}", self.sentence)));
         lines.push(Line::default().and(Style::Faint, "  next ").and(Style::Plain, &self.next));
         lines.push(Line::default());
-        lines.extend(Arm::ALL.map(|arm| self.bar(arm)));
-        lines.push(self.percents());
+        if let Some(shadow) = &self.shadow {
+            lines.extend(shadow.lines());
+        } else {
+            lines.extend(Arm::ALL.map(|arm| self.bar(arm)));
+            lines.push(self.percents());
+        }
         lines.push(Line::default());
         lines.push(Line::default().and(
             Style::Faint,
             "              users    requests/s         p50         p99      failed     health",
         ));
         lines.extend(Arm::ALL.map(|arm| self.row(arm)));
-        lines.push(self.movements());
-        lines.push(self.stood_in());
+        if self.shadow.is_none() {
+            lines.push(self.movements());
+            lines.push(self.stood_in());
+        }
         lines.push(Line::default());
         lines.extend(self.words());
         lines
@@ -171,16 +182,22 @@ impl Scene {
     /// What the proxy says, what was said in this act first; then what to try.
     fn words(&self) -> Vec<Line> {
         let told = self.told.iter().flat_map(|sentence| labelled("  said", Style::Strong, sentence));
+        // Where there is much to show of copies, there is no room for what is not about them.
+        let has_room = self.shadow.as_ref().is_none_or(Shadow::has_room);
         let ramp = self
             .ramp
             .iter()
+            .filter(|_| has_room)
             .flat_map(|ramp| labelled("  ramp", Style::Plain, &ramp.sentence(self.guard.as_deref())));
-        let guard = self.guard.iter().flat_map(|guard| labelled("  guard", Style::Plain, guard));
+        let compared = self.shadow.iter().flat_map(Shadow::words);
+        // While everybody is on old it has nothing to say.
+        let guard = self.guard.iter().filter(|_| self.shadow.is_none());
+        let guard = guard.flat_map(|guard| labelled("  guard", Style::Plain, guard));
         let commands = self.commands.iter().enumerate().map(|(at, command)| {
             let label = if at == 0 { "  try" } else { "" };
             Line::default().and(Style::Faint, &format!("{label:<INDENT$}")).and(Style::Plain, command)
         });
-        told.chain(ramp).chain(guard).chain(commands).collect()
+        told.chain(compared).chain(ramp).chain(guard).chain(commands).collect()
     }
 
     fn title(&self) -> Line {

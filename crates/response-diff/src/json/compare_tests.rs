@@ -313,6 +313,13 @@ fn records_are_found_again_in_long_lists() {
     assert_eq!(found.len(), 1001);
     assert!(found[0].starts_with("$[*] added: - =>"), "{}", found[0]);
     assert!(found[1..].iter().all(|one| one.starts_with("$[*].at value:")));
+    // Where fingerprints say no more than the type, as beside a filter, what is equal and in order has not moved.
+    let list = |from: usize| format!("{:?}", (from..from + 600).collect::<Vec<_>>());
+    let found = told(&ignoring(&["$[?@ == 'ad']"]), &list(0), &list(1), &limits).unwrap();
+    assert_eq!(found, ["$[*] missing: 0 => - at $[0]", "$[*] added: - => 600 at $[599]"]);
+    let tolerant =
+        JsonSpec { numbers: NumberSpec { absolute: text("0.1"), ..NumberSpec::default() }, ..plain() };
+    assert_eq!(told(&tolerant, &list(0), &list(1), &limits).unwrap(), found);
 }
 
 /// Where no better word can be said, one that says so stands before what there is to say.

@@ -180,7 +180,9 @@ mod tests {
     proptest! {
         #[test]
         fn a_mask_twice_is_that_mask_once(pattern in "[ab.*+?^$|]{1,6}", one in "[ab ]{0,8}", other in "[ab ]{0,8}") {
-            prop_assume!(mask(&pattern).is_ok());
+            if mask(&pattern).is_err() {
+                return Ok(());
+            }
             let once = rule(false, Space::Exact, &[&pattern]);
             let twice = rule(false, Space::Exact, &[&pattern, &pattern]);
             prop_assert_eq!(once.essence(&one), twice.essence(&one));

@@ -8,6 +8,13 @@ use traffic_split::Percent;
 use super::*;
 use crate::{EndpointFacts, HookFacts, MigrationFacts, RampFacts, ShadowFacts, Telemetry};
 
+fn compare(telemetry: &Telemetry) {
+    telemetry.comparisons("shop").record(Compared::Mismatched);
+    telemetry.comparisons("shop").asked(AskedFor::Race);
+    telemetry.comparer().set(3, Duration::from_millis(1_500), 0.25);
+    telemetry.comparer().not_kept.inc();
+}
+
 fn busy() -> Arc<Telemetry> {
     let telemetry = Telemetry::new(2);
     let migration = telemetry.traffic(TrafficKind::Migration, "shop");
@@ -60,10 +67,7 @@ fn busy() -> Arc<Telemetry> {
     telemetry.looks().record(Duration::from_micros(50_900));
     telemetry.looks().record(Duration::from_micros(61_000));
     migration.kept(0, Kept::NotReplayable);
-    telemetry.comparisons("shop").record(Compared::Mismatched);
-    telemetry.comparisons("shop").asked(AskedFor::Race);
-    telemetry.comparer().set(3, Duration::from_millis(1_500), 0.25);
-    telemetry.comparer().not_kept.inc();
+    compare(&telemetry);
     migration.drained(1, Drained::Stream);
     telemetry.evidence("shop").record(0, &mut crate::Memory::default(), &observation);
     let shadow = telemetry.shadow("shop");

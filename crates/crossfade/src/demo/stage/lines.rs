@@ -7,9 +7,20 @@ use crate::demo::ledger::Tally;
 use crate::demo::story::Story;
 use crate::demo::text::{grouped, milliseconds, percent};
 
-/// What an act came to, in one line: counts since the line `before` it, times since its beginning.
-pub(super) fn settled_line(story: &Story, before: &Tally, mark: &Sample, now: &Sample) -> String {
-    let happened = if story.new_is_dead() { covered(mark, now) } else { moved(before, mark, now) };
+/// What an act came to, in one line: counts since the line `before` it, times since its beginning. `compared` is what it
+/// came to where it is about comparing.
+pub(super) fn settled_line(
+    story: &Story,
+    before: &Tally,
+    mark: &Sample,
+    now: &Sample,
+    compared: Option<String>,
+) -> String {
+    let happened = match compared {
+        Some(compared) => compared,
+        None if story.new_is_dead() => covered(mark, now),
+        None => moved(before, mark, now),
+    };
     let after = &now.tally;
     let of_both = match after.failures_of_both - before.failures_of_both {
         0 => String::new(),

@@ -16,6 +16,16 @@ pub(super) const SLOW_TIMES: u32 = 4;
 pub(super) enum Act {
     /// Everybody is on old.
     Old,
+    /// New gets copies of what users ask old.
+    Copy,
+    /// What is wrong with new is found by comparing.
+    Find,
+    /// What differs by itself is learned from old, asked twice.
+    Learn,
+    /// The rules that are suggested are written into the file.
+    Apply,
+    /// New is mended, and compared anew until its answers are shown to match.
+    Mend,
     /// The ramp begins, and goes on to its second step.
     Climb,
     /// New begins to fail, and the guard takes everybody back.
@@ -41,8 +51,13 @@ pub(super) enum Act {
 }
 
 /// All of it.
-pub(super) const ACTS: [Act; 12] = [
+pub(super) const ACTS: [Act; 17] = [
     Act::Old,
+    Act::Copy,
+    Act::Find,
+    Act::Learn,
+    Act::Apply,
+    Act::Mend,
     Act::Climb,
     Act::Fail,
     Act::Refuse,
@@ -61,7 +76,10 @@ impl Act {
     pub(super) fn deed(self) -> Option<Deed> {
         let fails = Fault::Fails { one_in: FAILS_ONE_IN };
         Some(match self {
-            Act::Old | Act::Arrive => return None,
+            Act::Old | Act::Find | Act::Learn | Act::Arrive => return None,
+            Act::Copy => Deed::Copy,
+            Act::Apply => Deed::Apply,
+            Act::Mend => Deed::Mend,
             Act::Climb => Deed::Advance,
             Act::Fail => Deed::Spoil(fails),
             Act::Refuse => Deed::AskInVain,
@@ -72,6 +90,11 @@ impl Act {
             Act::Revive => Deed::Revive,
             Act::Back => Deed::RollBack,
         })
+    }
+
+    /// Whether new gets copies in it, whose answers are compared.
+    pub(super) fn compares(self) -> bool {
+        matches!(self, Act::Copy | Act::Find | Act::Learn | Act::Apply | Act::Mend)
     }
 
     /// Whether users may have been taken back in it.
@@ -88,6 +111,7 @@ impl Act {
     pub(super) fn reading(self) -> Duration {
         Duration::from_millis(match self {
             Act::Resume | Act::ResumeAgain => 2_500,
+            Act::Apply => 5_000,
             _ => 4_000,
         })
     }
@@ -97,7 +121,8 @@ impl Act {
         Duration::from_millis(match self {
             Act::Fail | Act::Slow => 5_000,
             Act::Outage | Act::Back => 4_000,
-            Act::Arrive => 2_000,
+            Act::Learn => 3_000,
+            Act::Arrive | Act::Mend => 2_000,
             Act::Climb => 1_000,
             _ => 0,
         })

@@ -15,6 +15,11 @@ impl Act {
     fn announced(self) -> &'static str {
         match self {
             Act::Old => "everybody is on old",
+            Act::Copy => "new gets copies",
+            Act::Find => "what differs is found",
+            Act::Learn => "what differs by itself is learned",
+            Act::Apply => "the suggested rules are applied",
+            Act::Mend => "new is mended",
             Act::Climb => "the ramp begins",
             Act::Fail => "new begins to fail",
             Act::Refuse => "somebody asks for more",
@@ -45,6 +50,12 @@ impl Story {
         };
         match act {
             Act::Old => "Everybody is on old".to_owned(),
+            Act::Copy => "New gets copies of what users ask old".to_owned(),
+            Act::Find => "Comparing finds what is wrong with new".to_owned(),
+            Act::Learn => "Old, asked twice, tells what differs by itself".to_owned(),
+            Act::Apply => "The suggested rules go into the file".to_owned(),
+            Act::Mend if self.is_healed => "New is mended, and compared anew".to_owned(),
+            Act::Mend => "New is mended".to_owned(),
             Act::Climb => "The ramp begins".to_owned(),
             Act::Fail => format!("New begins to fail: 1 in {FAILS_ONE_IN} of its answers is a 500"),
             Act::Refuse => "Somebody asks for more, with `set`".to_owned(),
@@ -71,6 +82,11 @@ impl Story {
                 let all = users(places.all(), "is", "are");
                 format!("{all} in the old shop. The new one is connected and waits.")
             }
+            Act::Copy => "New's answers are compared and thrown away. No user waits for them.".to_owned(),
+            Act::Find => "Prices, a note, a header: what users would have seen, and none did.".to_owned(),
+            Act::Learn => "A number and a time differ with each answer, of old as well: noise.".to_owned(),
+            Act::Apply => "Saved, and in force. Answers with noise count now, by all the rest.".to_owned(),
+            Act::Mend => "Users get new when its answers are shown to match, and not before.".to_owned(),
             Act::Climb | Act::Arrive if self.to == Percent::FULL => {
                 format!("{} it. Old stays connected.", users(now, "gets", "get"))
             }
@@ -137,6 +153,10 @@ impl Story {
             return next.to_owned();
         }
         let when = match act {
+            Act::Find => "when all that is planted was found",
+            Act::Learn => "when it is known",
+            Act::Apply => "when more answers match than before",
+            Act::Mend => "when the answers are shown to match",
             Act::Climb if self.step < 2 => "when the ramp is in its second step",
             Act::Fail | Act::Slow if !self.is_latched => "when the guard has taken everybody back",
             Act::Fail | Act::Slow | Act::Back => "when it is verified",
@@ -150,6 +170,11 @@ impl Story {
     /// What was done, for a line that begins with it.
     pub(in crate::demo) fn done(&self) -> String {
         let how = match (self.act(), self.to.cmp(&self.from)) {
+            (Some(Act::Copy), _) => "copied at",
+            (Some(Act::Find), _) => "faults found at",
+            (Some(Act::Learn), _) => "noise known at",
+            (Some(Act::Apply), _) => "rules applied at",
+            (Some(Act::Mend), _) => "new mended at",
             (Some(Act::Climb), _) => "ramp at",
             (Some(Act::Fail), _) => "new failing, back to",
             (Some(Act::Refuse), _) => "latched at",

@@ -14,13 +14,30 @@ fn seen(now_s: f64, in_force: u32) -> Seen {
     Seen { now, in_force, all_answered: true, ..Seen::default() }
 }
 
+const COPIED: Compared = Compared {
+    is_on: true,
+    judged: TELLING,
+    is_anew: false,
+    has_all_faults: false,
+    has_all_noise: false,
+    has_risen: false,
+    is_proven: false,
+};
+const RISEN: Compared = Compared { is_anew: true, has_risen: true, ..COPIED };
+
 /// What is seen once the proxy has done what the act asks for.
 fn outcome(act: Act, now: Duration) -> Seen {
     let at = |whole, step| Seen { now, step, ..seen(0.0, whole) };
     let back = |step| Seen { is_latched: true, is_verified: true, ..at(0, step) };
     let full = |on_new, stood_in| Seen { is_full: true, on_new, stood_in, ..at(100, 3) };
+    let compared = |compared| Seen { compared, ..at(0, 0) };
     match act {
         Act::Old => at(0, 0),
+        Act::Copy => compared(COPIED),
+        Act::Find => compared(Compared { has_all_faults: true, ..COPIED }),
+        Act::Learn => compared(Compared { has_all_noise: true, ..COPIED }),
+        Act::Apply => compared(RISEN),
+        Act::Mend => compared(Compared { is_proven: true, ..RISEN }),
         Act::Climb => at(50, 2),
         Act::Fail | Act::Refuse => back(2),
         Act::Resume | Act::ResumeAgain | Act::Outage => at(25, 1),
@@ -39,7 +56,10 @@ fn story_at(act: Act) -> (Story, Duration) {
         now += Duration::from_millis(500);
         let looked = story.look(outcome(story.act().unwrap(), now));
         assert!(
-            matches!(looked, None | Some(Turn::Begin(_) | Turn::Settled | Turn::Do(Deed::Heal))),
+            matches!(
+                looked,
+                None | Some(Turn::Begin(_) | Turn::Settled | Turn::Do(Deed::Heal | Deed::CompareAnew))
+            ),
             "{looked:?}"
         );
     }
@@ -77,12 +97,16 @@ fn it_goes_through_all_acts() {
         }
     }
     tell(&story);
-    assert!(now < Duration::from_secs(75), "{now:?}");
+    assert!(now < Duration::from_secs(95), "{now:?}");
     insta::assert_snapshot!(told.join("\n"));
     let fails = Fault::Fails { one_in: FAILS_ONE_IN };
     assert_eq!(
         deeds,
         [
+            Deed::Copy,
+            Deed::Apply,
+            Deed::Mend,
+            Deed::CompareAnew,
             Deed::Advance,
             Deed::Spoil(fails),
             Deed::AskInVain,
@@ -156,6 +180,44 @@ fn the_ramp_and_the_guard_are_waited_for() {
     assert_eq!(story.look(after(91)), Some(Turn::Do(Deed::Insist)));
     assert_eq!(story.look(after(92)), None);
     assert_eq!(story.look(after(182)), Some(Turn::Do(Deed::Insist)));
+}
+
+#[test]
+fn comparing_is_waited_for_and_not_for_ever() {
+    for act in [Act::Copy, Act::Find, Act::Learn, Act::Apply] {
+        let (mut story, now) = story_at(act);
+        assert!(story.comparing().is_some());
+        let after = |seconds: u64, compared| {
+            let now = now + Duration::from_secs(seconds);
+            Seen { now, compared, ..outcome(act, now) }
+        };
+        assert_eq!(story.look(after(1, Compared::default())), None, "{act:?}");
+        assert_eq!(story.look(after(60, Compared::default())), None, "{act:?}");
+        assert_eq!(story.look(after(61, Compared::default())), Some(Turn::Stuck), "{act:?}");
+        assert_eq!(story.look(outcome(act, now + Duration::from_secs(62))), Some(Turn::Settled), "{act:?}");
+    }
+    assert!(story_at(Act::Climb).0.comparing().is_none());
+}
+
+#[test]
+fn a_higher_match_rate_counts_once_it_is_counted_anew_and_often_enough() {
+    let (mut story, now) = story_at(Act::Apply);
+    let mut look = |compared| story.look(Seen { compared, ..outcome(Act::Apply, now) });
+    assert_eq!(look(Compared { is_anew: false, ..RISEN }), None);
+    assert_eq!(look(Compared { judged: TELLING - 1, ..RISEN }), None);
+    assert_eq!(look(Compared { has_risen: false, ..RISEN }), None);
+    assert_eq!(look(RISEN), Some(Turn::Settled));
+    // What was under way when new was mended is not counted; and to be better is not yet to match.
+    let (mut story, now) = story_at(Act::Mend);
+    let at = |ms: u64, compared| {
+        let now = now + Duration::from_millis(ms);
+        Seen { now, compared, ..outcome(Act::Mend, now) }
+    };
+    let proven = Compared { is_proven: true, ..RISEN };
+    assert_eq!(story.look(at(1_400, proven)), None);
+    assert_eq!(story.look(at(1_500, proven)), Some(Turn::Do(Deed::CompareAnew)));
+    assert_eq!(story.look(at(1_600, RISEN)), None);
+    assert_eq!(story.look(at(1_700, proven)), Some(Turn::Settled));
 }
 
 #[test]

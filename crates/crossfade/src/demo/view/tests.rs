@@ -31,6 +31,7 @@ fn scene() -> Scene {
         wrong_arm: 0,
         fallbacks: Fallbacks::default(),
         failed_of_both: 0,
+        shadow: None,
         ramp: Some(Ramp {
             step: 1,
             steps: ["25", "50", "100"].map(|text| text.parse().unwrap()).to_vec(),
@@ -121,6 +122,89 @@ fn users_are_taken_back() {
     let text = text(&scene);
     assert!(text.lines().nth(22).unwrap().ends_with("requests since"), "what is news fits 23 lines");
     insta::assert_snapshot!(text);
+}
+
+fn shadow() -> Shadow {
+    let group = |endpoint: &str, path: &str, kind, what: &str| GroupLine {
+        endpoint: endpoint.into(),
+        path: path.into(),
+        kind,
+        count: 1_440,
+        what: what.into(),
+    };
+    Shadow {
+        copies_per_s: 1_322.4,
+        matched: 791,
+        mismatched: 6_206,
+        noise: 370,
+        races: 1,
+        not_compared: 0,
+        rate: "11.30 %, at least 9.30 %".into(),
+        groups: vec![
+            group("GET /products/{id}", "$.price", "value", "59.99 -> 60.00"),
+            group("GET /products", "header:cache-control", "missing", "public, max-age=60"),
+            group("GET /products/{id}", "$.quote", "value", "noise, 99.2 %"),
+        ],
+        rules: Vec::new(),
+    }
+}
+
+fn comparing(shadow: Shadow, told: &str) -> Scene {
+    Scene {
+        place: Some("4/17".into()),
+        headline: "Old, asked twice, tells what differs by itself".into(),
+        sentence: "A number and a time differ with each answer, of old as well: noise.".into(),
+        next: "the suggested rules are applied".into(),
+        in_force: Some(Percent::ZERO),
+        arms: [arm(3000, 1500.0, 7100, 16_200), ArmFigures::default()],
+        moves: [0; 3],
+        shadow: Some(shadow),
+        told: vec![told.into()],
+        ..scene()
+    }
+}
+
+#[test]
+fn new_gets_copies() {
+    let told = "old was asked once more for 57 of 6,977 copied requests (0.82 %)";
+    insta::assert_snapshot!(text(&comparing(shadow(), told)));
+}
+
+#[test]
+fn rules_are_applied() {
+    let rules = [
+        "[[migration.shop.compare.endpoint]]",
+        "path = \"/products/{id}\"",
+        "ignore = [",
+        "  \"$.quote\",",
+        "]",
+        "rules = [",
+        "  { path = \"$.priced_at\", within = \"2s\" },",
+        "]",
+    ];
+    let rules = rules.map(str::to_owned).to_vec();
+    let told = "match rate 63.82 %, at least 58.31 %, of 1,056 comparisons; before 11.31 %, at least 9.30 %";
+    let text = text(&comparing(Shadow { groups: Vec::new(), rules, ..shadow() }, told));
+    assert!(text.lines().nth(22).unwrap().ends_with(']'), "all of it fits 23 lines");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn many_copies_fit() {
+    let many = Shadow {
+        copies_per_s: 99_999.0,
+        matched: 12_345_678,
+        mismatched: 12_345_678,
+        noise: 12_345_678,
+        races: 123_456,
+        not_compared: 123_456,
+        rate: "99.999999 %, at least 99.999999 %".into(),
+        ..shadow()
+    };
+    let scene = comparing(many, "");
+    assert!(text(&scene).contains("  not compared 123,456\n"));
+    let bad = scene.lines().iter().flat_map(Line::parts).filter(|part| part.0 == Style::Bad).count();
+    assert_eq!(bad, 1, "what could not be compared is to be looked at");
 }
 
 #[test]

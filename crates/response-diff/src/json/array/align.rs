@@ -36,10 +36,15 @@ impl<'c> Comparer<'c> {
 
     fn aligned(&mut self, lists: &Lists<'_, 'c>, old: &[u64], new: &[u64]) -> Matching {
         let mut kept = self.kept(lists, old, new);
-        let mut moved = self.moved(lists, &kept, old, new);
-        let mut matching = Matching::default();
-        self.add_likely(lists, &mut kept, &mut moved, &mut matching);
-        matching.moved = !moved.is_empty();
+        let equal = self.equal_elsewhere(lists, &kept, old, new);
+        let mut moved = keep_in_order(&mut kept, &equal);
+        let taken = || kept.iter().chain(&moved);
+        let old_left = left(old.len(), taken().map(|(old, _)| *old));
+        let new_left = left(new.len(), taken().map(|(_, new)| *new));
+        let likely = self.likely_pairs(lists, &old_left, &new_left);
+        let likely_moved = keep_in_order(&mut kept, &likely);
+        moved.extend(&likely_moved);
+        let mut matching = Matching { moved: !moved.is_empty(), pairs: likely_moved, ..Matching::default() };
         let (mut old_moved, mut new_moved) = (vec![false; old.len()], vec![false; new.len()]);
         for (old, new) in moved {
             old_moved[old] = true;
@@ -57,38 +62,6 @@ impl<'c> Comparer<'c> {
             (old_start, new_start) = (old_end + 1, new_end + 1);
         }
         matching
-    }
-
-    /// Adds elements that are likely the same to those that are kept, or to those that have changed places.
-    fn add_likely(
-        &mut self,
-        lists: &Lists<'_, 'c>,
-        kept: &mut Vec<(usize, usize)>,
-        moved: &mut Vec<(usize, usize)>,
-        matching: &mut Matching,
-    ) {
-        let taken = || kept.iter().chain(moved.iter());
-        let old_left = left(lists.old.len(), taken().map(|(old, _)| *old));
-        let new_left = left(lists.new.len(), taken().map(|(_, new)| *new));
-        let likely = self.likely_pairs(lists, &old_left, &new_left);
-        // Those between the same two that are kept can be kept too.
-        let between = |(old, new): (usize, usize)| {
-            let old_before = kept.partition_point(|(kept, _)| *kept < old);
-            (old_before == kept.partition_point(|(_, kept)| *kept < new)).then_some(old_before)
-        };
-        let in_place: Vec<_> = likely.iter().copied().filter(|pair| between(*pair).is_some()).collect();
-        let more: Vec<_> = in_place
-            .chunk_by(|one, other| between(*one) == between(*other))
-            .flat_map(longest_rising)
-            .collect();
-        for pair in likely {
-            if more.binary_search(&pair).is_err() {
-                matching.pairs.push(pair);
-                moved.push(pair);
-            }
-        }
-        kept.extend(more);
-        kept.sort_unstable();
     }
 
     /// The longest run of elements that both have, in order.
@@ -161,8 +134,8 @@ impl<'c> Comparer<'c> {
         run
     }
 
-    /// Equal elements that are not kept: they have changed places.
-    fn moved(
+    /// Pairs of equal elements that are not kept, in old's order.
+    fn equal_elsewhere(
         &mut self,
         lists: &Lists<'_, 'c>,
         kept: &[(usize, usize)],
@@ -264,6 +237,23 @@ impl<'c> Comparer<'c> {
         }
         pairs
     }
+}
+
+/// Keeps of more pairs, which come in old's order, those that can be kept beside those that are; the rest has changed
+/// places.
+fn keep_in_order(kept: &mut Vec<(usize, usize)>, pairs: &[(usize, usize)]) -> Vec<(usize, usize)> {
+    // Only between the same two that are kept.
+    let between = |(old, new): (usize, usize)| {
+        let old_before = kept.partition_point(|(kept, _)| *kept < old);
+        (old_before == kept.partition_point(|(_, kept)| *kept < new)).then_some(old_before)
+    };
+    let in_place: Vec<_> = pairs.iter().copied().filter(|pair| between(*pair).is_some()).collect();
+    let more: Vec<_> =
+        in_place.chunk_by(|one, other| between(*one) == between(*other)).flat_map(longest_rising).collect();
+    let moved = pairs.iter().copied().filter(|pair| more.binary_search(pair).is_err()).collect();
+    kept.extend(more);
+    kept.sort_unstable();
+    moved
 }
 
 /// The longest run, in order, of those that come once in each of two lists (patience).
