@@ -103,9 +103,13 @@ impl Run {
     fn ask(&mut self, all: impl Iterator<Item = Asking>) {
         let first = self.asked.len();
         self.asked.extend(all);
-        for _ in 0..ROUNDS {
+        for round in 0.. {
             let left = (first..self.asked.len()).filter(|user| !self.new.has_answered(*user));
             let left: Vec<_> = left.map(|user| (user, &self.asked[user])).collect();
+            if left.is_empty() {
+                break;
+            }
+            assert!(round < ROUNDS, "{} were never copied: {:?}", left.len(), Found::ask(&self.proxy));
             for (at, some) in left.chunks(AT_ONCE).enumerate() {
                 send(some, self.proxy.addr());
                 self.sent += some.len();
@@ -115,9 +119,8 @@ impl Run {
                     self.wait("most are compared", || self.counted(COMPARISONS) + WAITING >= self.sent);
                 }
             }
-            if left.is_empty() {
-                break;
-            }
+            let let_in = || Found::ask(&self.proxy).0["let_in"].as_f64().unwrap();
+            self.wait("there is time for all again", || let_in() > 0.99);
         }
         self.wait("every request is in its class", || self.counted(COMPARISONS) >= self.sent);
     }
