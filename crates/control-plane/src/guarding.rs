@@ -7,12 +7,13 @@ use std::time::Duration;
 use config_file::GuardConfig;
 use ramp::Evidence;
 use rollback_guard::{
-    Breach, Counts, Guard, GuardState, Limits, MatchState, Merged, MismatchLimit, Need, Signal, Verdict,
+    Breach, Counts, Guard, GuardState, Limits, MatchState, MismatchLimit, Need, Signal, Verdict,
 };
 use serde_json::{Map, Value, json};
 use telemetry::{ComparisonCells, EvidenceCells};
 use traffic_split::{Arm, Percent};
 
+use crate::lookout::Lookout;
 use crate::stakes::{self, Before};
 
 /// What a ramp may make of a verdict.
@@ -63,13 +64,10 @@ impl Ground {
 
 /// A guard with its eyes.
 pub(crate) struct Watchman {
-    cells: Arc<EvidenceCells>,
+    lookout: Lookout,
     config: GuardConfig,
     guard: Guard,
-    merged: Merged,
-    /// The counts as of the last look.
-    seen: Counts,
-    /// What comparing came to, as of the last look too.
+    /// What comparing came to, as of the last look.
     comparisons: Option<(Arc<ComparisonCells>, Counts)>,
     ground: Ground,
     /// The percentage in force, drills left out: what is above it is a raise.
@@ -108,20 +106,17 @@ impl Watchman {
     }
 
     fn with(cells: Arc<EvidenceCells>, config: GuardConfig, guard: Guard, ground: Ground) -> Self {
-        let (merged, seen) = (Merged::new(), Counts::ZERO);
-        let mut watchman = Watchman {
-            cells,
+        let watchman = Watchman {
+            lookout: Lookout::new(cells),
             config,
             guard,
-            merged,
-            seen,
             comparisons: None,
             ground,
             level: ground.percent,
             alerted: false,
             told: Verdict::Insufficient,
         };
-        watchman.skip();
+        watchman.await_nobody();
         watchman
     }
 
@@ -175,13 +170,7 @@ impl Watchman {
             let judged = self.ground.is_compared.then(|| self.guard.tick(since_last, &compared));
             return judged.and_then(|_| self.guard.breach().copied());
         }
-        let now = self.cells.totals();
-        let mut block = now.clone();
-        block.since(&self.seen);
-        self.seen = now;
-        let merged = &mut self.merged;
-        self.cells.take_marks(|mark| merged.add(mark));
-        merged.settle(&mut block);
+        let mut block = self.lookout.block();
         block.add(&compared);
         self.guard.tick(since_last, &block);
         self.tell_fail_after();
@@ -206,15 +195,17 @@ impl Watchman {
     fn tell_fail_after(&self) {
         let after = Some(self.guard.fail_after(Duration::MAX)).filter(|after| *after < Duration::MAX);
         let after_ms = after.map(|after| u32::try_from(after.as_millis()).unwrap_or(u32::MAX));
-        self.cells.set_fail_after_ms(after_ms.and_then(NonZeroU32::new));
+        self.lookout.cells().set_fail_after_ms(after_ms.and_then(NonZeroU32::new));
     }
 
     /// Nobody is compared, so nobody is waited for.
     fn skip(&mut self) {
-        self.cells.set_fail_after_ms(None);
-        self.seen = self.cells.totals();
-        let merged = &mut self.merged;
-        self.cells.take_marks(|mark| merged.add(mark));
+        self.await_nobody();
+        self.lookout.skip();
+    }
+
+    fn await_nobody(&self) {
+        self.lookout.cells().set_fail_after_ms(None);
     }
 
     /// Somebody lets new go forward again: what spoke against it is forgotten.
@@ -394,7 +385,7 @@ fn rounded(number: f64) -> f64 {
 
 impl Drop for Watchman {
     fn drop(&mut self) {
-        self.cells.set_fail_after_ms(None);
+        self.await_nobody();
     }
 }
 

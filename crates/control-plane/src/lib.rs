@@ -27,6 +27,7 @@ mod hooks;
 mod journal;
 mod lineages;
 mod listeners;
+mod lookout;
 mod measure;
 mod reload;
 mod shadowing;

@@ -12,12 +12,14 @@ use std::time::Duration;
 use config_file::{GuardConfig, MigrationConfig, ShadowConfig};
 use ramp::Intent;
 use rollback_guard::{
-    Breach, ClientErrors, Counts, Guard, GuardState, LatencyLimit, Limits, Margin, Merged, MismatchLimit,
-    Quantile, RateLimit, Signal, Verdict, WarmUp,
+    Breach, ClientErrors, Guard, GuardState, LatencyLimit, Limits, Margin, MismatchLimit, Quantile,
+    RateLimit, Signal, Verdict, WarmUp,
 };
 use route_plan::{CanaryCopies, NotCopied, Phase};
 use telemetry::{ComparisonCells, ComparisonTotals, EvidenceCells, ShadowCells, ShadowTotals, Telemetry};
 use traffic_split::Percent;
+
+use crate::lookout::Lookout;
 
 /// Less than this is no effect of copying, whatever the factor.
 const LEAST_EFFECT: Duration = Duration::from_micros(200);
@@ -63,10 +65,8 @@ impl Scene {
 
 /// A guard over one pair of cells.
 struct Sight {
-    cells: Arc<EvidenceCells>,
+    lookout: Lookout,
     guard: Guard,
-    merged: Merged,
-    seen: Counts,
 }
 
 impl Sight {
@@ -77,26 +77,13 @@ impl Sight {
             Some(state) if state.would_roll_back() => Guard::restore(limits, &state.without_stake()),
             Some(state) => Guard::restore(limits, state),
         };
-        let seen = cells.totals();
-        Sight { cells, guard, merged: Merged::new(), seen }
+        Sight { lookout: Lookout::new(cells), guard }
     }
 
     fn look(&mut self, since_last: Duration) -> Option<Breach> {
-        let now = self.cells.totals();
-        let mut block = now.clone();
-        block.since(&self.seen);
-        self.seen = now;
-        let merged = &mut self.merged;
-        self.cells.take_marks(|mark| merged.add(mark));
-        merged.settle(&mut block);
+        let block = self.lookout.block();
         self.guard.tick(since_last, &block);
         self.guard.breach().copied()
-    }
-
-    fn skip(&mut self) {
-        self.seen = self.cells.totals();
-        let merged = &mut self.merged;
-        self.cells.take_marks(|mark| merged.add(mark));
     }
 
     fn follow(&mut self, limits: &Limits) {
@@ -228,7 +215,7 @@ impl ShadowWatch {
                     effect.look(since_last).map(|breach| Finding::Harms(harm(&effect.guard, &breach))),
                 );
             } else {
-                effect.skip();
+                effect.lookout.skip();
             }
         }
         self.told = self.told.take().and_then(|(sentence, ago)| {
@@ -237,7 +224,7 @@ impl ShadowWatch {
         });
         let Some(pairs) = &mut self.pairs else { return found };
         if !judges {
-            pairs.skip();
+            pairs.lookout.skip();
         } else if let Some(breach) = pairs.look(since_last) {
             if self.scene.can_go_back() {
                 found.push(Finding::Breach(breach));
