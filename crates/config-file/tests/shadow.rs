@@ -3,14 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod example;
-
-use std::net::IpAddr;
+mod get;
 
 use config_file::{Checked, NoFiles, Outcome, Severity, ShadowConfig, Standing};
 use example::{HEAD, MIGRATION};
+use get::Get;
 use rollback_guard::MismatchLimit;
 use route_plan::{CanaryCopies, Credentials, HostRule, Phase, ShadowPolicy, When};
-use traffic_split::{Percent, RequestView};
+use traffic_split::Percent;
 
 /// A file with these lines at the end of its migration.
 fn outcome(lines: &str) -> Outcome {
@@ -163,34 +163,4 @@ fn whoever_copies_requests_is_told_that_they_execute_twice() {
     assert_eq!(severity("shadow = { methods = [\"PUT\"] }"), Severity::Warning);
     let quiet = outcome("shadow = true");
     assert_eq!((quiet.errors(), quiet.warnings(), quiet.notes()), (0, 0, 1));
-}
-
-/// A request for this path.
-struct Get(&'static str);
-
-impl RequestView for Get {
-    fn method(&self) -> &[u8] {
-        b"GET"
-    }
-    fn host(&self) -> &[u8] {
-        b"a.example"
-    }
-    fn path(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
-    fn query(&self) -> Option<&[u8]> {
-        None
-    }
-    fn header(&self, _name: &str, _nth: usize) -> Option<&[u8]> {
-        None
-    }
-    fn client_ip(&self) -> IpAddr {
-        IpAddr::from([192, 0, 2, 1])
-    }
-    fn peer_ip(&self) -> IpAddr {
-        self.client_ip()
-    }
-    fn request_id(&self) -> &[u8] {
-        b"1"
-    }
 }

@@ -3,20 +3,21 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod example;
+mod get;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use config_file::{AccessLog, Checked, Files, LogFormat, LogLevel, NoFiles, Outcome, Standing};
 use example::{HEAD, MIGRATION};
+use get::Get;
 use ramp::Policy;
 use route_plan::{
     ConnectionLimits, Ejection, FallbackPolicy, HeaderRules, HealthCheck, HostRule, ListenerLimits,
     PathPrefix, Phase, Probe, RequestIdTrust, Retry, Rules, SameSite, Target, Timeouts, Upstream,
     UpstreamLimits,
 };
-use traffic_split::{KeySource, Percent, RequestView};
+use traffic_split::{KeySource, Percent};
 
 struct Keys;
 
@@ -464,35 +465,6 @@ fn the_order_of_the_file_is_kept() {
         [("z", 0), ("a", 1)]
     );
     assert_eq!(checked.listeners.len(), 2);
-}
-
-struct Get(&'static str);
-
-impl RequestView for Get {
-    fn method(&self) -> &[u8] {
-        b"GET"
-    }
-    fn host(&self) -> &[u8] {
-        b"a.example"
-    }
-    fn path(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
-    fn query(&self) -> Option<&[u8]> {
-        None
-    }
-    fn header(&self, _name: &str, _nth: usize) -> Option<&[u8]> {
-        None
-    }
-    fn client_ip(&self) -> IpAddr {
-        IpAddr::from([192, 0, 2, 1])
-    }
-    fn peer_ip(&self) -> IpAddr {
-        self.client_ip()
-    }
-    fn request_id(&self) -> &[u8] {
-        b"1"
-    }
 }
 
 #[test]
