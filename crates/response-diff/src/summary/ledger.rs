@@ -158,12 +158,6 @@ impl Ledger {
         self.noise.sampled(&endpoint, old_new, complete, old_old);
     }
 
-    /// Takes a comparison beside the sample ([`Noise::compared`]).
-    pub fn compared(&mut self, endpoint: &Endpoint, differences: &[Difference], complete: bool) {
-        let endpoint = self.now(endpoint).clone();
-        self.noise.compared(&endpoint, differences, complete);
-    }
-
     /// Whether more requests of the sample would tell something about this endpoint ([`Noise::wants_sample`]).
     #[must_use]
     pub fn wants_sample(&self, endpoint: &Endpoint) -> bool {
