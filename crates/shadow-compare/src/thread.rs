@@ -1,7 +1,7 @@
 //! The thread that compares: one loop over one queue.
 
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,9 @@ use crate::inquiry::{Ask, Finished, Inquiries, Next};
 
 /// How often what was found is kept.
 const KEEP_EVERY: Duration = Duration::from_secs(15);
+/// How long pairs are left to gather when the queue has been emptied: to be woken for each costs as much as to compare it, and
+/// costs whoever hands it in, too.
+const GATHER: Duration = Duration::from_millis(5);
 /// The longest sleep, so that nothing is missed for long.
 const MOST_SLEEP: Duration = Duration::from_secs(1);
 /// The priority of the thread (setpriority(2); on Linux it is the thread's own): behind whoever serves users, beside the lanes that send copies.
@@ -59,6 +62,8 @@ pub(crate) struct Worker {
     /// What the thread's clock said last.
     used_before: Duration,
     since_look: Look,
+    /// A message came since the queue was last found empty.
+    gathers: bool,
     kept_at: Instant,
 }
 
@@ -83,6 +88,7 @@ impl Worker {
             random: fastrand::Rng::new(),
             used_before: Duration::ZERO,
             since_look: Look { at: now, taken: 0, compared: 0, used: Duration::ZERO },
+            gathers: false,
             kept_at: now,
         }
     }
@@ -102,7 +108,7 @@ impl Worker {
                 std::thread::park_timeout(wait.min(LOOK));
                 continue;
             }
-            match self.queue.recv_timeout(self.sleep(now)) {
+            match self.next(now) {
                 Ok(message) => self.handle(message),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -111,6 +117,22 @@ impl Worker {
             self.keep(false);
         }
         self.end();
+    }
+
+    /// What is said next. Nobody wakes the thread while pairs gather; with nothing gathered the next message does.
+    fn next(&mut self, now: Instant) -> Result<Message, RecvTimeoutError> {
+        match self.queue.try_recv() {
+            Ok(message) => {
+                self.gathers = true;
+                Ok(message)
+            }
+            Err(TryRecvError::Empty) if std::mem::take(&mut self.gathers) => {
+                std::thread::park_timeout(GATHER);
+                Err(RecvTimeoutError::Timeout)
+            }
+            Err(TryRecvError::Empty) => self.queue.recv_timeout(self.sleep(now)),
+            Err(TryRecvError::Disconnected) => Err(RecvTimeoutError::Disconnected),
+        }
     }
 
     fn sleep(&self, now: Instant) -> Duration {
