@@ -10,6 +10,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rustix::fd::OwnedFd;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
+use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime;
@@ -27,8 +32,7 @@ const MOST_UNDER_WAY: usize = 512;
 
 /// A load of so many GETs a second, evenly spaced and each of a user of its own, until it is stopped.
 ///
-/// A request goes out within a millisecond or so of when it is due, over a kept connection that is free or a new one, and
-/// its time counts from when it was due. So whoever is slow to answer gets no fewer requests for it. Only when 512 are under
+/// A request goes out when it is due, over a kept connection that is free or a new one, and its time counts from then. So whoever is slow to answer gets no fewer requests for it. Only when 512 are under
 /// way do others go out late, which [`Asked::late`] shows.
 #[derive(Debug)]
 pub struct OpenLoad {
@@ -151,17 +155,44 @@ impl Drop for OpenLoad {
     }
 }
 
+/// A timer to some microseconds: tokio's goes by whole milliseconds, and would send what came due in one all at once.
+struct Alarm(AsyncFd<OwnedFd>);
+
+impl Alarm {
+    fn new() -> io::Result<Self> {
+        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+        Ok(Alarm(AsyncFd::new(timerfd_create(TimerfdClockId::Monotonic, flags)?)?))
+    }
+
+    async fn wait_until(&self, due: Instant) -> io::Result<()> {
+        let left = due.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            tokio::task::yield_now().await;
+            return Ok(());
+        }
+        let once = Itimerspec {
+            it_interval: Timespec { tv_sec: 0, tv_nsec: 0 },
+            it_value: Timespec::try_from(left).map_err(|_| io::ErrorKind::InvalidInput)?,
+        };
+        timerfd_settime(self.0.get_ref(), TimerfdTimerFlags::empty(), &once)?;
+        let mut rang = [0; 8];
+        let read = |fd: &OwnedFd| Ok(rustix::io::read(fd, &mut rang).map(drop)?);
+        self.0.async_io(tokio::io::Interest::READABLE, read).await
+    }
+}
+
 /// Connections that are free, those used last at the back.
 type Free = Rc<RefCell<VecDeque<(TcpStream, Instant)>>>;
 
 async fn send(name: &str, per_second: u32, to: SocketAddr, counts: &Arc<Counts>) -> Vec<Asked> {
     let (free, asked) = (Free::default(), Rc::new(RefCell::new(Vec::new())));
+    let alarm = Alarm::new().expect("a timer can be made");
     let started = Instant::now();
     let mut number = 0;
     let mut under_way = tokio::task::JoinSet::new();
     while !counts.stop.load(Ordering::SeqCst) {
         let due = started + Duration::from_secs(1) * number / per_second;
-        tokio::time::sleep_until(due.into()).await;
+        alarm.wait_until(due).await.expect("a timer can be set");
         let request = format!("GET /items HTTP/1.1\r\nhost: test\r\nx-user-id: {name}-{number}\r\n\r\n");
         let (free, asked, counts) = (Rc::clone(&free), Rc::clone(&asked), Arc::clone(counts));
         under_way.spawn_local(async move {

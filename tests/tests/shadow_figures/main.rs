@@ -15,7 +15,7 @@
 //! whatever else the machine does falls on both alike. `RATE` sets the requests a second, `SLICE_S` the seconds between two
 //! switches, `SLICES` how many of each kind there are, and `TARGET` picks those whose name has it. nginx with `mirror` and,
 //! where `ENVOY_BIN` says where it is, Envoy with `request_mirror_policies` get the same load in the same run; each slice
-//! begins a new one of those.
+//! begins a new one of those. `PEERS` is how many of the two there are.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation ends the test that had it")]
 
@@ -23,12 +23,11 @@ mod peers;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use socket2::Socket;
 use test_kit::{
-    Asked, Config, Fault, FaultyOrigin, OpenLoad, Peer, Proxy, Scripted, Serving, installed, refusing_address,
+    Asked, Config, Fault, FaultyOrigin, OpenLoad, Peer, Proxy, Scripted, Serving, refusing_address,
 };
 
 /// After a switch, what is still under way from before it does not count.
@@ -62,7 +61,8 @@ impl Target {
             Target::Faulty(origin)
         };
         match name {
-            "healthy" => Target::Nginx(Peer::nginx("new")),
+            // It answers as old does: so an arm is that is well.
+            "healthy" => Target::Nginx(Peer::nginx("old")),
             "dead" => {
                 let (addr, held) = refusing_address();
                 Target::Refusing(addr, held)
@@ -105,16 +105,15 @@ fn config(old: SocketAddr, new: SocketAddr, copies: bool) -> Config {
     }
 }
 
-/// How many requests a second the proxy serves without a shadow when it does nothing else, by wrk.
+/// How many requests a second this load gets through the proxy without a shadow when far more of them are due.
 fn saturation(proxy: &Proxy) -> u32 {
-    let wrk = installed("wrk").expect("wrk is installed; tests/run installs it");
-    let mut command = Command::new(wrk);
-    command.args(["-t", "1", "-c", "32", "-d", "4s"]).arg(format!("http://{}/items", proxy.addr()));
-    let output = command.stdin(Stdio::null()).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let rate = said.lines().find_map(|line| line.strip_prefix("Requests/sec:"));
+    let load = OpenLoad::start("u", 1_000_000, proxy.addr());
+    load.go_on_for(10_000);
+    let (before, since) = (load.sent(), Instant::now());
+    load.go_on_for(100_000);
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate, far below 2^32")]
-    let rate = rate.unwrap_or_else(|| panic!("{said}")).trim().parse::<f64>().unwrap() as u32;
+    let rate = ((load.sent() - before) as f64 / since.elapsed().as_secs_f64()) as u32;
+    assert_eq!(load.stop().iter().filter(|asked| asked.failed()).count(), 0, "users were failed");
     rate
 }
 
@@ -225,7 +224,7 @@ fn served_requests_with_and_without_copies() {
     tell("|---|---|---|---|---|---|---|");
     for name in Target::NAMES.iter().filter(|name| name.contains(&named)) {
         tell(run(&old, name, rate));
-        for kind in peers::Kind::ALL {
+        for kind in peers::Kind::ALL.into_iter().take(wanted("PEERS", 2) as usize) {
             let Some(program) = kind.program() else { continue };
             let target = Target::start(name);
             let seen = peers::run(kind, &program, old.addr(), target.addr(), rate, slices());
