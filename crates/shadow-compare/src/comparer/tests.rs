@@ -79,7 +79,7 @@ fn pairs_go_in_and_a_report_comes_out_and_outlives_the_process() {
     assert!(parrot.asked.load(Ordering::Relaxed) >= 2);
     assert_eq!(comparer.report("unknown", &Wish::default()), None);
     let report = comparer.report("shop", &Wish::default()).unwrap();
-    assert_eq!((report.rate().judged, report.rate().mismatched), (500, 0));
+    assert_eq!((report.counts.judged(), report.counts.compared()), (500, 500));
     assert_eq!(report.coverage.endpoints.len(), 1, "{:?}", report.coverage);
     comparer.stop();
     let again = Comparer::start(state, Telemetry::new(1)).unwrap();
@@ -87,12 +87,12 @@ fn pairs_go_in_and_a_report_comes_out_and_outlives_the_process() {
     let kept = again.report("shop", &Wish::default()).unwrap();
     assert_eq!((kept.counts, kept.since_ms), (report.counts, report.since_ms));
     again.follow(&checked("shadow = { ignore = [\"$.at\", \"$.b\"] }"));
-    assert_eq!(again.report("shop", &Wish::default()).unwrap().rate().judged, 0, "other rules");
+    assert_eq!(again.report("shop", &Wish::default()).unwrap().counts.judged(), 0, "other rules");
     again.take(Box::new(pair("shop", "/shop/1", "1", "1"))).unwrap();
-    eventually("it counts", || again.report("shop", &Wish::default()).unwrap().rate().judged == 1);
+    eventually("it counts", || again.report("shop", &Wish::default()).unwrap().counts.judged() == 1);
     again.begin_anew("shop");
     again.begin_anew("unknown");
-    assert_eq!(again.report("shop", &Wish::default()).unwrap().rate().judged, 0, "somebody said so");
+    assert_eq!(again.report("shop", &Wish::default()).unwrap().counts.judged(), 0, "somebody said so");
 }
 
 #[test]
