@@ -152,7 +152,7 @@ impl Compares for Comparer {
         })
     }
 
-    fn has_room(&self) -> bool {
+    fn room(&self) -> Result<(), NotCopied> {
         self.shared.gate.lets_in(fastrand::u32(..))
     }
 }

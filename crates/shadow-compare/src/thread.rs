@@ -163,7 +163,8 @@ impl Worker {
         // Those that were not let in are known by the share of those that were.
         let offered = (taken - self.since_look.taken) as f64 / gate.share().max(1e-6);
         let fill = gate.waiting() as f64 / PAIRS as f64;
-        gate.set_share(self.shedding.look(&self.budget, Happened { span, offered, compared, used, fill }));
+        let share = self.shedding.look(&self.budget, Happened { span, offered, compared, used, fill });
+        gate.set_share(share, self.shedding.is_short_of_cpu() || self.budget.wait().is_some());
         self.since_look = Look { at: now, taken, compared: 0, used: Duration::ZERO };
     }
 
