@@ -97,6 +97,31 @@ fn pairs_go_in_and_a_report_comes_out_and_outlives_the_process() {
 }
 
 #[test]
+fn a_migration_has_a_desk_from_its_first_pair_or_question_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let telemetry = Telemetry::new(1);
+    let comparer = Comparer::start(Some(dir.path().to_owned()), telemetry.clone()).unwrap();
+    let opened = || comparer.shared.desks().len();
+    comparer.follow(&checked("shadow = true"));
+    comparer.follow(&checked("shadow = { ignore = [\"$.a\"] }"));
+    comparer.shared.obey();
+    assert_eq!(opened(), 0);
+    comparer.take(Box::new(pair("shop", "/shop/1", r#"{"a":1}"#, r#"{"a":2}"#))).unwrap();
+    eventually("it is compared", || telemetry.comparisons("shop").totals().matched == 1);
+    assert_eq!(opened(), 1);
+    // Other rules reach what is open, and what is to begin anew does also where nothing was asked for yet.
+    comparer.follow(&checked("shadow = { ignore = [\"$.b\"] }"));
+    assert_eq!(comparer.report("shop", &Wish::default()).unwrap().counts.compared(), 0);
+    comparer.take(Box::new(pair("shop", "/shop/1", "1", "1"))).unwrap();
+    eventually("it is compared", || telemetry.comparisons("shop").totals().matched == 2);
+    comparer.stop();
+    let again = Comparer::start(Some(dir.path().to_owned()), Telemetry::new(1)).unwrap();
+    again.follow(&checked("shadow = { ignore = [\"$.b\"] }"));
+    again.begin_anew("shop");
+    assert_eq!(again.report("shop", &Wish::default()).unwrap().counts.compared(), 0, "what was kept is old");
+}
+
+#[test]
 fn what_waits_at_the_end_is_counted_as_not_compared() {
     let telemetry = Telemetry::new(1);
     let comparer = Comparer::start(None, telemetry.clone()).unwrap();
