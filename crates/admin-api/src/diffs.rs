@@ -75,7 +75,10 @@ pub struct DiffsSummary {
     pub comparisons: DiffsCounts,
     /// Requests that were not copied, or whose copy brought no pair, by reason, since the process started.
     pub not_copied: BTreeMap<String, u64>,
-    /// The share of comparisons that match, 0 to 1, noise and races left out; `null` without any.
+    /// Comparisons that the match rate is of, noise and races left out. Where mismatches are limited it is those that the
+    /// gate of phase shadow counts, as in the status: more or fewer than `comparisons` where that began to count anew.
+    pub judged: u64,
+    /// The share of them that match, 0 to 1; `null` without any.
     pub match_rate: Option<f64>,
     /// What it is at least.
     pub match_rate_at_least: f64,
@@ -290,14 +293,23 @@ pub(crate) async fn diffs(
         let known = status.migrations.iter().map(|known| &known.name);
         return Err(ControlError::unknown_migration(&name, known).into());
     }
+    // One figure for all who look, and that by which the phase is left.
+    let gate = status.migration(&name).and_then(|migration| migration.shadow.as_ref());
+    let gate = gate.filter(|gate| gate.matching.is_some() && wish.endpoint.is_none());
+    let gate = gate.map(|gate| gate.match_rate);
     let (asked, sample) = (name.clone(), wish.sample);
     let diffs = parts.diffs.clone();
     // It may be long, and have to wait for a comparison.
     let found = tokio::task::spawn_blocking(move || diffs.and_then(|diffs| diffs.diffs(&asked, &wish)));
-    let Some(found) = found.await.ok().flatten() else {
+    let Some(mut found) = found.await.ok().flatten() else {
         return Err(Problem::new(StatusCode::NOT_FOUND, "not-compared")
             .detail(format!("nothing is compared of {name}: the file says `shadow = false`")));
     };
+    if let Some(rate) = gate {
+        let summary = &mut found.summary;
+        (summary.judged, summary.match_rate) = (rate.compared(), rate.rate());
+        (summary.match_rate_at_least, summary.match_rate_text) = (rate.at_least(), rate.to_string());
+    }
     if let Some(number) = sample.filter(|_| found.samples.is_empty()) {
         return Err(Problem::new(StatusCode::NOT_FOUND, "unknown-sample")
             .detail(format!("{name} has no sample {number}, or not any more")));

@@ -46,7 +46,7 @@ pub(crate) struct ShadowAnswer<'a> {
     top_drops: Vec<DropAnswer>,
 }
 
-/// Of the comparisons since they began to count anew, noise and races left out.
+/// Of the comparisons since they began to count anew, noise and races left out: by what the gate of phase shadow counts.
 #[derive(Debug, Serialize)]
 struct MatchRateAnswer {
     compared: u64,
@@ -54,6 +54,8 @@ struct MatchRateAnswer {
     rate: Option<f64>,
     /// 0 to 1, with a confidence of 99 %.
     at_least: f64,
+    /// Both as a person reads it: `99.93 %, at least 99.90 %`.
+    text: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -78,9 +80,10 @@ impl<'a> From<&'a ShadowStatus> for ShadowAnswer<'a> {
             pairs_per_second: shadow.pairs_per_s,
             comparisons: comparisons.into(),
             match_rate: MatchRateAnswer {
-                compared: shadow.compared,
-                rate: shadow.match_rate,
-                at_least: shadow.match_rate_at_least,
+                compared: shadow.match_rate.compared(),
+                rate: shadow.match_rate.rate(),
+                at_least: shadow.match_rate.at_least(),
+                text: shadow.match_rate.to_string(),
             },
             matching: shadow.matching.as_deref(),
             verdict: shadow

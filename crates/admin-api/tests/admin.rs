@@ -271,7 +271,10 @@ async fn a_shadow_is_switched_and_shown() {
     let shop = "/api/v1/migrations/shop";
     let shadow = admin.get(shop).await.json()["shadow"].clone();
     assert_eq!((&shadow["state"], &shadow["sentence"]), (&json!("on"), &json!("on: new gets copies")));
-    assert_eq!(shadow["match_rate"], json!({ "compared": 0, "rate": null, "at_least": 0.0 }));
+    assert_eq!(
+        shadow["match_rate"],
+        json!({ "compared": 0, "rate": null, "at_least": 0.0, "text": "no comparisons yet" })
+    );
     assert_eq!(
         shadow["comparisons"],
         json!({ "matched": 0, "mismatched": 0, "noise": 0, "race": 0, "not_compared": 0 })
@@ -576,6 +579,7 @@ fn summary() -> DiffsSummary {
         since_ms: 1_700_000_000_000,
         comparisons: DiffsCounts { matched: 27, mismatched: 3, ..DiffsCounts::default() },
         not_copied: [("rate".to_owned(), 4)].into(),
+        judged: 30,
         match_rate: Some(0.9),
         match_rate_at_least: 0.6,
         confidence: 0.99,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use config_file::GuardConfig;
 use ramp::Evidence;
 use rollback_guard::{
-    Breach, Counts, Guard, GuardState, Limits, MatchState, MismatchLimit, Need, Signal, Verdict,
+    Breach, Counts, Guard, GuardState, Limits, MatchRate, MatchState, MismatchLimit, Need, Signal, Verdict,
 };
 use serde_json::{Map, Value, json};
 use telemetry::{ComparisonCells, EvidenceCells};
@@ -129,6 +129,10 @@ impl Watchman {
 
     /// What was compared so far says nothing any more: new, or what counts as a difference, is another one.
     pub(crate) fn compare_anew(&mut self) {
+        // What was counted since the last look belongs to it.
+        if let Some((cells, seen)) = &mut self.comparisons {
+            *seen = cells.totals().counts();
+        }
         self.guard.compare_anew();
     }
 
@@ -274,6 +278,11 @@ impl Watchman {
                 Evidence::Against(sentence)
             }
         }
+    }
+
+    /// How often the answers match, by what the gate has counted; `None` where mismatches are not limited.
+    pub(crate) fn match_rate(&self) -> Option<MatchRate> {
+        self.guard.match_proof().map(|proof| proof.rate)
     }
 
     /// What is shown of the answers of both arms, as a sentence; `None` where mismatches are not limited.

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use ramp::{Cause, HookKind, Origin, Pause};
-use rollback_guard::Verdict;
+use rollback_guard::{MatchRate, Verdict};
 use route_plan::Phase;
 use telemetry::{ComparisonTotals, ReloadCounts};
 use traffic_split::Percent;
@@ -157,12 +157,9 @@ pub struct ShadowStatus {
     pub pairs_per_s: Option<f64>,
     /// What comparing came to since the start of the process.
     pub comparisons: ComparisonTotals,
-    /// Comparisons since they began to count anew, noise and races left out.
-    pub compared: u64,
-    /// The share of those that match, 0 to 1; `None` without any.
-    pub match_rate: Option<f64>,
-    /// What that is at least, 0 to 1, with a confidence of 99 %.
-    pub match_rate_at_least: f64,
+    /// How often the answers match since comparisons began to count anew, noise and races left out: by the counts of the
+    /// gate of phase shadow, where mismatches are limited.
+    pub match_rate: MatchRate,
     /// What is shown of the answers of both arms, as a sentence; `None` where mismatches are not limited.
     pub matching: Option<String>,
     /// What copies say of new, where they judge it, with a sentence.

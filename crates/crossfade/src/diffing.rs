@@ -10,12 +10,13 @@ use admin_api::{
 use config_file::Checked;
 use control_plane::Follows;
 use response_diff::redact::RedactedDifference;
+use response_diff::summary::coverage::Covered;
 use response_diff::summary::groups::Sample;
 use response_diff::summary::noise::{Knowledge, State};
-use response_diff::summary::rate::Covered;
-use response_diff::summary::{Class, ClassCounts, MatchRate};
+use response_diff::summary::{Class, ClassCounts};
+use rollback_guard::{MATCH_CONFIDENCE, MatchRate};
 use route_plan::NotCopied;
-use shadow_compare::{CONFIDENCE, Comparer, ENOUGH, Group, Report, Wish};
+use shadow_compare::{Comparer, ENOUGH, Group, Report, Wish};
 use telemetry::Telemetry;
 
 /// Those who compare.
@@ -55,14 +56,14 @@ fn answer(report: &Report, not_copied: BTreeMap<String, u64>) -> DiffsAnswer {
         .collect();
     let endpoints = report.endpoints.iter().map(|(endpoint, all)| {
         let known = requests.get(endpoint.as_str()).copied();
-        let rate = MatchRate::from(all);
+        let rate = match_rate(all);
         DiffsEndpoint {
             endpoint: endpoint.as_str().to_owned(),
             requests: known.map_or(0, |(requests, _)| requests),
             covered: known.map_or("not", |(_, state)| covered(state)),
             counts: counts(all),
             match_rate: rate.rate(),
-            match_rate_at_least: rate.at_least(CONFIDENCE),
+            match_rate_at_least: rate.at_least(),
         }
     });
     DiffsAnswer {
@@ -74,7 +75,7 @@ fn answer(report: &Report, not_copied: BTreeMap<String, u64>) -> DiffsAnswer {
 }
 
 fn summary(report: &Report, not_copied: BTreeMap<String, u64>) -> DiffsSummary {
-    let rate = report.rate();
+    let rate = match_rate(&report.counts);
     let is_covered = |state| matches!(state, Covered::Enough);
     let (questions, kept, away) = (report.questions, &report.kept, report.turned_away);
     DiffsSummary {
@@ -82,10 +83,11 @@ fn summary(report: &Report, not_copied: BTreeMap<String, u64>) -> DiffsSummary {
         since_ms: report.since_ms,
         comparisons: counts(&report.counts),
         not_copied,
+        judged: rate.compared(),
         match_rate: rate.rate(),
-        match_rate_at_least: rate.at_least(CONFIDENCE),
-        confidence: CONFIDENCE,
-        match_rate_text: rate.display(CONFIDENCE).to_string(),
+        match_rate_at_least: rate.at_least(),
+        confidence: MATCH_CONFIDENCE,
+        match_rate_text: rate.to_string(),
         coverage: DiffsCoverage {
             endpoints: report.coverage.endpoints.len(),
             covered: report.coverage.endpoints.iter().filter(|one| is_covered(one.state)).count(),
@@ -113,6 +115,11 @@ fn summary(report: &Report, not_copied: BTreeMap<String, u64>) -> DiffsSummary {
         },
         suggestions: report.suggestions.clone(),
     }
+}
+
+/// By the same bound as that of the gate of phase shadow.
+fn match_rate(counts: &ClassCounts) -> MatchRate {
+    MatchRate::of(counts.judged(), counts.of(Class::Mismatched))
 }
 
 fn counts(all: &ClassCounts) -> DiffsCounts {

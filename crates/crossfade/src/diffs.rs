@@ -66,6 +66,7 @@ struct Found {
     migration: String,
     since: String,
     comparisons: Counts,
+    judged: u64,
     not_copied: BTreeMap<String, u64>,
     match_rate: Option<f64>,
     match_rate_text: String,
@@ -187,15 +188,15 @@ fn head(found: &Found, style: &Style) -> String {
     let Counts { matched, mismatched, noise, race, not_compared } = &found.comparisons;
     let rate = match found.match_rate {
         None => style.doubtful(&found.match_rate_text),
-        Some(_) if *mismatched == 0 => style.good(&found.match_rate_text),
+        Some(rate) if rate >= 1.0 => style.good(&found.match_rate_text),
         Some(_) => style.bad(&found.match_rate_text),
     };
-    let judged = matched + mismatched;
     let mut out = format!("{}: {rate}", style.bold(&visible(&found.migration)));
-    if judged > 0 {
-        let _ = write!(out, " of {} comparisons match", grouped(judged));
+    if found.judged > 0 {
+        let _ = write!(out, " of {} comparisons match", grouped(found.judged));
     }
-    let _ = writeln!(out, ", counted since {}", visible(&found.since));
+    let _ = writeln!(out);
+    let _ = writeln!(out, "counted since {}", visible(&found.since));
     let left_out: u64 = not_compared.values().sum();
     let _ = writeln!(
         out,

@@ -490,7 +490,7 @@ state: memory only
         let mut migration = migration();
         migration["shadow"] = json!({
             "state": "off", "sentence": "off since 2026-01-01T00:00:00Z, by the guard: slow", "pairs_per_second": 0.0,
-            "comparisons": {}, "match_rate": { "compared": 0, "rate": null, "at_least": 0.0 }, "top_drops": []
+            "comparisons": {}, "match_rate": { "compared": 0, "text": "no comparisons yet" }, "top_drops": []
         });
         let migration: Migration = serde_json::from_value(migration).unwrap();
         assert!(

@@ -4,19 +4,19 @@
 //! Unix epoch, and so are random bits.
 
 pub mod classes;
+pub mod coverage;
 pub mod endpoint;
 pub mod groups;
 mod ledger;
 mod likeness;
 pub mod noise;
-pub mod rate;
 pub mod suggest;
 
 pub use classes::{Class, ClassCounts, Tally, Why};
+pub use coverage::Coverage;
 pub use endpoint::{Endpoint, Endpoints};
 pub use groups::Groups;
 pub use ledger::{Ledger, LedgerRules, LedgerState};
 pub use likeness::Likenesses;
 pub use noise::Noise;
-pub use rate::{Coverage, Entry, EntryState, MatchRate};
 pub use suggest::Suggestions;

@@ -10,27 +10,27 @@
 
 use std::time::Duration;
 
-use crate::evidence::{Block, below};
-use crate::gate::{MOST_LN, PASS_LN, Proof};
+use crate::evidence::Block;
+use crate::gate::Proof;
 use crate::limits::{Pick, Spec};
-use crate::need::soonest;
-use crate::{Counts, Guard, Signal};
+use crate::{Counts, Guard, MatchRate, Signal};
 
 /// How long mismatches that are too many count against what comes after.
 const ANEW_AFTER_S: f64 = 86_400.0;
-/// The highest rate of mismatches that a lower bound of matches is looked for under.
-const HIGHEST_RATE: f64 = 1.0 - 1e-9;
-const HALVINGS: u32 = 50;
+/// How many comparisons are looked ahead for.
+const MOST_NEEDED: u64 = 1 << 40;
 
 /// How far it is shown that the answers of both arms are alike.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MatchProof {
     /// The share of comparisons that may differ.
     pub limit: f64,
-    /// Comparisons since counting began, noise and races left out.
-    pub compared: u64,
-    /// Those that differed.
-    pub differed: u64,
+    /// What was compared since counting began, noise and races left out. At least `1 - limit` match exactly when the
+    /// evidence for that has opened the gate.
+    pub rate: MatchRate,
+    /// Comparisons that the verdict goes by while it is [`MatchState::Held`], and those of them that differed; they are
+    /// not known any more after a restart.
+    pub held_by: Option<(u64, u64)>,
     /// What that comes to.
     pub state: MatchState,
 }
@@ -79,6 +79,7 @@ impl Guard {
         let limit = self.limits.mismatches.pause?;
         let proof = self.gate.proofs.iter().find(|proof| proof.spec.pick == Pick::Mismatches)?;
         let [compared, differed, ..] = proof.total.rounded();
+        let rate = MatchRate::at_gate(compared, differed, limit, proof.passed);
         let comparisons = needed(proof);
         let is_held = self.hold.is_some_and(|hold| hold.cause.signal == Signal::Mismatches);
         let state = if self.zero_tolerance > 0 {
@@ -92,11 +93,20 @@ impl Guard {
         } else {
             MatchState::Needs { comparisons }
         };
-        Some(MatchProof { limit, compared, differed, state })
+        let held_by = is_held.then(|| self.pause.compared()).flatten();
+        Some(MatchProof { limit, rate, held_by, state })
     }
 
-    /// What was compared so far says nothing any more: new, or what counts as a difference, is another one.
+    /// What was compared so far says nothing any more, neither for new nor against it: new, or what counts as a
+    /// difference, is another one.
     pub fn compare_anew(&mut self) {
+        self.rollback.forget(Pick::Mismatches);
+        self.pause.forget(Pick::Mismatches);
+        self.prove_matches_anew();
+    }
+
+    /// What was compared so far shows nothing of how alike the answers are.
+    fn prove_matches_anew(&mut self) {
         self.comparing_s = 0.0;
         self.zero_tolerance = 0;
         for proof in self.gate.proofs.iter_mut().filter(|proof| proof.spec.pick == Pick::Mismatches) {
@@ -119,43 +129,28 @@ impl Guard {
         let proof = self.gate.proofs.iter().find(|proof| proof.spec.pick == Pick::Mismatches);
         let is_lost = proof.zip(limit).is_some_and(|(proof, limit)| is_too_many(proof, limit));
         if is_lost && self.hold.is_none() && self.zero_tolerance == 0 {
-            self.compare_anew();
+            self.prove_matches_anew();
         }
     }
-}
-
-/// What share of comparisons matches at least, 0 to 1, where `differed` of `compared` did not: with a confidence of 99 %,
-/// however often one looks. All higher rates of mismatches are ruled out by the evidence that opens the gate.
-#[must_use]
-pub fn matches_at_least(compared: u64, differed: u64) -> f64 {
-    let block = Block { new: compared as f64, new_bad: differed.min(compared) as f64, ..Block::default() };
-    let is_ruled_out = |rate: f64| {
-        let each = below(rate).ln_evidence(&block);
-        let mean = each.iter().map(|ln_e| ln_e.min(MOST_LN).exp()).sum::<f64>() / each.len() as f64;
-        mean.ln() >= PASS_LN
-    };
-    let (mut low, mut high) = (0.0, HIGHEST_RATE);
-    if compared == 0 || !is_ruled_out(high) {
-        return 0.0;
-    }
-    for _ in 0..HALVINGS {
-        let middle = f64::midpoint(low, high);
-        *(if is_ruled_out(middle) { &mut high } else { &mut low }) = middle;
-    }
-    1.0 - high
 }
 
 fn is_too_many(proof: &Proof, limit: f64) -> bool {
     !proof.passed && proof.total.new_bad > 0.0 && proof.total.new_bad >= limit * proof.total.new
 }
 
-/// How many more comparisons it takes, if none of them differs.
+/// How many more comparisons it takes, if none of them differs: exactly so many.
 fn needed(proof: &Proof) -> u64 {
     let growth = proof.growth_of_good();
-    // The mean over the alternatives has to reach the line; reckoned as if one of them did it alone.
-    let line = PASS_LN + (growth.len() as f64).ln();
-    let missing = proof.ln_e.map(|ln_e| line - ln_e);
-    soonest(&missing, &growth).map_or(u64::MAX, |comparisons| crate::need::rounded(comparisons.ceil()).max(1))
+    let is_enough = |more: u64| proof.would_pass(std::array::from_fn(|k| more as f64 * growth[k]));
+    let (mut low, mut high) = (0, 1);
+    while high < MOST_NEEDED && !is_enough(high) {
+        (low, high) = (high, high * 2);
+    }
+    while high - low > 1 {
+        let middle = u64::midpoint(low, high);
+        *(if is_enough(middle) { &mut high } else { &mut low }) = middle;
+    }
+    high
 }
 
 #[cfg(test)]
@@ -181,11 +176,12 @@ mod tests {
     fn so_many_comparisons_are_needed_and_then_it_is_proven() {
         let mut guard = guard();
         let MatchState::Needs { comparisons: first } = compare(&mut guard, 1, 0, 0) else { panic!() };
-        assert!((6_000..7_000).contains(&first), "{first}");
+        assert_eq!(first, 5_537, "the figure of the documentation");
         let MatchState::Needs { comparisons: then } = compare(&mut guard, 100, 10, 0) else { panic!() };
         assert_eq!(then, first - 1_000);
-        let last = u32::try_from(then / 10).unwrap();
-        assert_eq!(compare(&mut guard, last + 1, 10, 0), MatchState::Proven);
+        let last = u32::try_from(then).unwrap();
+        assert_eq!(compare(&mut guard, last - 1, 1, 0), MatchState::Needs { comparisons: 1 });
+        assert_eq!(compare(&mut guard, 1, 1, 0), MatchState::Proven);
         guard.begin_step();
         assert_eq!(guard.match_proof().unwrap().state, MatchState::Proven, "a step takes nothing of it");
         guard.resume();
@@ -220,7 +216,7 @@ mod tests {
         assert!(matches!(guard.match_proof().unwrap().state, MatchState::TooMany { .. }));
         guard.compare(Duration::from_hours(2), &Counts::ZERO);
         let proof = guard.match_proof().unwrap();
-        assert_eq!((proof.compared, proof.differed), (0, 0));
+        assert_eq!((proof.rate.compared(), proof.rate.differed()), (0, 0));
     }
 
     #[test]
@@ -239,7 +235,9 @@ mod tests {
     fn the_lower_bound_is_the_limit_where_the_gate_opens() {
         let mut guard = guard();
         let opens = (1..).find(|_| compare(&mut guard, 1, 1, 0) == MatchState::Proven).unwrap();
-        assert!(matches_at_least(opens, 0) >= 0.999 && matches_at_least(opens - 1, 0) < 0.999, "{opens}");
+        assert_eq!(opens, 5_537, "the figure of the documentation");
+        let at_least = |compared, differed| MatchRate::of(compared, differed).at_least();
+        assert!(at_least(opens, 0) >= 0.999 && at_least(opens - 1, 0) < 0.999, "{opens}");
         for (compared, differed, expected) in [
             (0, 0, "0.0000"),
             (1, 1, "0.0000"),
@@ -249,12 +247,86 @@ mod tests {
             (1_000_000, 700, "0.9991"),
             (5, 9, "0.0000"),
         ] {
-            assert_eq!(
-                format!("{:.4}", matches_at_least(compared, differed)),
-                expected,
-                "{compared} {differed}"
-            );
+            assert_eq!(format!("{:.4}", at_least(compared, differed)), expected, "{compared} {differed}");
         }
+    }
+
+    #[test]
+    fn the_figure_is_at_the_limit_exactly_while_the_gate_is_open() {
+        let mut guard = guard();
+        let line = 1.0 - 0.001;
+        let look = |guard: &Guard| {
+            let proof = guard.match_proof().unwrap();
+            let (is_open, text) = (proof.state == MatchState::Proven, proof.rate.to_string());
+            assert_eq!(proof.rate.at_least() >= line, is_open, "{proof:?}");
+            assert_eq!(text.contains("at least 99.9"), is_open, "{text}");
+            is_open
+        };
+        let mut opened = false;
+        for tick in 0..2_000 {
+            compare(&mut guard, 1, 7, u64::from(tick == 100));
+            opened |= look(&guard);
+        }
+        assert!(opened, "one mismatch in 14,000 is well within 0.1 %");
+        assert_eq!(guard.match_proof().unwrap().rate.compared(), 14_000, "counted on after it has opened");
+        // Now it is a little more than one in a thousand for long: too little to hold, and shown once is shown.
+        compare(&mut guard, 4, 500, 1);
+        assert!(look(&guard));
+        let restored = Guard::restore(guard.limits().clone(), &guard.state());
+        assert_eq!(restored.match_proof(), guard.match_proof(), "also after a restart");
+        // What holds shuts it again.
+        while compare(&mut guard, 1, 10, 1) != MatchState::Held {
+            look(&guard);
+        }
+        assert!(!look(&guard));
+    }
+
+    #[test]
+    fn after_other_rules_no_sentence_tells_what_was_counted_before() {
+        let mut guard = guard();
+        compare(&mut guard, 1_000, 10, 0);
+        while compare(&mut guard, 1, 10, 5) != MatchState::Held {}
+        let held = guard.match_sentence().unwrap();
+        assert!(held.contains(" of 10,0"), "what it is held by: {held}");
+        assert!(guard.explain().contains(&held[..held.find(" comparisons").unwrap()]), "{}", guard.explain());
+        guard.compare_anew();
+        let sentence = guard.match_sentence().unwrap();
+        assert!(sentence.ends_with("so far 0 of 0 do"), "{sentence}");
+        let fresh = Guard::new(guard.limits().clone());
+        let capital = |guard: &Guard| guard.judgement().ln_pause;
+        assert!(capital(&guard) <= capital(&fresh) + 1e-6, "{} {}", capital(&guard), capital(&fresh));
+        // By the new rules they differ as well.
+        let mut compared = 0;
+        while compare(&mut guard, 1, 10, 5) != MatchState::Held {
+            compared += 10;
+        }
+        compared += 10;
+        let (sentence, explained) = (guard.match_sentence().unwrap(), guard.explain());
+        let counts = format!("{} of {compared} comparisons differ", compared / 2);
+        assert!(sentence.starts_with(&counts), "{sentence}");
+        assert!(explained.contains(&counts), "{explained}");
+        let restored = Guard::restore(guard.limits().clone(), &guard.state());
+        let sentence = restored.match_sentence().unwrap();
+        assert_eq!(sentence, "too many comparisons differ, and fewer than 0.1% have to");
+    }
+
+    #[test]
+    fn evidence_for_a_rollback_is_forgotten_with_the_rules_it_was_gathered_by() {
+        let mismatches = MismatchLimit { pause: Some(0.001), rollback: Some(0.05) };
+        let limits = Limits { mismatches, ..Limits::default() };
+        let ticks_to_breach = |guard: &mut Guard| {
+            let block = Counts { comparisons: 10, mismatches: 2, ..Counts::ZERO };
+            (1..1_000).find(|_| guard.tick(TICK, &block).verdict == Verdict::Breached).unwrap()
+        };
+        let alone = ticks_to_breach(&mut Guard::new(limits.clone()));
+        let mut guard = Guard::new(limits);
+        for _ in 0..alone - 1 {
+            guard.tick(TICK, &Counts { comparisons: 10, mismatches: 2, ..Counts::ZERO });
+        }
+        guard.compare_anew();
+        assert!(ticks_to_breach(&mut guard) >= alone);
+        let breach = guard.breach_sentence().unwrap();
+        assert!(breach.contains(&format!("after {} requests", 10 * alone)), "{breach}");
     }
 
     #[test]

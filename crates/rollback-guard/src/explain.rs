@@ -83,12 +83,13 @@ impl Guard {
 impl Guard {
     /// What is shown of the answers that are compared, as a sentence; `None` where mismatches are not limited.
     ///
-    /// `about 6,400 more comparisons are needed to show that fewer than 0.1% differ; so far 0 of 120 do`
+    /// `about 5,500 more comparisons are needed to show that fewer than 0.1% differ; so far 0 of 120 do`
     #[must_use]
     pub fn match_sentence(&self) -> Option<String> {
-        let MatchProof { limit, compared, differed, state } = self.match_proof()?;
+        let MatchProof { limit, rate, held_by, state } = self.match_proof()?;
         let limit = format!("{}%", short(limit * 100.0));
-        let so_far = format!("{} of {}", grouped(differed), grouped(compared));
+        let part = |differed: u64, compared: u64| format!("{} of {}", grouped(differed), grouped(compared));
+        let so_far = part(rate.differed(), rate.compared());
         let more = |comparisons: u64| {
             let noun = if comparisons == 1 { "comparison" } else { "comparisons" };
             let count = grouped(two_digits(comparisons));
@@ -109,7 +110,11 @@ impl Guard {
                  begins a day after this one did",
                 more(comparisons)
             ),
-            MatchState::Held => format!("{so_far} comparisons differ, and fewer than {limit} have to"),
+            MatchState::Held => {
+                let so_far =
+                    held_by.map_or("too many".to_owned(), |(compared, differed)| part(differed, compared));
+                format!("{so_far} comparisons differ, and fewer than {limit} have to")
+            }
             MatchState::ZeroTolerance(count) => {
                 let noun = if count == 1 { "comparison differs" } else { "comparisons differ" };
                 format!("{} {noun} where none may", grouped(count))

@@ -12,7 +12,7 @@ use crate::machine::OldRate;
 
 /// The logarithm of what has to be reached: 1 over the chance of calling a bad step good.
 pub(crate) const PASS_LN: f64 = 4.605_170_185_988_092;
-pub(crate) const MOST_LN: f64 = 300.0;
+const MOST_LN: f64 = 300.0;
 
 /// One signal that has to be shown not to be worse.
 #[derive(Clone, Debug)]
@@ -71,9 +71,19 @@ impl Proof {
 
     /// The logarithm of the evidence, mixed over the alternatives.
     pub(crate) fn ln_evidence(&self) -> f64 {
-        let sum: f64 = self.ln_e.iter().map(|ln_e| ln_e.min(MOST_LN).exp()).sum();
-        (sum / BETTER as f64).max(f64::MIN_POSITIVE).ln()
+        mixed(&self.ln_e)
     }
+
+    /// Whether it is enough with this on top of each alternative.
+    pub(crate) fn would_pass(&self, more: [f64; BETTER]) -> bool {
+        mixed(&std::array::from_fn(|k| self.ln_e[k] + more[k])) >= PASS_LN
+    }
+}
+
+/// The logarithm of the mean.
+pub(crate) fn mixed(ln_e: &[f64; BETTER]) -> f64 {
+    let sum: f64 = ln_e.iter().map(|ln_e| ln_e.min(MOST_LN).exp()).sum();
+    (sum / BETTER as f64).max(f64::MIN_POSITIVE).ln()
 }
 
 /// All signals that have to be shown not to be worse before the ramp goes on.
@@ -111,9 +121,16 @@ impl Gate {
     }
 
     pub(crate) fn tick(&mut self, counts: impl Fn(&Spec) -> Option<Block>) {
-        // What has passed needs no more, and costs nothing more.
-        for proof in self.proofs.iter_mut().filter(|proof| !proof.passed) {
-            if let Some(counts) = counts(&proof.spec) {
+        for proof in &mut self.proofs {
+            // What has passed needs no more, and costs nothing more. But how alike answers are goes on to be told.
+            let is_told = proof.spec.pick == Pick::Mismatches;
+            if proof.passed && !is_told {
+                continue;
+            }
+            let Some(counts) = counts(&proof.spec) else { continue };
+            if proof.passed {
+                proof.total.add(&counts);
+            } else {
                 proof.add(counts);
             }
         }

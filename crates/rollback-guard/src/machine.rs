@@ -14,7 +14,7 @@
 //! From a fresh stake at least three slots have to agree. A cap only ever lowers evidence, so the bound stands.
 
 use crate::evidence::{Block, WORSE, above, above_and_worse_than_old, worse_than_old};
-use crate::limits::{Against, Spec};
+use crate::limits::{Against, Pick, Spec};
 use crate::run::{Latest, Run};
 use crate::{Budget, Cause};
 
@@ -129,6 +129,12 @@ impl Test {
         }
         let worse = above_and_worse_than_old(rate, old, block.new / block.old).ln_evidence(&block);
         Some(std::array::from_fn(|k| fixed[k].min(worse[k])))
+    }
+
+    fn forget_blocks(&mut self) {
+        (self.pending, self.pending_s) = (Block::default(), 0.0);
+        (self.runs, self.latest) = ([Run::default(); WORSE], Latest::default());
+        self.total = Block::default();
     }
 
     /// The capital on each alternative as it is now.
@@ -246,11 +252,7 @@ impl Machine {
     }
 
     fn forget_blocks(&mut self) {
-        for test in &mut self.tests {
-            (test.pending, test.pending_s) = (Block::default(), 0.0);
-            (test.runs, test.latest) = ([Run::default(); WORSE], Latest::default());
-            test.total = Block::default();
-        }
+        self.tests.iter_mut().for_each(Test::forget_blocks);
         self.w = self.capital();
     }
 
@@ -262,6 +264,24 @@ impl Machine {
             test.base.iter_mut().for_each(|base| *base = base.min(fresh));
         }
         self.go_on();
+    }
+
+    /// What was counted of this speaks no more against new: at most a fresh stake is left, and never more than there was.
+    pub(crate) fn forget(&mut self, pick: Pick) {
+        self.end_slot();
+        for test in self.tests.iter_mut().filter(|test| test.spec.pick == pick) {
+            let fresh = test.spec.weight / WORSE as f64 * self.budget.per_step;
+            test.base.iter_mut().for_each(|base| *base = base.min(fresh));
+            test.forget_blocks();
+        }
+        self.go_on();
+    }
+
+    /// Comparisons since the step began or they began to count anew, and those that differed; `None` before there is one.
+    pub(crate) fn compared(&self) -> Option<(u64, u64)> {
+        let test = self.tests.iter().find(|test| test.spec.pick == Pick::Mismatches)?;
+        let [compared, differed, ..] = test.total.rounded();
+        (compared > 0).then_some((compared, differed))
     }
 
     /// Evidence of 1 has been acted on: what is left is a tenth, so that more of the same brings it back soon, and its

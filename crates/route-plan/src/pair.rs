@@ -141,9 +141,13 @@ pub trait Compares: Send + Sync {
     /// The pair, with the reason.
     fn take(&self, pair: Box<Pair>) -> Result<(), NotCopied>;
 
-    /// Whether a pair of this migration would be taken at the moment. Asked before a request is copied, so that nothing
-    /// is sent whose answer nobody would look at.
-    fn has_room(&self) -> bool;
+    /// Whether one more pair would be taken at the moment. Asked before a request is copied, so that nothing is sent whose
+    /// answer nobody would look at. Never blocks.
+    ///
+    /// # Errors
+    /// What there is too little of: [`NotCopied::Budget`] is processor time, [`NotCopied::QueueFull`] and
+    /// [`NotCopied::Memory`] are places for pairs that wait, and what they hold.
+    fn room(&self) -> Result<(), NotCopied>;
 }
 
 /// What becomes of a request that is asked again.

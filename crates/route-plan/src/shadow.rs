@@ -148,9 +148,9 @@ pub enum NotCopied {
     Rate,
     /// As many copies are under way as there may be.
     Concurrency,
-    /// Those who send copies have not kept up.
+    /// Those who send copies, or those who compare, have not kept up: their queue is full, or was a moment ago.
     QueueFull,
-    /// Copies and captured answers hold as much memory as they may.
+    /// Copies and captured answers hold as much memory as they may, on their way or while they wait to be compared.
     Memory,
     /// Its content is larger than what is kept.
     TooLarge,
@@ -166,7 +166,7 @@ pub enum NotCopied {
     ClientGone,
     /// The process ended.
     Ended,
-    /// Comparing has used as much processor time as it may.
+    /// Comparing all of them takes more processor time than comparing may use.
     Budget,
     /// The answers could not be compared; the comparison says why.
     Incomparable,

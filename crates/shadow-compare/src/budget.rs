@@ -75,6 +75,8 @@ pub(crate) struct Shedding {
     cost_s: f64,
     /// Offered in a second.
     offered: f64,
+    /// What was left out last was for want of processor time.
+    short_of_cpu: bool,
 }
 
 /// What happened since the last look.
@@ -94,7 +96,7 @@ pub(crate) struct Happened {
 
 impl Default for Shedding {
     fn default() -> Self {
-        Shedding { share: 1.0, cost_s: 0.0, offered: 0.0 }
+        Shedding { share: 1.0, cost_s: 0.0, offered: 0.0, short_of_cpu: false }
     }
 }
 
@@ -115,7 +117,14 @@ impl Shedding {
         // Those who found the queue full were not counted, so that what is offered may look like less than it is.
         let kept_up = self.share * if fill > FULL { LESS } else { MORE };
         self.share = affordable.min(kept_up).clamp(LEAST, 1.0);
+        // While the share rises again, what lowered it is still why some are left out.
+        self.short_of_cpu = affordable < 1.0 || (self.short_of_cpu && self.share < 1.0 && fill <= FULL);
         self.share
+    }
+
+    /// Whether some are left out for want of processor time; else it is for a queue that was full.
+    pub(crate) fn is_short_of_cpu(&self) -> bool {
+        self.short_of_cpu
     }
 }
 
@@ -171,6 +180,33 @@ mod tests {
         }
         let seconds = (LOOK * (looks / 2)).as_secs_f64();
         (used_late.as_secs_f64() / seconds, taken_late as f64 / (seconds * rate as f64))
+    }
+
+    #[test]
+    fn it_is_known_whether_more_processor_time_would_help() {
+        let (start, span) = (Instant::now(), LOOK);
+        let budget = Budget::new(0.25, start);
+        let look = |shedding: &mut Shedding, cost: Duration, fill: f64| {
+            let happened = Happened { span, offered: 100.0, compared: 10, used: cost * 10, fill };
+            (shedding.look(&budget, happened), shedding.is_short_of_cpu())
+        };
+        // Each costs little, and the thread does not get to them: its priority is low.
+        let mut shedding = Shedding::default();
+        let (share, is_short) = look(&mut shedding, Duration::from_micros(10), 1.0);
+        assert!(share < 1.0 && !is_short, "{share}");
+        let (share, is_short) = look(&mut shedding, Duration::from_micros(10), 0.0);
+        assert!(share < 1.0 && !is_short, "{share}");
+        // They cost more than may be used.
+        let mut shedding = Shedding::default();
+        let (share, is_short) = look(&mut shedding, Duration::from_millis(10), 1.0);
+        assert!(share < 1.0 && is_short, "{share}");
+        let mut looks = 0;
+        while look(&mut shedding, Duration::ZERO, 0.0).0 < 1.0 {
+            looks += 1;
+            assert!(looks < 1_000);
+            assert!(shedding.is_short_of_cpu(), "until all are let in again");
+        }
+        assert!(looks > 0 && !shedding.is_short_of_cpu());
     }
 
     #[test]

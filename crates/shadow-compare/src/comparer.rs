@@ -33,10 +33,18 @@ pub struct Comparer {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// Where the comparisons of one migration go.
+#[derive(Debug)]
+enum Place {
+    /// Nothing was compared or asked for yet: most migrations may have copies, and few have them at a time.
+    Empty(Box<Draft>),
+    Taken(Arc<Mutex<Desk>>),
+}
+
 /// What the thread shares with those who hand in and those who ask.
 pub(crate) struct Shared {
     pub(crate) gate: Gate,
-    pub(crate) desks: Mutex<BTreeMap<Arc<str>, Arc<Mutex<Desk>>>>,
+    places: Mutex<BTreeMap<Arc<str>, Place>>,
     pub(crate) asks: OnceLock<Arc<dyn Asks>>,
     pub(crate) store: Store,
     pub(crate) ending: AtomicBool,
@@ -65,7 +73,7 @@ impl Comparer {
         let (store, key) = Store::open(state_dir, telemetry.clone());
         let shared = Arc::new(Shared {
             gate: Gate::new(),
-            desks: Mutex::default(),
+            places: Mutex::default(),
             asks: OnceLock::new(),
             store,
             ending: AtomicBool::new(false),
@@ -103,7 +111,7 @@ impl Comparer {
     #[must_use]
     pub fn report(&self, migration: &str, wish: &Wish) -> Option<Report> {
         self.shared.obey();
-        let desk = lock(&self.shared.desks).get(migration).cloned()?;
+        let desk = self.shared.desk(migration)?;
         let kept = self.shared.store.told();
         let share = self.shared.gate.share();
         Some(Report::of(&lock(&desk), wish, &kept, share))
@@ -152,7 +160,7 @@ impl Compares for Comparer {
         })
     }
 
-    fn has_room(&self) -> bool {
+    fn room(&self) -> Result<(), NotCopied> {
         self.shared.gate.lets_in(fastrand::u32(..))
     }
 }
@@ -193,26 +201,27 @@ impl Shared {
         f64::from_bits(self.cpu_share.load(Ordering::Relaxed))
     }
 
-    /// Lets the desks follow: exactly these migrations have one.
+    /// Lets the desks follow: exactly these migrations have a place.
     fn follow(&self, drafts: Vec<Draft>) {
         let now_ms = now_ms();
-        let mut desks = BTreeMap::new();
-        for settings in drafts.into_iter().filter_map(|draft| Settings::of(draft, &self.key)) {
-            let name = settings.name.clone();
-            let known = lock(&self.desks).get(&name).cloned();
-            let desk = match known {
-                Some(desk) => {
+        let mut places = lock(&self.places);
+        let mut before = std::mem::take(&mut *places);
+        for draft in drafts {
+            let name = draft.name.clone();
+            let place = match before.remove(&name) {
+                Some(Place::Taken(desk)) => {
+                    let Some(settings) = Settings::of(draft, &self.key) else { continue };
                     lock(&desk).follow(settings, now_ms);
-                    desk
+                    Place::Taken(desk)
                 }
-                None => Arc::new(Mutex::new(self.begin(settings, now_ms))),
+                Some(Place::Empty(_)) | None => Place::Empty(Box::new(draft)),
             };
-            desks.insert(name, desk);
+            places.insert(name, place);
         }
-        let names = desks.keys().cloned().collect();
-        let before = std::mem::replace(&mut *lock(&self.desks), desks);
-        for (name, desk) in before {
-            if !lock(&self.desks).contains_key(&name) {
+        let names = places.keys().cloned().collect();
+        drop(places);
+        for place in before.into_values() {
+            if let Place::Taken(desk) = place {
                 self.store.save(&lock(&desk));
             }
         }
@@ -221,10 +230,36 @@ impl Shared {
 
     /// What was compared of this migration so far says nothing any more.
     fn begin_anew(&self, migration: &str) {
-        let desk = lock(&self.desks).get(migration).cloned();
-        if let Some(desk) = desk {
+        if let Some(desk) = self.desk(migration) {
             lock(&desk).begin_anew(now_ms());
         }
+    }
+
+    /// The desk of a migration, made when it is asked for first, with what was kept of it; `None` where nothing is compared
+    /// of it. May read a file.
+    pub(crate) fn desk(&self, migration: &str) -> Option<Arc<Mutex<Desk>>> {
+        let mut places = lock(&self.places);
+        let place = places.get_mut(migration)?;
+        let draft = match place {
+            Place::Taken(desk) => return Some(desk.clone()),
+            Place::Empty(draft) => (**draft).clone(),
+        };
+        let Some(settings) = Settings::of(draft, &self.key) else {
+            places.remove(migration);
+            return None;
+        };
+        let desk = Arc::new(Mutex::new(self.begin(settings, now_ms())));
+        *place = Place::Taken(desk.clone());
+        Some(desk)
+    }
+
+    /// Those that something was compared of, or asked for.
+    pub(crate) fn desks(&self) -> Vec<Arc<Mutex<Desk>>> {
+        let taken = |place: &Place| match place {
+            Place::Taken(desk) => Some(desk.clone()),
+            Place::Empty(_) => None,
+        };
+        lock(&self.places).values().filter_map(taken).collect()
     }
 
     /// A desk for a migration that was not known, with what was kept of it.

@@ -5,13 +5,11 @@ use std::sync::Arc;
 use response_diff::Kind;
 use response_diff::summary::groups::{GroupView, Sample, TurnedAway};
 use response_diff::summary::noise::Knowledge;
-use response_diff::summary::{ClassCounts, Coverage, Endpoint, MatchRate};
+use response_diff::summary::{ClassCounts, Coverage, Endpoint};
 
 use crate::desk::{Desk, Questions};
 use crate::store::Kept;
 
-/// How sure lower bounds and noise are.
-pub const CONFIDENCE: f64 = 0.99;
 /// An endpoint counts as covered from so many comparisons on.
 pub const ENOUGH: u64 = 100;
 
@@ -137,12 +135,6 @@ impl Report {
             kept: kept.clone(),
             let_in,
         }
-    }
-
-    /// How often both arms answer the same.
-    #[must_use]
-    pub fn rate(&self) -> MatchRate {
-        MatchRate::from(&self.counts)
     }
 }
 

@@ -33,9 +33,9 @@ pub(crate) struct Settings {
 }
 
 /// What the file says of one migration, before it is made ready: what whoever reads files may do quickly.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Draft {
-    name: Arc<str>,
+    pub(crate) name: Arc<str>,
     compare: CompareConfig,
     compares_by: String,
     redact: Vec<String>,

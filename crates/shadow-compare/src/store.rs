@@ -3,7 +3,8 @@
 //! `diffs/NAME.json` in the state directory holds what the desk of one migration knows: counts, what is noise, groups, and
 //! samples, of which nothing is secret. It is written beside, synced, and takes the place of the one before, so that there
 //! is a whole one at any moment. A thread of its own does that: nobody waits for a disk, and what is not written yet is
-//! overtaken by what comes later. A disk that is full or read-only costs what would be on it, is counted, and said once.
+//! overtaken by what comes later. A disk that is full or read-only costs what would be on it, is counted, and said once; what
+//! could not be written stays owed, so that it is written when there is room again, also where nothing more is compared.
 //!
 //! Bounded: a file has at most [`MOST_BYTES`], else it is written without samples, or not at all; of migrations that have
 //! left the file, [`MOST_DEPARTED`] are kept.
@@ -67,6 +68,10 @@ struct Tray {
     wanted: BTreeMap<Arc<str>, Vec<u8>>,
     /// The migrations in force.
     in_force: BTreeSet<Arc<str>>,
+    /// Those of which the last attempt to write what is known failed.
+    owed: BTreeSet<Arc<str>>,
+    /// Attempts that failed since one did not.
+    failed_lately: u64,
     is_closing: bool,
     is_closed: bool,
     told: Kept,
@@ -111,6 +116,7 @@ impl Store {
             _ => wire::encode(desk, false),
         };
         let mut tray = self.shared.tray();
+        tray.owed.remove(&desk.settings.name);
         tray.wanted.insert(desk.settings.name.clone(), text);
         self.shared.changed.notify_all();
     }
@@ -140,8 +146,16 @@ impl Store {
 
     /// These are compared now; of others only the latest are kept.
     pub(crate) fn in_force(&self, names: BTreeSet<Arc<str>>) {
-        self.shared.tray().in_force = names;
+        let mut tray = self.shared.tray();
+        tray.owed.retain(|name| names.contains(name));
+        tray.in_force = names;
+        drop(tray);
         self.shared.changed.notify_all();
+    }
+
+    /// Whether what is known of this migration is to be handed over once more, though it is what it was.
+    pub(crate) fn is_owed(&self, migration: &str) -> bool {
+        self.shared.tray().owed.contains(migration)
     }
 
     /// How it goes.
@@ -199,26 +213,37 @@ impl Shared {
             let written = write(dir, &file_name(&name), &text);
             let count = if written.is_ok() { &cells.kept } else { &cells.not_kept };
             count.inc();
-            self.note(dir, written);
+            self.note(dir, &name, text.len(), written);
         }
     }
 
     /// Counts, and says what is new about it.
-    fn note(&self, dir: &Path, written: io::Result<()>) {
+    fn note(&self, dir: &Path, name: &Arc<str>, bytes: usize, written: io::Result<()>) {
         let mut tray = self.tray();
-        let told = &mut tray.told;
+        let Tray { told, owed, in_force, failed_lately, .. } = &mut *tray;
         match written {
             Ok(()) => {
                 told.written += 1;
+                let failed = std::mem::take(failed_lately);
                 if told.error.take().is_some() {
-                    tracing::info!("what comparisons find is kept in {} again", dir.display());
+                    let attempts = if failed == 1 { "attempt" } else { "attempts" };
+                    tracing::info!(
+                        "what comparisons find is kept in {} again, after {failed} {attempts} that failed",
+                        dir.display()
+                    );
                 }
             }
             Err(error) => {
                 told.failed += 1;
+                *failed_lately += 1;
+                if in_force.contains(name) {
+                    owed.insert(name.clone());
+                }
                 if told.error.replace(error.to_string()).is_none() {
                     tracing::warn!(
-                        "what comparisons find cannot be kept in {}, which costs nothing else: {error}",
+                        migration = &**name,
+                        "what comparisons find cannot be kept in {}, which costs nothing else; {name} has {bytes} bytes \
+                         of at most {MOST_BYTES}: {error}",
                         dir.display()
                     );
                 }

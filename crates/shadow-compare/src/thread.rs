@@ -1,8 +1,8 @@
 //! The thread that compares: one loop over one queue.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use route_plan::{Captured, NotCopied, Pair};
@@ -12,7 +12,7 @@ use traffic_split::Arm;
 
 use crate::budget::{Budget, Happened, LOOK, Shedding};
 use crate::comparer::{Shared, lock};
-use crate::desk::{Desk, Moment};
+use crate::desk::Moment;
 use crate::gate::PAIRS;
 use crate::inquiry::{Ask, Finished, Inquiries, Next};
 
@@ -163,7 +163,8 @@ impl Worker {
         // Those that were not let in are known by the share of those that were.
         let offered = (taken - self.since_look.taken) as f64 / gate.share().max(1e-6);
         let fill = gate.waiting() as f64 / PAIRS as f64;
-        gate.set_share(self.shedding.look(&self.budget, Happened { span, offered, compared, used, fill }));
+        let share = self.shedding.look(&self.budget, Happened { span, offered, compared, used, fill });
+        gate.set_share(share, self.shedding.is_short_of_cpu() || self.budget.wait().is_some());
         self.since_look = Look { at: now, taken, compared: 0, used: Duration::ZERO };
     }
 
@@ -172,7 +173,7 @@ impl Worker {
             Message::Pair { pair, bytes, at } => {
                 let waited = at.elapsed();
                 let moment = self.moment();
-                if let Some(desk) = self.desk(&pair.asked.migration) {
+                if let Some(desk) = self.shared.desk(&pair.asked.migration) {
                     lock(&desk).take(*pair, waited, &moment, &mut self.inquiries);
                 } else {
                     self.shared.comparisons(&pair.asked.migration).record(Compared::NotCompared);
@@ -223,7 +224,7 @@ impl Worker {
     fn finish(&mut self, finished: Finished) {
         let moment = self.moment();
         let name = finished.inquiry.pair.asked.migration.clone();
-        match self.desk(&name) {
+        match self.shared.desk(&name) {
             Some(desk) => lock(&desk).answered(finished, &moment),
             // Its migration has left the file meanwhile; a sampled one was counted before.
             None if finished.inquiry.is_open_pair() => {
@@ -231,10 +232,6 @@ impl Worker {
             }
             None => {}
         }
-    }
-
-    fn desk(&self, migration: &Arc<str>) -> Option<Arc<Mutex<Desk>>> {
-        lock(&self.shared.desks).get(migration).cloned()
     }
 
     fn moment(&mut self) -> Moment {
@@ -251,10 +248,9 @@ impl Worker {
             return;
         }
         self.kept_at = Instant::now();
-        let desks: Vec<_> = lock(&self.shared.desks).values().cloned().collect();
-        for desk in desks {
+        for desk in self.shared.desks() {
             let mut desk = lock(&desk);
-            if desk.is_new {
+            if desk.is_new || self.shared.store.is_owed(&desk.settings.name) {
                 desk.is_new = false;
                 self.shared.store.save(&desk);
             }
@@ -270,7 +266,7 @@ impl Worker {
         let moment = self.moment();
         while let Ok(message) = self.queue.try_recv() {
             let Message::Pair { pair, bytes, .. } = message else { continue };
-            match self.desk(&pair.asked.migration) {
+            match self.shared.desk(&pair.asked.migration) {
                 Some(desk) => lock(&desk).give_up(&pair, &moment),
                 None => self.shared.comparisons(&pair.asked.migration).record(Compared::NotCompared),
             }

@@ -1,10 +1,13 @@
 //! The answers of copies are held against the served ones, and what differs is told so that a person can work from it.
 
 use std::collections::HashMap;
-use std::fs;
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -239,7 +242,15 @@ fn planted_differences_are_found_noise_is_learned_and_secrets_stay_secret() {
     eventually("comparisons count anew", || compared(&diffs(&again, "")) == 0);
     send_and_wait(&again, 200, |number| format!("/orders/{}", number * 10 + 1));
     eventually("they match", || count(&diffs(&again, ""), "matched") >= 150);
-    assert!(diffs(&again, "")["match_rate"].as_f64().is_some_and(|rate| rate > 0.99));
+    eventually("one figure is shown everywhere, of what was compared by these rules", || {
+        let found = diffs(&again, "");
+        let status = again.admin_get("/api/v1/migrations/shop").json()["shadow"]["match_rate"].clone();
+        let metric = again.metrics().count("crossfade_match_rate_at_least", &[]);
+        found["match_rate"].as_f64().is_some_and(|rate| rate > 0.99)
+            && found["judged"] == count(&found, "matched") + count(&found, "mismatched")
+            && (&found["judged"], &found["match_rate_text"]) == (&status["compared"], &status["text"])
+            && found["match_rate_at_least"].as_f64().is_some_and(|rate| (rate - metric).abs() < 1e-9)
+    });
 }
 
 #[test]
@@ -291,6 +302,83 @@ fn a_place_that_cannot_be_written_costs_nothing_but_what_would_be_there() {
     assert_eq!(proxy.wait(), 0, "{}", proxy.log());
     assert!(proxy.log().contains("what comparisons find cannot be kept in"), "{}", proxy.log());
     assert_eq!(fs::read_to_string(state.path().join("diffs")).unwrap(), "in the way");
+}
+
+/// Waits for what happens four times a minute.
+fn before_long(what: &str, holds: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_mins(1), "waited a minute in vain until {what}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_full_disk_costs_what_would_be_kept_and_is_used_again_when_there_is_room() {
+    let (old, new, state) = (Shop::start(old_answer), Shop::start(new_answer), TempDir::new().unwrap());
+    let disk = state.path().join("diffs");
+    fs::create_dir(&disk).unwrap();
+    let mount = format!("mount -t tmpfs -o size=64k,mode=0700 diffs '{}'", disk.display());
+    let mut tried = Command::new("unshare");
+    tried.args(["--mount", "sh", "-c", &mount]).stdin(Stdio::null()).stderr(Stdio::null());
+    if !tried.status().is_ok_and(|status| status.success()) {
+        eprintln!(
+            "SKIPPED: a full disk was not tried, since nobody may mount one here (`unshare --mount` fails)"
+        );
+        return;
+    }
+    let script = format!("{mount} && exec \"$0\" \"$@\"");
+    let config = config(&old, &new, state.path(), "");
+    let mut proxy = Proxy::start_within(&config, &["unshare", "--mount", "sh", "-c", &script]);
+    let disk = PathBuf::from(format!("/proc/{}/root{}", proxy.pid(), disk.display()));
+    let kept = disk.join("shop.json");
+    let attempts =
+        |result: &str| proxy.metrics().count("crossfade_compare_kept_total", &[("result", result)]);
+    let mismatched = || count(&diffs(&proxy, ""), "mismatched");
+
+    send_and_wait(&proxy, 100, |number| format!("/orders/{number}"));
+    before_long("it is kept", || attempts("written") > 0.5);
+    let (before, written) = (fs::read(&kept).unwrap(), attempts("written"));
+    let filler = disk.join("filler");
+    let mut filling = File::create(&filler).unwrap();
+    let full = loop {
+        if let Err(error) = filling.write_all(&[b'x'; 512]) {
+            break error.kind();
+        }
+    };
+    assert_eq!(full, ErrorKind::StorageFull);
+
+    // Users get their answers, which are compared.
+    let known = mismatched();
+    send_and_wait(&proxy, 100, |number| format!("/orders/{number}"));
+    before_long("it cannot be kept", || attempts("failed") > 0.5);
+    send_and_wait(&proxy, 100, |number| format!("/orders/{number}"));
+    assert!(mismatched() > known + 100, "{} after {known}", mismatched());
+    assert_eq!(fs::read(&kept).unwrap(), before, "what was there is whole");
+    let names = fs::read_dir(&disk).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    assert_eq!(names, ["filler", "redaction.key", "shop.json"], "nothing else takes room");
+    let storage = &diffs(&proxy, "")["storage"];
+    assert!(storage["error"].as_str().is_some_and(|error| error.contains("No space left")), "{storage}");
+    let log = proxy.log();
+    let said = log.lines().filter(|line| line.contains("what comparisons find cannot be kept in"));
+    let said: Vec<_> = said.collect();
+    assert!(
+        said.len() == 1 && said[0].contains("bytes of at most 16777216: No space left on device"),
+        "{said:?}"
+    );
+
+    // There is room, and nobody asks for anything any more.
+    drop(filling);
+    fs::remove_file(&filler).unwrap();
+    before_long("it is kept again", || attempts("written") > written + 0.5);
+    eventually("that is said", || proxy.log().contains("again, after "));
+    let after: Value = serde_json::from_slice(&fs::read(&kept).unwrap()).unwrap();
+    assert!(after.is_object() && fs::read(&kept).unwrap() != before);
+    assert_eq!(diffs(&proxy, "")["storage"]["error"], Value::Null);
+    proxy.terminate();
+    assert_eq!(proxy.wait(), 0);
 }
 
 #[test]

@@ -356,8 +356,8 @@ fn facts(status: &Status) -> ControlFacts {
                 verdict: migration.guard.as_ref().map(|guard| guard.verdict.as_str()),
                 shadow: migration.shadow.as_ref().map(|shadow| ShadowFacts {
                     on: shadow.state == ShadowState::On,
-                    match_rate: shadow.match_rate,
-                    match_rate_at_least: shadow.match_rate_at_least,
+                    match_rate: shadow.match_rate.rate(),
+                    match_rate_at_least: shadow.match_rate.at_least(),
                 }),
                 ln_evidence: migration.guard.as_ref().and_then(|guard| guard.ln_evidence),
                 ramp: migration.ramp.as_ref().map(|ramp| RampFacts {

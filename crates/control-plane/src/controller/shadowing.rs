@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use config_file::{MigrationConfig, ShadowConfig};
 use ramp::{Evidence, Intent, ShadowOff};
-use rollback_guard::matches_at_least;
+use rollback_guard::MatchRate;
 use serde_json::Map;
 
 use super::steps::{ANEW, Ask, refuse};
@@ -148,18 +148,17 @@ impl Controller {
             (None, true) => ShadowState::On,
             (None, false) => ShadowState::Idle,
         };
+        let guard = self.guards.get(&migration.name);
         let counted = watch.counted();
-        let judged = counted.judged();
+        let of_all = || MatchRate::of(counted.judged(), counted.mismatched);
         Some(ShadowStatus {
             state,
             sentence: change::shadow(&migration.name, intent, scene.copies, last_changes),
             by: last_changes.shadow.clone().filter(|_| state == ShadowState::Off),
             pairs_per_s: watch.pairs_per_s(),
             comparisons: watch.comparisons(),
-            match_rate: (judged > 0).then(|| counted.matched as f64 / judged as f64),
-            match_rate_at_least: matches_at_least(judged, counted.mismatched),
-            compared: judged,
-            matching: self.guards.get(&migration.name).and_then(Watchman::match_sentence),
+            match_rate: guard.and_then(Watchman::match_rate).unwrap_or_else(of_all),
+            matching: guard.and_then(Watchman::match_sentence),
             verdict: watch.verdict(),
             effect: watch.effect_sentence().filter(|_| state == ShadowState::On),
             drops: top_drops(&watch.totals()),

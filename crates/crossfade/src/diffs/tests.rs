@@ -25,7 +25,7 @@ fn found() -> Found {
         },
         "not_copied": { "holdout": 2000, "rate": 31456 },
         "match_rate": 0.99927, "match_rate_at_least": 0.999, "confidence": 0.99,
-        "match_rate_text": "99.92 %, at least 99.85 %",
+        "judged": 12_345, "match_rate_text": "99.92 %, at least 99.85 %",
         "coverage": { "endpoints": 3, "covered": 1, "enough": 100, "share_of_requests": 0.971 },
         "groups_left_out": 7,
         "asked_again": { "sampled": 61, "rechecked": 8, "not_rechecked": 5, "races_of_new_alone": 3 },

@@ -138,9 +138,7 @@ impl Copier {
         if desk.track.under_way() >= self.share(policy.concurrency) {
             return Err(NotCopied::Concurrency);
         }
-        if self.parts.compares.as_ref().is_some_and(|compares| !compares.has_room()) {
-            return Err(NotCopied::Budget);
-        }
+        self.parts.compares.as_ref().map_or(Ok(()), |compares| compares.room())?;
         if !desk.rate.take(self.share(policy.per_second), now_ms) {
             return Err(NotCopied::Rate);
         }

@@ -65,14 +65,16 @@ fn who_compares_may_have_no_room() {
     let (old, new) = (saying("old"), saying("new"));
     let rig = Rig::start(old.addr(), new.addr(), |_| {});
     let mut client = rig.client();
-    rig.taker.has_room.store(false, Ordering::SeqCst);
-    client.exchange(request::get("/"));
-    rig.expect(1, &[(NotCopied::Budget, 1)]);
+    for short_of in [NotCopied::Budget, NotCopied::QueueFull] {
+        *rig.taker.short_of.lock().unwrap() = Some(short_of);
+        client.exchange(request::get("/"));
+    }
+    rig.expect(2, &[(NotCopied::Budget, 1), (NotCopied::QueueFull, 1)]);
     assert_eq!(new.connections(), 0, "nothing is sent that nobody would look at");
-    rig.taker.has_room.store(true, Ordering::SeqCst);
+    *rig.taker.short_of.lock().unwrap() = None;
     rig.taker.takes.store(false, Ordering::SeqCst);
     client.exchange(request::get("/"));
-    rig.expect(2, &[(NotCopied::Budget, 2)]);
+    rig.expect(3, &[(NotCopied::Budget, 2), (NotCopied::QueueFull, 1)]);
     assert_eq!(new.connections(), 1);
 }
 

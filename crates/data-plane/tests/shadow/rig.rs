@@ -18,7 +18,8 @@ use traffic_split::{Arm, KeySource, Percent, Split};
 /// Takes pairs, as long as it has room for them.
 pub(crate) struct Taker {
     pairs: SyncSender<Box<Pair>>,
-    pub(crate) has_room: AtomicBool,
+    /// What there is too little of.
+    pub(crate) short_of: Mutex<Option<NotCopied>>,
     pub(crate) takes: AtomicBool,
 }
 
@@ -30,8 +31,8 @@ impl Compares for Taker {
         self.pairs.try_send(pair).map_err(|_| NotCopied::Budget)
     }
 
-    fn has_room(&self) -> bool {
-        self.has_room.load(Ordering::SeqCst)
+    fn room(&self) -> Result<(), NotCopied> {
+        (*self.short_of.lock().unwrap()).map_or(Ok(()), Err)
     }
 }
 
@@ -102,7 +103,7 @@ impl Rig {
         let telemetry = Telemetry::new(workers);
         let cell = Arc::new(SnapshotCell::with_strategy(Arc::new(snapshot), RwLock::default()));
         let (sender, pairs) = sync_channel(100_000);
-        let taker = Arc::new(Taker { pairs: sender, has_room: true.into(), takes: true.into() });
+        let taker = Arc::new(Taker { pairs: sender, short_of: Mutex::default(), takes: true.into() });
         let lanes = Lanes::new();
         let options = Options {
             workers,

@@ -18,7 +18,7 @@ fn all_bad() -> Facts {
         held: HOUR / 2,
         requests: 400,
         evidence: Evidence::Against("new fails 1.3 % of requests, old 0.2 %".to_owned()),
-        matching: Evidence::Missing("about 6,400 more comparisons".to_owned()),
+        matching: Evidence::Missing("about 5,500 more comparisons".to_owned()),
         busy: Some("orders".to_owned()),
         after: Some("users".to_owned()),
         announced: Hook::NotCalled,

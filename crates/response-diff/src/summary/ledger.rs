@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::classes::{Class, ClassCounts, Tally, Why};
+use super::coverage::Coverage;
 use super::endpoint::{self, Endpoint, Endpoints, EndpointsState, Template};
 use super::groups::{self, Groups, GroupsState, Sample, Wanted};
 use super::noise::{self, Judged, Noise, NoiseTable};
-use super::rate::{Coverage, MatchRate};
 use super::suggest::Suggestions;
 use crate::Difference;
 
@@ -199,12 +199,6 @@ impl Ledger {
         &self.groups
     }
 
-    /// How often both arms answer the same: of one endpoint, or of all.
-    #[must_use]
-    pub fn rate(&self, endpoint: Option<&Endpoint>) -> MatchRate {
-        endpoint.map_or_else(|| self.tally.total().into(), |endpoint| (&self.tally.of(endpoint)).into())
-    }
-
     /// How much of what is known has been compared, at least `enough` times each.
     #[must_use]
     pub fn coverage(&self, enough: u64) -> Coverage {
@@ -299,8 +293,7 @@ mod tests {
             }
             prop_assert_eq!(requests, one.tally().total().total());
             prop_assert_eq!(requests, (before.len() + after.len()) as u64);
-            let rate = one.rate(None);
-            prop_assert!(rate.mismatched <= rate.judged && one.coverage(1).endpoints.len() == known.len());
+            prop_assert_eq!(one.coverage(1).endpoints.len(), known.len());
         }
     }
 }

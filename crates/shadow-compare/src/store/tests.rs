@@ -118,6 +118,38 @@ fn a_place_that_cannot_be_written_costs_what_would_be_there() {
 }
 
 #[test]
+fn what_could_not_be_written_is_owed_until_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(Some(dir.path().to_owned()), Telemetry::new(1));
+    let in_the_way = dir.path().join(DIR).join("shop.json");
+    fs::create_dir(&in_the_way).unwrap();
+    let names = |names: &[&str]| names.iter().map(|name| Arc::from(*name)).collect();
+    store.in_force(names(&["shop"]));
+    let one = busy(&[]);
+    store.save(&one);
+    eventually(|| store.is_owed("shop"));
+    fs::remove_dir(&in_the_way).unwrap();
+    store.save(&one);
+    eventually(|| store.told().written == 1);
+    assert!(!store.is_owed("shop") && store.told().error.is_none());
+    // Of one that is gone nothing more is expected.
+    fs::remove_file(&in_the_way).unwrap();
+    fs::create_dir(&in_the_way).unwrap();
+    store.save(&one);
+    eventually(|| store.is_owed("shop"));
+    store.in_force(names(&[]));
+    assert!(!store.is_owed("shop"));
+}
+
+fn eventually(holds: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < PATIENCE);
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
+#[test]
 fn of_migrations_that_left_only_the_latest_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join(DIR);

@@ -35,7 +35,8 @@ impl Comparing {
     pub(super) fn seen(&self, before: Option<&Comparing>) -> Compared {
         let summary = &self.answer.summary;
         let found = Found::among(&self.answer.groups);
-        let rates = before.and_then(|before| before.answer.summary.match_rate).zip(summary.match_rate);
+        let rates =
+            before.and_then(|before| before.shadow.match_rate.rate()).zip(self.shadow.match_rate.rate());
         Compared {
             is_on: self.shadow.state == ShadowState::On,
             judged: self.judged(),
@@ -43,7 +44,7 @@ impl Comparing {
             has_all_faults: found.has_all_faults(),
             has_all_noise: found.has_all_noise(),
             has_risen: rates.is_some_and(|(before, now)| now > before),
-            is_proven: self.shadow.match_rate_at_least >= SHOWN_TO_MATCH,
+            is_proven: self.shadow.match_rate.at_least() >= SHOWN_TO_MATCH,
         }
     }
 
@@ -84,7 +85,8 @@ impl Comparing {
 
     /// `100 %, at least 99.91 %, of 6,511 comparisons`
     fn rate(&self) -> String {
-        format!("{}, of {} comparisons", self.answer.summary.match_rate_text, grouped(self.judged()))
+        let rate = self.shadow.match_rate;
+        format!("{rate}, of {} comparisons", grouped(rate.compared()))
     }
 
     /// What an act came to.
@@ -116,7 +118,7 @@ impl Comparing {
 
     /// How the match rate has changed.
     fn risen(&self, before: Option<&Comparing>) -> String {
-        let before = before.map(|before| format!("; before {}", before.answer.summary.match_rate_text));
+        let before = before.map(|before| format!("; before {}", before.shadow.match_rate));
         format!("match rate {}{}", self.rate(), before.unwrap_or_default())
     }
 
@@ -199,7 +201,7 @@ impl Comparing {
             noise: summary.comparisons.noise,
             races: summary.comparisons.race,
             not_compared: summary.comparisons.not_compared.values().sum(),
-            rate: summary.match_rate_text.clone(),
+            rate: self.shadow.match_rate.to_string(),
             groups: groups.collect(),
             rules: Vec::new(),
         }

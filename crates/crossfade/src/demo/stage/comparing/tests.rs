@@ -4,6 +4,7 @@ use admin_api::{
     DiffsCoverage, DiffsDifference, DiffsQuestions, DiffsSample, DiffsStorage, DiffsSummary, DiffsTurnedAway,
 };
 use control_plane::LastChange;
+use rollback_guard::MatchRate;
 use telemetry::ComparisonTotals;
 
 use super::*;
@@ -15,10 +16,11 @@ fn comparing(matched: u64, mismatched: u64) -> Comparing {
         since_ms: 1_000,
         comparisons: DiffsCounts { matched, mismatched, noise: 3, race: 1, not_compared: BTreeMap::new() },
         not_copied: BTreeMap::new(),
-        match_rate: Some(matched as f64 / (matched + mismatched) as f64),
-        match_rate_at_least: 0.5,
+        judged: matched + mismatched,
+        match_rate: None,
+        match_rate_at_least: 0.0,
         confidence: 0.99,
-        match_rate_text: "75.00 %, at least 50.00 %".into(),
+        match_rate_text: String::new(),
         coverage: DiffsCoverage { endpoints: 3, covered: 3, enough: 100, share_of_requests: 1.0 },
         groups_left_out: 0,
         asked_again: DiffsQuestions { sampled: 30, rechecked: 10, not_rechecked: 5, races_of_new_alone: 0 },
@@ -59,9 +61,7 @@ fn comparing(matched: u64, mismatched: u64) -> Comparing {
             by: None,
             pairs_per_s: None,
             comparisons: ComparisonTotals::default(),
-            compared: matched + mismatched,
-            match_rate: None,
-            match_rate_at_least: 0.9991,
+            match_rate: MatchRate::of(matched + mismatched, mismatched),
             matching: Some("fewer than 0.1% of comparisons are shown to differ".into()),
             verdict: None,
             effect: None,
@@ -80,17 +80,17 @@ fn the_story_goes_by_what_the_proxy_tells() {
         has_all_faults: true,
         has_all_noise: true,
         has_risen: true,
-        is_proven: true,
+        is_proven: false,
     };
     assert_eq!(now.seen(Some(&before)), all);
     assert_eq!(before.seen(Some(&now)), Compared { has_risen: false, ..all });
     assert_eq!(now.seen(None), Compared { has_risen: false, ..all });
     now.answer.summary.since_ms += 1;
     now.answer.groups.truncate(4);
-    now.shadow.match_rate_at_least = 0.9989;
+    now.shadow.match_rate = MatchRate::of(5_537, 0);
     now.shadow.state = ShadowState::Idle;
     let seen = now.seen(Some(&before));
-    assert!(seen.is_anew && !seen.is_on && !seen.is_proven && !seen.has_all_faults && !seen.has_all_noise);
+    assert!(seen.is_anew && !seen.is_on && seen.is_proven && !seen.has_all_faults && !seen.has_all_noise);
 }
 
 #[test]
