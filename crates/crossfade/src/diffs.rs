@@ -281,7 +281,8 @@ fn notes(found: &Found) -> String {
     if !missing.is_empty() {
         let name = |one: &&Endpoint| {
             let why = if one.covered == "only-noise" { ", only noise" } else { "" };
-            format!("{} ({} requests{why})", visible(&one.endpoint), grouped(one.requests))
+            let requests = if one.requests == 1 { "request" } else { "requests" };
+            format!("{} ({} {requests}{why})", visible(&one.endpoint), grouped(one.requests))
         };
         let shown: Vec<_> = missing.iter().take(5).map(name).collect();
         let more = missing.len().saturating_sub(5);
