@@ -81,6 +81,7 @@ fn pair(old: &str, new: &str, number: usize) -> Pair {
             method: Box::from(&b"GET"[..]),
             host: Box::from(&b"shop.example.com"[..]),
             target: format!("/orders/{number}?page=1").into_bytes().into(),
+            fields: FieldLines::new(),
             request_id: Box::from(&b"r-1"[..]),
             key: 7,
             at_ms: 1_700_000_000_000,

@@ -35,6 +35,8 @@ pub struct Checked {
     pub entries: Vec<RouteEntry>,
     /// Proxies whose word about the client's address is taken.
     pub trusted_proxies: Vec<IpNet>,
+    /// Crossfades in front, whose word that a request is a copy is passed on.
+    pub copies_from: Vec<IpNet>,
     /// Whose request ids are taken over.
     pub request_id_trust: RequestIdTrust,
     /// What clients may use up.
@@ -308,6 +310,7 @@ impl Checked {
             upstreams: self.upstreams.clone(),
             entry_labels: self.entries.iter().map(|entry| entry.label.clone()).collect(),
             trusted_proxies: self.trusted_proxies.clone(),
+            copies_from: self.copies_from.clone(),
             request_id_trust: self.request_id_trust,
             connection: self.connection,
             listeners: self

@@ -3,7 +3,8 @@
 use std::time::SystemTime;
 
 use ramp::{Cause, Effect, Intent, Origin, ShadowOff};
-use route_plan::Phase;
+use route_plan::{CanaryCopies, Phase};
+use traffic_split::Percent;
 
 use crate::event::Actor;
 use crate::status::LastChange;
@@ -171,14 +172,19 @@ pub(crate) fn latched(intent: &Intent, last: &LastChanges) -> Option<String> {
     Some(format!("latched at {} %{since}: rolled back {by}{why}", latch.cap))
 }
 
-/// How a migration's shadow is, as a sentence.
-pub(crate) fn shadow(name: &str, intent: &Intent, copies: bool, last: &LastChanges) -> String {
-    let phase = intent.standing().phase;
+/// How a migration's shadow is, as a sentence. `copies` says which copies of `canary` there are, where any are made.
+pub(crate) fn shadow(
+    name: &str,
+    intent: &Intent,
+    copies: Option<CanaryCopies>,
+    last: &LastChanges,
+) -> String {
+    let standing = intent.standing();
+    let phase = standing.phase;
     let Some(off) = intent.shadow_off else {
-        return match (copies, phase) {
-            (false, _) => format!("idle: nothing is copied in phase {phase}"),
-            (true, Phase::Full) => "on: new serves, old gets copies".to_owned(),
-            (true, _) => "on: new gets copies".to_owned(),
+        return match copies {
+            None => format!("idle: nothing is copied in phase {phase}"),
+            Some(canary) => format!("on: {}", who_gets_copies(phase, standing.in_force(), canary)),
         };
     };
     let since = last.shadow.as_ref().map(|last| format!(" since {}", timestamp(last.at))).unwrap_or_default();
@@ -190,6 +196,17 @@ pub(crate) fn shadow(name: &str, intent: &Intent, copies: bool, last: &LastChang
     let why = last.shadow.as_ref().and_then(|last| last.reason.as_deref());
     let why = why.map(|why| format!(": {why}")).unwrap_or_default();
     format!("off{since}{by}{why}; `crossfade shadow {name} on` switches it on again")
+}
+
+/// Also in full old serves, after a rollback.
+fn who_gets_copies(phase: Phase, in_force: Percent, canary: CanaryCopies) -> &'static str {
+    let both = phase == Phase::Full || (phase == Phase::Canary && canary == CanaryCopies::Both);
+    match in_force {
+        Percent::FULL if both => "new serves, old gets copies",
+        Percent::ZERO => "new gets copies",
+        _ if both => "each arm gets copies of what the other one serves",
+        _ => "new gets copies",
+    }
 }
 
 /// To the second, in UTC.

@@ -404,6 +404,21 @@ async fn in_full_the_reverse_shadow_judges_new_and_takes_users_back() {
     );
     // Users are on old, and new gets copies: the cause stays visible.
     assert!(running.policy().is_some_and(|policy| !policy.off));
+    assert_eq!(shop.shadow.unwrap().sentence, "on: new gets copies");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_says_which_arm_gets_copies() {
+    let both = "each arm gets copies of what the other one serves";
+    for (lines, expected) in [
+        ("percent = 0\nphase = \"canary\"\nshadow = { canary = \"both\" }", "new gets copies"),
+        ("percent = 30\nshadow = true", "new gets copies"),
+        ("percent = 30\nshadow = { canary = \"both\" }", both),
+        ("percent = 100\nshadow = { canary = \"both\" }", "new serves, old gets copies"),
+    ] {
+        let place = Place::new(lines);
+        assert_eq!(place.start().await.shadow().sentence, format!("on: {expected}"), "{lines}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

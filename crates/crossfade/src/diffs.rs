@@ -51,6 +51,15 @@ fn path(args: &DiffsArgs) -> String {
 fn in_words(args: &DiffsArgs, answer: Value) -> Result<String, CallError> {
     let found: Found = serde_json::from_value(answer)
         .map_err(|error| CallError::Refused(format!("the answer is not understood: {error}")))?;
+    if let Some(asked) = args.endpoint.as_deref()
+        && !found.endpoints.iter().any(|one| one.is_called(asked))
+    {
+        let name = visible(&found.migration);
+        return Err(CallError::Refused(format!(
+            "{name} has no endpoint `{}`; `crossfade diffs {name}` shows which it has",
+            visible(asked)
+        )));
+    }
     if args.suggest {
         return Ok(found.suggestions);
     }
@@ -282,7 +291,8 @@ fn notes(found: &Found) -> String {
     if !missing.is_empty() {
         let name = |one: &&Endpoint| {
             let why = if one.covered == "only-noise" { ", only noise" } else { "" };
-            format!("{} ({} requests{why})", visible(&one.endpoint), grouped(one.requests))
+            let requests = if one.requests == 1 { "request" } else { "requests" };
+            format!("{} ({} {requests}{why})", visible(&one.endpoint), grouped(one.requests))
         };
         let shown: Vec<_> = missing.iter().take(5).map(name).collect();
         let more = missing.len().saturating_sub(5);
@@ -339,6 +349,13 @@ fn shown(sample: &Sample, style: &Style) -> String {
     out.push_str(&differences::list(&list, style));
     out.push_str(&beside::both(&sample.old, &sample.new, style));
     out
+}
+
+impl Endpoint {
+    /// Whether it has this name, `GET /orders/{id}`, or this path.
+    fn is_called(&self, asked: &str) -> bool {
+        self.endpoint == asked || self.endpoint.split_once(' ').is_some_and(|(_, path)| path == asked)
+    }
 }
 
 impl One {

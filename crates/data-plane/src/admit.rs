@@ -94,11 +94,13 @@ pub(crate) fn admit(
         RequestIdTrust::Nobody => false,
     };
     take_request_id(scratch, head, id_trusted, random);
+    let may_mark = snapshot.copies_from.iter().any(|network| network.contains(&peer_ip));
     let host = without_port(head, scratch.request.host());
     let method = scratch.request.method().of(head);
     let safe = matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE");
     let idempotent = safe || matches!(method, b"PUT" | b"DELETE");
-    scratch.facts = Facts { path, query, host, peer_ip, client_ip: client, peer_trusted, idempotent, safe };
+    let client_ip = client;
+    scratch.facts = Facts { path, query, host, peer_ip, client_ip, peer_trusted, may_mark, idempotent, safe };
     Ok(())
 }
 

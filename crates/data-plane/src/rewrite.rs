@@ -12,6 +12,7 @@ use std::io::Write;
 use std::net::IpAddr;
 
 use http1_codec::{Field, FieldId, Framing, HeadWriter, ResponseHead, Version, dashed, reason_phrase};
+use route_plan::shadow::MARK;
 use route_plan::{PathPrefix, Rules};
 
 use crate::proxy_status;
@@ -110,8 +111,10 @@ fn request_fields<'h>(
     for field in scratch.request.fields() {
         let dropped = field.hop
             || match field.id {
-                FieldId::Host | FieldId::Crossfade | FieldId::ProxyAuthorization | FieldId::XRequestId => {
-                    true
+                FieldId::Host | FieldId::ProxyAuthorization | FieldId::XRequestId => true,
+                // Copies of a crossfade in front stay marked for whoever gets them.
+                FieldId::Crossfade => {
+                    !(scratch.facts.may_mark && field.name.of(head).eq_ignore_ascii_case(MARK.as_bytes()))
                 }
                 FieldId::Via
                 | FieldId::Forwarded

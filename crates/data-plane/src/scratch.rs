@@ -176,6 +176,8 @@ pub(crate) struct Facts {
     pub(crate) client_ip: IpAddr,
     /// The peer is one of the trusted proxies, so what it says of the client is kept.
     pub(crate) peer_trusted: bool,
+    /// The peer is another crossfade, so what it marks as a copy stays marked.
+    pub(crate) may_mark: bool,
     /// The method is idempotent (RFC 9110 9.2.2).
     pub(crate) idempotent: bool,
     /// The method is safe (RFC 9110 9.2.1).
@@ -192,6 +194,7 @@ impl Default for Facts {
             peer_ip: nobody,
             client_ip: nobody,
             peer_trusted: false,
+            may_mark: false,
             idempotent: false,
             safe: false,
         }

@@ -19,8 +19,8 @@
 //! - In texts without structure (HTML, XML, plain): values that are written as `name=value`, `"name": "value"`,
 //!   `<name>value</name>` or as an input of a form, if the name says so. More cannot be known of a text; what else is secret
 //!   in one needs a `text:` rule.
-//! - **Every other occurrence** of a value of four bytes and more that was found to be secret in either of both answers:
-//!   a token that an answer repeats in a message or a link is hidden there too. Only the words `true`, `false` and
+//! - **Every other occurrence** of a value of four bytes and more that was found to be secret in either of both answers,
+//!   or in the header fields and the target of their request: a token that an answer repeats in a message or a link is hidden there too. Only the words `true`, `false` and
 //!   `null` are not looked for.
 //!
 //! Names of members are shown, but inside a secret place only if they are plain words, since some services use tokens as
@@ -33,11 +33,12 @@ use std::fmt;
 
 use regex::{Regex, RegexBuilder};
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Field};
 use crate::limits::Limits;
 use crate::outcome::{Difference, Kind};
 use crate::path::{PathSet, Query};
 
+use headers::Section;
 use marks::Marks;
 use pass::Pass;
 use secrets::Secrets;
@@ -179,11 +180,9 @@ impl Redactor {
                 Some(("text", pattern)) if !pattern.is_empty() => {
                     pattern_of(pattern).map(|pattern| patterns.push(pattern))
                 }
-                _ => Err(
-                    "expected a path such as `$.card`, or `header:`, `trailer:` or `query:` with a name, or \
-                          `text:` with a regular expression"
-                        .to_owned(),
-                ),
+                _ => {
+                    Err("it begins with none of `$`, `header:`, `trailer:`, `query:` and `text:`".to_owned())
+                }
             };
             errors.extend(done.err().map(|message| RedactError { entry, message }));
         }
@@ -270,6 +269,19 @@ impl Redaction<'_> {
         Pass { redactor: self.redactor, known: &self.secrets, found: None }
     }
 
+    /// Looks for what is secret in their request too, header fields and target, so that it is hidden where an answer
+    /// repeats it.
+    #[must_use]
+    pub fn knowing(mut self, fields: &[Field<'_>], target: &str) -> Self {
+        let nothing = Secrets::default();
+        let mut pass = Pass { redactor: self.redactor, known: &nothing, found: Some(&mut self.secrets) };
+        for field in fields {
+            pass.field(Section::Headers, field);
+        }
+        pass.target(target);
+        self
+    }
+
     /// One of both answers as text: status, headers, body, trailers. JSON is written in lines.
     #[must_use]
     pub fn answer(&self, answer: &Answer<'_>) -> Redacted {
@@ -321,7 +333,12 @@ fn field_name(name: &str) -> Result<String, String> {
 
 fn pattern_of(pattern: &str) -> Result<Regex, String> {
     let built = RegexBuilder::new(pattern).size_limit(PATTERN_SIZE).dfa_size_limit(PATTERN_SIZE).build();
-    let built = built.map_err(|error| format!("{pattern:?} is no regular expression: {error}"))?;
+    let built = built.map_err(|error| {
+        // The first lines draw where it is; the last one says what.
+        let lines = error.to_string();
+        let what = lines.lines().last().unwrap_or_default().trim_start_matches("error: ");
+        format!("the regular expression `{pattern}` is not valid: {what}")
+    })?;
     if built.is_match("") {
         Err(format!("{pattern:?} matches nothing at all, everywhere"))
     } else {

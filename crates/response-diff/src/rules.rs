@@ -164,7 +164,9 @@ impl RuleSet {
         for (index, endpoint) in spec.endpoints.iter().enumerate() {
             let entry = |name: &str| format!("endpoint[{index}].{name}");
             let template = Template::parse(&endpoint.path)
-                .map_err(|wrong| errors.push(error(entry("path"), wrong.to_string())))
+                .map_err(|wrong| wrong.to_string())
+                .and_then(|template| alone(template, &spec.endpoints[..index]))
+                .map_err(|wrong| errors.push(error(entry("path"), wrong)))
                 .ok();
             // Alone first, so that an error is told once and of the right entry.
             if let Err(found) = Rules::compile(&endpoint.rules) {
@@ -238,6 +240,18 @@ impl RulesSpec {
                 map: joined(&json.map, &own.map),
             },
         }
+    }
+}
+
+/// The template, unless one before it is for the same paths: nobody could tell whose rules hold.
+fn alone(template: Template, before: &[EndpointSpec]) -> Result<Template, String> {
+    let is_same =
+        |one: &&EndpointSpec| Template::parse(&one.path).is_ok_and(|known| known.is_for_paths_of(&template));
+    match before.iter().find(is_same) {
+        Some(one) => {
+            Err(format!("the rules of `{}` are for the same paths: write them in one table", one.path))
+        }
+        None => Ok(template),
     }
 }
 

@@ -22,6 +22,9 @@ pub struct Asked {
     pub target: Box<[u8]>,
     /// The request id, which both legs carry.
     pub request_id: Box<[u8]>,
+    /// What may be secret of the client's own header fields: credentials, cookies and all fields that HTTP does not know.
+    /// So that it is known where an answer repeats it.
+    pub fields: FieldLines,
     /// The hash of the key, 0 where there was none.
     pub key: u64,
     /// When the request came, in milliseconds since 1970 by the wall clock.
@@ -69,6 +72,12 @@ impl FieldLines {
     #[must_use]
     pub const fn new() -> Self {
         Self(Vec::new())
+    }
+
+    /// No fields, with room for so many bytes.
+    #[must_use]
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
     }
 
     /// Adds one. `name` is a token and `value` has no line breaks, as every parsed field.

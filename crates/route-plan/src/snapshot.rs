@@ -38,6 +38,9 @@ pub struct Snapshot {
     pub entry_labels: Vec<String>,
     /// Proxies whose word about the client's address is taken, see [`crate::client_ip`].
     pub trusted_proxies: Vec<IpNet>,
+    /// Crossfades in front, whose word that a request is a copy is passed on. Whoever else says so is not copied either,
+    /// but no upstream is told of it.
+    pub copies_from: Vec<IpNet>,
     /// Whose request ids are taken over.
     pub request_id_trust: RequestIdTrust,
     /// What clients may use up.

@@ -17,6 +17,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use response_diff::Field;
 use response_diff::summary::groups::{Limits as GroupLimits, Sample, Wanted};
 use response_diff::summary::{Class, Endpoint, Ledger, LedgerRules, LedgerState, Why};
 use route_plan::{Captured, NotCopied, Pair, normalise_path};
@@ -301,8 +302,9 @@ impl Desk {
 
     fn keep_sample(&mut self, wanted: Wanted, found: &Look, pair: &Pair) {
         let [old, new] = [&pair.answers[0], &pair.answers[1]].map(answer);
-        let redaction = self.settings.redactor.pair(&old, &new);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let fields: Vec<_> = pair.asked.fields.iter().map(|(name, value)| Field { name, value }).collect();
+        let redaction = self.settings.redactor.pair(&old, &new).knowing(&fields, &text(&pair.asked.target));
         let request = format!("{} {}", text(&pair.asked.method), text(&pair.asked.target));
         let sample = Sample {
             at_ms: pair.asked.at_ms,

@@ -197,7 +197,9 @@ impl Inquiries {
 pub(crate) fn bytes_of(pair: &Pair) -> usize {
     let again = pair.again.as_ref().map_or(0, |again| again.heads.iter().map(|head| head.len()).sum());
     let answers: usize = pair.answers.iter().map(bytes_of_answer).sum();
-    answers + again + pair.asked.target.len() + pair.asked.host.len() + pair.asked.request_id.len() + 512
+    let asked = &pair.asked;
+    let told = asked.target.len() + asked.host.len() + asked.request_id.len() + asked.fields.len();
+    answers + again + told + 512
 }
 
 fn bytes_of_answer(answer: &Captured) -> usize {

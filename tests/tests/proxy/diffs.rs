@@ -54,12 +54,17 @@ impl Shop {
     }
 }
 
+/// What a careless service says of who asked: the token, without a word that tells what it is.
+fn caller(request: &Request) -> &str {
+    request.fields.get("authorization").and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default()
+}
+
 /// Old: what is right.
 fn old_answer(request: &Request, number: u64) -> String {
-    let path = request.target.split('?').next().unwrap_or_default();
+    let (path, caller) = (request.target.split('?').next().unwrap_or_default(), caller(request));
     match path.split('/').nth(1).unwrap_or_default() {
         "orders" => format!(
-            r#"{{"id":"{path}","price":9.5,"note":"x","at":"t-old-{number}","card":"4111111111111111","token":"planted-token-8812"}}"#
+            r#"{{"id":"{path}","for":"{caller}","price":9.5,"note":"x","at":"t-old-{number}","card":"4111111111111111","token":"planted-token-8812"}}"#
         ),
         _ => r#"{"same":true}"#.to_owned(),
     }
@@ -67,10 +72,10 @@ fn old_answer(request: &Request, number: u64) -> String {
 
 /// New: a price of another type, a note that is missing, and its own clock.
 fn new_answer(request: &Request, number: u64) -> String {
-    let path = request.target.split('?').next().unwrap_or_default();
+    let (path, caller) = (request.target.split('?').next().unwrap_or_default(), caller(request));
     match path.split('/').nth(1).unwrap_or_default() {
         "orders" if path.ends_with('7') => format!(
-            r#"{{"id":"{path}","price":"9.5","at":"t-new-{number}","card":"4111111111111111","token":"planted-token-8812"}}"#
+            r#"{{"id":"{path}","for":"{caller}","price":"9.5","at":"t-new-{number}","card":"4111111111111111","token":"planted-token-8812"}}"#
         ),
         "orders" => old_answer(request, number).replace("t-old", "t-new"),
         _ => r#"{"same":true}"#.to_owned(),
@@ -170,6 +175,8 @@ fn is_shown(proxy: &Proxy, sample: u64) {
     assert!(of_kind("sample") >= 3, "{export:?}");
     let unknown = proxy.command(&["diffs", "shop", "--sample", "999999"]);
     assert_eq!(unknown.code, 1, "{unknown:?}");
+    let unknown = proxy.command(&["diffs", "shop", "--endpoint", "/nowhere"]);
+    assert!(unknown.code == 1 && unknown.stderr.contains("has no endpoint `/nowhere`"), "{unknown:?}");
     for outcome in [&overview, &suggested, &shown, &export] {
         assert_eq!(outcome.code, 0, "{outcome:?}");
         has_no_secret("what is shown", &outcome.stdout);

@@ -297,3 +297,17 @@ fn a_request_id_is_one_value() {
         assert_eq!(answer.fields.all("x-request-id"), ids, "{fields:?}");
     }
 }
+
+#[test]
+fn only_a_crossfade_in_front_may_say_that_a_request_is_a_copy() {
+    let sent = "Crossfade-Shadow: 1\r\ncrossfade-arm: new\r\ncrossfade_shadow: 1\r\n";
+    for (from, expected) in [("", &[][..]), ("10.9.9.9", &[]), ("127.0.0.1", &["1"])] {
+        // A load balancer passes on what clients say, so that it is trusted for their address tells nothing of the mark.
+        let proxy = format!("trusted_proxies = [\"127.0.0.0/8\"]\ncopies_from = [\"{from}\"]")
+            .replace("[\"\"]", "[]");
+        let (_proxy, upstream, mut client) = rig_with(|config| config.proxy(proxy));
+        let (got, _) = through(&upstream, &mut client, sent, PLAIN);
+        assert_eq!(got.fields.all("crossfade-shadow"), expected, "{from}: {got:?}");
+        assert!(!got.fields.has("crossfade-arm") && !got.fields.has("crossfade_shadow"), "{got:?}");
+    }
+}

@@ -70,6 +70,7 @@ pub(crate) fn check(root: &Table, files: &dyn Files, sink: &mut Sink) -> Option<
         routes: routes.into_iter().collect::<Option<_>>()?,
         entries,
         trusted_proxies: proxy.trusted_proxies,
+        copies_from: proxy.copies_from,
         request_id_trust: proxy.request_id_trust,
         connection: proxy.connection,
         workers: proxy.workers,

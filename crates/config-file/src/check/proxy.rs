@@ -20,6 +20,7 @@ const LEAST_CPU: Percent = match Percent::from_millionths(1_000_000) {
 pub(super) struct Proxy {
     pub(super) workers: usize,
     pub(super) trusted_proxies: Vec<IpNet>,
+    pub(super) copies_from: Vec<IpNet>,
     pub(super) request_id_trust: RequestIdTrust,
     pub(super) connection: ConnectionLimits,
     pub(super) drain_timeout_ms: u64,
@@ -29,11 +30,23 @@ pub(super) struct Proxy {
 
 pub(super) fn proxy(table: &Table, sink: &mut Sink) -> Option<Proxy> {
     let trusted_proxies = networks(table, "trusted_proxies", sink);
-    for said in table.texts("trusted_proxies") {
-        if said.value.parse::<IpNet>().is_ok_and(|network| network.prefix_len() == 0) {
-            let message = "every client is trusted to say which address it comes from";
-            let diagnostic = Diagnostic::warning("trusts-everyone", &said.spot, message);
-            sink.push(diagnostic.help("list only the networks of your own load balancers"));
+    let copies_from = networks(table, "copies_from", sink);
+    for (field, message, help) in [
+        (
+            "trusted_proxies",
+            "every client is trusted to say which address it comes from",
+            "list only the networks of your own load balancers",
+        ),
+        (
+            "copies_from",
+            "every client is trusted to say that its requests are copies",
+            "list only the addresses of crossfades in front",
+        ),
+    ] {
+        for said in table.texts(field) {
+            if said.value.parse::<IpNet>().is_ok_and(|network| network.prefix_len() == 0) {
+                sink.push(Diagnostic::warning("trusts-everyone", &said.spot, message).help(help));
+            }
         }
     }
     let (header_bytes, target_bytes) = (table.bytes("header_bytes"), table.bytes("target_bytes"));
@@ -70,6 +83,7 @@ pub(super) fn proxy(table: &Table, sink: &mut Sink) -> Option<Proxy> {
     Some(Proxy {
         workers: size(&table.count("workers")?),
         trusted_proxies,
+        copies_from,
         request_id_trust,
         connection,
         drain_timeout_ms: table.millis("drain_timeout")?.value,

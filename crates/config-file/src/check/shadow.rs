@@ -183,8 +183,7 @@ fn redacted(table: &Table, sink: &mut Sink) -> Vec<String> {
             Err(errors) => {
                 let message = errors.first().map(|error| error.message.clone()).unwrap_or_default();
                 let message = format!("`{}` is nothing that could be hidden: {message}", said.value);
-                let help =
-                    is_token(said.value).then(|| format!("for a header write \"header:{0}\"", said.value));
+                let help = is_token(said.value).then(|| meant(said.value));
                 let expected = one_of(&["$.path", "header:name", "trailer:name", "query:name", "text:regex"]);
                 let diagnostic = Diagnostic::error("bad-place", &said.spot, message);
                 sink.push(diagnostic.expected(expected).maybe_help(help));
@@ -192,6 +191,20 @@ fn redacted(table: &Table, sink: &mut Sink) -> Vec<String> {
         }
     }
     rules
+}
+
+/// What a name alone may have been meant as.
+fn meant(name: &str) -> String {
+    // A member with a hyphen in its name is written in brackets (RFC 9535 section 2.5.1.1).
+    let is_path = name.split('.').all(|word| {
+        word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            && word.bytes().next().is_some_and(|byte| !byte.is_ascii_digit())
+    });
+    if is_path {
+        format!("for a member of JSON write \"$.{name}\", for a header \"header:{name}\"")
+    } else {
+        format!("for a header write \"header:{name}\"")
+    }
 }
 
 /// JSONPaths and headers, as the comparison knows them. Whether the paths are any is for who compiles them.
@@ -208,9 +221,7 @@ pub(super) fn places(table: &Table, field: &str, sink: &mut Sink) -> Vec<String>
             _ => {
                 let message = format!("`{}` is no place in an answer", said.value);
                 let help = match said.value.split_once(':') {
-                    None if is_token(said.value) => {
-                        Some(format!("for a header write \"header:{0}\"", said.value))
-                    }
+                    None if is_token(said.value) => Some(meant(said.value)),
                     _ => None,
                 };
                 let expected = one_of(&["$.path", "header:name", "trailer:name"]);

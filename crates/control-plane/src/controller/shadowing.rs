@@ -149,11 +149,12 @@ impl Controller {
             (None, false) => ShadowState::Idle,
         };
         let guard = self.guards.get(&migration.name);
+        let copies = migration.shadow.as_ref().filter(|_| scene.copies).map(|shadow| shadow.policy.canary);
         let counted = watch.counted();
         let of_all = || MatchRate::of(counted.judged(), counted.mismatched);
         Some(ShadowStatus {
             state,
-            sentence: change::shadow(&migration.name, intent, scene.copies, last_changes),
+            sentence: change::shadow(&migration.name, intent, copies, last_changes),
             by: last_changes.shadow.clone().filter(|_| state == ShadowState::Off),
             pairs_per_s: watch.pairs_per_s(),
             comparisons: watch.comparisons(),

@@ -104,3 +104,18 @@ fn shares_are_not_rounded_to_what_they_are_not() {
         assert_eq!(grouped(count), text);
     }
 }
+
+#[test]
+fn an_endpoint_is_called_by_its_name_or_its_path() {
+    let endpoint = &found().endpoints[0];
+    for (asked, expected) in [
+        ("GET /orders/{id}", true),
+        ("/orders/{id}", true),
+        ("/orders/7", false),
+        ("GET", false),
+        ("orders", false),
+        ("", false),
+    ] {
+        assert_eq!(endpoint.is_called(asked), expected, "{asked}");
+    }
+}

@@ -246,7 +246,7 @@ mod tests {
     use std::sync::RwLock;
     use std::time::Instant;
 
-    use route_plan::Asked;
+    use route_plan::{Asked, FieldLines};
     use tokio::sync::{mpsc, oneshot, watch};
 
     use super::*;
@@ -287,6 +287,7 @@ mod tests {
                 host: Box::default(),
                 target: Box::default(),
                 request_id: Box::default(),
+                fields: FieldLines::new(),
                 key: 0,
                 at_ms: 0,
             },

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::time::{Instant, SystemTime};
 
-use http1_codec::{CHUNK_END, FieldId, Framing, write_chunk_head, write_last_chunk};
+use http1_codec::{CHUNK_END, FieldId, Framing, RequestHead, write_chunk_head, write_last_chunk};
 use migration_glue::Ledger;
 use route_plan::{
     Asked, Captured, CapturedBody, Copying, Ended, Failure, FieldLines, NotCopied, Observation, Plan,
@@ -359,7 +359,8 @@ impl H1Exchange<'_> {
         });
         self.scratch.original = original;
         self.append_content(&mut wire, framing, &content);
-        if !held.grow(wire.capacity()) {
+        // Beside it the fields that the comparison is told of.
+        if !held.grow(wire.capacity() + self.scratch.original.len()) {
             return Err(NotCopied::Memory);
         }
         Ok((Message::new(wire, is_repeatable), heads))
@@ -389,10 +390,25 @@ impl H1Exchange<'_> {
             host: scratch.facts.host.of(head).into(),
             target: scratch.request.path_and_query().of(head).into(),
             request_id: scratch.request_id.as_slice().into(),
+            fields: telling_fields(&scratch.request, head),
             key: twin.key,
             at_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
         }
     }
+}
+
+/// The fields in which a client may say what is secret.
+fn telling_fields(request: &RequestHead, head: &[u8]) -> FieldLines {
+    let mut lines = FieldLines::with_capacity(head.len());
+    for field in request.fields() {
+        if matches!(
+            field.id,
+            FieldId::Authorization | FieldId::ProxyAuthorization | FieldId::Cookie | FieldId::Other
+        ) {
+            lines.push(field.name.of(head), field.value.of(head));
+        }
+    }
+    lines
 }
 
 /// Whether the answer came to its end. One that counts as a failure by its status or its time did.

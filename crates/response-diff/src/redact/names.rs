@@ -1,7 +1,7 @@
 //! Names that give away that what they name is secret.
 
 /// A name with one of these words in it, `_`, `-` or a capital between words, names a secret.
-const WORDS: [&str; 14] = [
+const WORDS: [&str; 15] = [
     "apikey",
     "authorization",
     "credential",
@@ -14,20 +14,31 @@ const WORDS: [&str; 14] = [
     "passwd",
     "password",
     "secret",
+    "signature",
     "ssn",
     "token",
 ];
 
 /// So does one that is, or ends with, one of these when separators and capitals are left out.
-const ENDINGS: [&str; 14] = [
+const ENDINGS: [&str; 24] = [
     "accesskey",
+    "accesstoken",
     "apikey",
+    "apitoken",
+    "aspsessionid",
+    "authkey",
+    "authtoken",
     "cardnumber",
+    "clientsecret",
     "creditcard",
     "csrf",
+    "csrftoken",
+    "jsessionid",
     "password",
+    "phpsessid",
     "privatekey",
     "pwd",
+    "refreshtoken",
     "secretkey",
     "sessionid",
     "sessionkey",
@@ -37,7 +48,7 @@ const ENDINGS: [&str; 14] = [
 ];
 
 /// So does one that is one of these, and no more.
-const WHOLE: [&str; 14] = [
+const WHOLE: [&str; 15] = [
     "auth",
     "bearer",
     "card",
@@ -50,6 +61,7 @@ const WHOLE: [&str; 14] = [
     "pin",
     "session",
     "setcookie",
+    "sig",
     "socialsecuritynumber",
     "tokens",
 ];
@@ -119,7 +131,8 @@ mod tests {
         csrf csrf_token X-CSRF-Token x-xsrf api_key apiKey APIKey x-api-key apikey X-Goog-Api-Key \
         Ocp-Apim-Subscription-Key private_key accessKey authorization Proxy-Authorization credentials card \
         card_number cardNumber creditCard cvv cvc pan iban ssn pin otp session sessionId session_id \
-        connect.sid jwt auth Set-Cookie";
+        connect.sid jwt auth Set-Cookie accesstoken x-authtoken refreshtoken csrftoken jsessionid PHPSESSID \
+        X-Amz-Signature sig";
         let open = "id name inside sidecar secretary cards card_type business_card discard pinned opinion spin \
         author authors company span tokenizer keyboard key primary_key public_key passage compass \
         session_count price ключ";

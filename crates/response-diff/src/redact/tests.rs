@@ -355,3 +355,44 @@ proptest! {
         redactor.hide_names(std::slice::from_mut(&mut one));
     }
 }
+
+#[test]
+fn what_the_request_says_in_secret_is_hidden_where_an_answer_repeats_it() {
+    let fields = [
+        ("Authorization", "Bearer tok-5311-abcdef"),
+        ("Cookie", "sid=c00kie-value; theme=x"),
+        ("X-Api-Key", "key-0001"),
+        ("X-Tenant", "acme-corp"),
+        ("X-Trace", "shown-1"),
+    ]
+    .map(|pair| field(&pair));
+    let target = "/orders/7?access_token=q-s3cret%2F1&page=second";
+    let redactor = redactor(&["header:x-tenant"]);
+    let says = |what: &str| format!(r#"{{"message": "no user for {what}"}}"#);
+    for secret in ["tok-5311-abcdef", "c00kie-value", "key-0001", "acme-corp", "q-s3cret%2F1", "q-s3cret/1"] {
+        let (old, new) = (says(secret), says("nobody"));
+        let (old, new) = (json(&old), json(&new));
+        let redaction = redactor.pair(&old, &new).knowing(&fields, target);
+        let difference = Difference {
+            path: "$.message".to_owned(),
+            at: "$.message".to_owned(),
+            kind: Kind::Value,
+            old: Some(format!("\"no user for {secret}\"")),
+            new: Some("\"no user for nobody\"".to_owned()),
+        };
+        let kept = format!(
+            "{} {:?} {} {}",
+            redaction.answer(&old),
+            redaction.difference(&difference),
+            redaction.text(secret),
+            redaction.target(target)
+        );
+        assert!(!kept.contains(secret), "{secret}: {kept}");
+        assert!(kept.contains("no user for «redacted "), "{kept}");
+    }
+    for open in ["shown-1", "second", "/orders/7"] {
+        let body = says(open);
+        let shown = redactor.pair(&json(&body), &json(&body)).knowing(&fields, target).answer(&json(&body));
+        assert!(shown.as_str().contains(open), "{shown}");
+    }
+}

@@ -161,3 +161,26 @@ fn an_endpoint_adds_to_what_holds_for_all() {
     let both = replacing.over(&RulesSpec { headers: Some(texts(&["a"])), ..RulesSpec::default() });
     assert_eq!((both.status, both.headers), (Some(StatusRule::Exact), Some(Vec::new())));
 }
+
+#[test]
+fn two_endpoints_for_the_same_paths_are_refused() {
+    let endpoint = |path: &str| EndpointSpec { path: path.to_owned(), rules: RulesSpec::default() };
+    for (one, other, is_same) in [
+        ("/a/{id}", "/a/{name}", true),
+        ("/a/b", "/a/%62", true),
+        ("/a/*", "/a/*", true),
+        ("/a/{id}", "/a/*", false),
+        ("/a/{id}", "/a/b", false),
+    ] {
+        let spec = RuleSetSpec {
+            rules: RulesSpec::default(),
+            endpoints: vec![endpoint(one), endpoint("/else"), endpoint(other)],
+        };
+        let entries = match RuleSet::compile(&spec) {
+            Ok(_) => Vec::new(),
+            Err(errors) => errors.into_iter().map(|error| error.entry).collect(),
+        };
+        let expected: &[&str] = if is_same { &["endpoint[2].path"] } else { &[] };
+        assert_eq!(entries, expected, "{one} {other}");
+    }
+}

@@ -42,7 +42,7 @@ impl TextRule {
             (spec.numbers.relative.is_some(), "relative"),
             (spec.null.is_some(), "null"),
         ];
-        for (_, option) in for_json.into_iter().filter(|(is_said, _)| *is_said) {
+        for (_, option) in for_json.into_iter().filter(|(is_said, _)| *is_said && place.is_some()) {
             let message = format!("`{option}` is for values in JSON, and `{}` is text", spec.path);
             wrong.push((format!(".{option}"), message));
         }

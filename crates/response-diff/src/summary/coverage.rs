@@ -63,7 +63,8 @@ impl Coverage {
             other.requests.cmp(&one.requests).then_with(|| one.endpoint.cmp(&other.endpoint))
         });
         let sum = |endpoints: &mut dyn Iterator<Item = &EndpointCoverage>| {
-            endpoints.map(|endpoint| endpoint.requests as f64).sum::<f64>()
+            // From 0, since the sum of nothing is -0.
+            endpoints.fold(0.0, |sum, endpoint| sum + endpoint.requests as f64)
         };
         let whole = sum(&mut endpoints.iter());
         let enough = sum(&mut endpoints.iter().filter(|endpoint| endpoint.state == Covered::Enough));

@@ -36,6 +36,7 @@ pub(crate) fn pair(migration: &str, target: &str, old: &str, new: &str) -> Pair 
             host: Box::from(&b"shop.example.com"[..]),
             target: target.as_bytes().into(),
             request_id: Box::from(&b"r-1"[..]),
+            fields: FieldLines::new(),
             key: 7,
             at_ms: 1_700_000_000_000,
         },

@@ -71,6 +71,12 @@ pub(super) static PROXY: Section = Section {
             "Who may say in `X-Forwarded-For` on whose behalf a request comes.",
         ),
         defaulted(
+            "copies_from",
+            Kind::List { of: &NETWORK, min: 0 },
+            "[]",
+            "Other crossfades in front, whose copies stay marked as such for the upstreams behind this one.",
+        ),
+        defaulted(
             "request_id_trust",
             Kind::Choice { names: &["everyone", "trusted-proxies", "nobody"], later: &[] },
             "\"everyone\"",

@@ -29,4 +29,6 @@ fn coverage_tells_what_was_never_compared_from_what_is_noise() {
         ]
     );
     assert_eq!(Coverage::new(&[], &tally, 1).share_of_requests, 1.0);
+    let none = Coverage::new(&known, &Tally::default(), 100).share_of_requests;
+    assert_eq!(format!("{none:.0}"), "0", "and not -0");
 }

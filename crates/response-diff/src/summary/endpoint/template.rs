@@ -54,6 +54,12 @@ impl fmt::Display for TemplateError {
 impl Error for TemplateError {}
 
 impl Template {
+    /// Whether both are for the same paths, whatever their parameters are called.
+    #[must_use]
+    pub fn is_for_paths_of(&self, other: &Template) -> bool {
+        self.segments == other.segments
+    }
+
     /// Reads a template.
     ///
     /// # Errors
