@@ -21,6 +21,7 @@
 //! ```
 
 mod carry;
+pub mod copies;
 mod ledger;
 #[cfg(feature = "tower")]
 mod service;

@@ -168,6 +168,18 @@ pub struct Observation {
     pub drained: bool,
 }
 
+impl Observation {
+    /// Whether the answer came to its end. One that counts as a failure by its status, its fields or its time did.
+    #[must_use]
+    pub const fn has_whole_answer(&self) -> bool {
+        let ended_well = matches!(
+            self.failure,
+            None | Some(Failure::Status5xx | Failure::StatusOther | Failure::Header | Failure::Late)
+        );
+        ended_well && self.status.is_some() && !self.drained && !self.client_aborted
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Drained, Failure};
