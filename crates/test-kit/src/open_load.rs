@@ -159,6 +159,7 @@ impl Drop for OpenLoad {
 struct Alarm(AsyncFd<OwnedFd>);
 
 impl Alarm {
+    #[allow(deprecated, reason = "the descriptor is owned, so nobody closes it while it is registered")]
     fn new() -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         Ok(Alarm(AsyncFd::new(timerfd_create(TimerfdClockId::Monotonic, flags)?)?))

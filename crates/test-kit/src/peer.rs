@@ -11,6 +11,9 @@ use tempfile::TempDir;
 
 use crate::{Wire, eventually};
 
+/// Where nginx says how many requests it has answered.
+const STATUS: &str = "/.stub-status";
+
 /// A program that a test started, killed when dropped.
 #[derive(Debug)]
 pub struct Peer {
@@ -37,8 +40,9 @@ impl Peer {
              http {{ access_log off; keepalive_requests 100000000; keepalive_timeout 1h; default_type text/plain;\n\
              client_body_temp_path {at}/b; proxy_temp_path {at}/p; fastcgi_temp_path {at}/f;\n\
              uwsgi_temp_path {at}/u; scgi_temp_path {at}/s;\n\
-             server {{ listen {addr} backlog=4096; add_header x-origin {name};\n\
-             add_header x-answers $http_x_request_id; return 200 \"{name}\"; }} }}\n"
+             server {{ listen {addr} backlog=4096; location = {STATUS} {{ stub_status; }}\n\
+             location / {{ add_header x-origin {name}; add_header x-answers $http_x_request_id;\n\
+             return 200 \"{name}\"; }} }} }}\n"
         );
         fs::write(dir.path().join("nginx.conf"), text).expect("the folder can be written to");
         Peer { child: start_nginx(&dir, addr), addr, _port: port, dir }
@@ -75,6 +79,19 @@ impl Peer {
     /// When it is gone.
     pub fn resume(&self) {
         kill_process(Pid::from_child(&self.child), Signal::CONT).expect("the program runs");
+    }
+
+    /// How many requests it has answered since it was started.
+    ///
+    /// # Panics
+    /// When it does not say.
+    #[must_use]
+    pub fn answered(&self) -> u64 {
+        let said = Wire::connect(self.addr).exchange(format!("GET {STATUS} HTTP/1.0\r\n\r\n"));
+        // "server accepts handled requests", and below it three numbers.
+        let counts = said.text().lines().nth(2).map(str::to_owned).unwrap_or_default();
+        let requests = counts.split_whitespace().nth(2).and_then(|count| count.parse::<u64>().ok());
+        requests.unwrap_or_else(|| panic!("nginx says how many requests it answered: {}", said.text())) - 1
     }
 
     /// Where it listens.

@@ -2,23 +2,27 @@
 //! served requests are answered with the shadow at 100 % beside that without it, while the other arm is well, dead, out of
 //! reach, slow, trickling, or resets its connections.
 //!
-//! By hand, on a release build, on an otherwise idle machine, in about seven minutes:
+//! By hand, on a release build, on an otherwise idle machine:
 //!
 //! ```text
 //! cargo build --release
-//! CROSSFADE_BIN=$PWD/target/release/crossfade \
-//!     cargo test --release -p crossfade-tests --test shadow_figures -- --ignored --nocapture
+//! CROSSFADE_BIN=$PWD/target/release/crossfade cargo test --release -p crossfade-tests --test shadow_figures -- \
+//!     --ignored --nocapture --test-threads 1
 //! ```
 //!
-//! The load is open: requests come when they are due, a quarter as many as the proxy could serve, and their time counts from
-//! when they were due. One process serves all of it; the shadow is switched on and off every few seconds by a reload, so that
-//! whatever else the machine does falls on both alike. `RATE` sets the requests a second, `SLICE_S` the seconds between two
-//! switches, `SLICES` how many of each kind there are, and `TARGET` picks those whose name has it. nginx with `mirror` and,
-//! where `ENVOY_BIN` says where it is, Envoy with `request_mirror_policies` get the same load in the same run; each slice
-//! begins a new one of those. `PEERS` is how many of the two there are.
+//! The load is open: requests come when they are due, a quarter as many as it could get through the proxy, and their time
+//! counts from when they were due. One process serves all of it; the shadow is switched on and off every two seconds by a
+//! reload, so that whatever else the machine does falls on both alike, and each slice with copies is held against the one
+//! beside it. `RATE` sets the requests a second, `SLICE_MS` how long a slice lasts, `SLICES` how many of each kind there are,
+//! and `TARGET` picks those whose name has it. nginx with `mirror` and, where `ENVOY_BIN` says where it is, Envoy with
+//! `request_mirror_policies` get the same load in the same run; each slice begins a new one of those. `PEERS` is how many of
+//! the two there are.
+//!
+//! The other table is the processor time of a served request with copies of none, a tenth and all of them (`cpu.rs`).
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation ends the test that had it")]
 
+mod cpu;
 mod peers;
 
 use std::collections::BTreeMap;
@@ -117,8 +121,8 @@ fn saturation(proxy: &Proxy) -> u32 {
     rate
 }
 
-/// The times that users waited, and how many were failed.
-#[derive(Default)]
+/// The times that users waited in one slice, and how many were failed.
+#[derive(Clone, Default)]
 pub(crate) struct Seen {
     waited: Vec<Duration>,
     failed: usize,
@@ -130,12 +134,30 @@ impl Seen {
         self.failed += usize::from(asked.failed());
     }
 
+    fn join(mut self, other: Seen) -> Seen {
+        self.waited.extend(other.waited);
+        Seen { waited: self.waited, failed: self.failed + other.failed }
+    }
+
     fn quantile(&mut self, share: f64) -> f64 {
         self.waited.sort_unstable();
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index of the list")]
-        let rank = (self.waited.len() as f64 * share).ceil() as usize;
-        self.waited.get(rank.saturating_sub(1)).map_or(f64::NAN, Duration::as_secs_f64)
+        at_share(&self.waited, share).map_or(f64::NAN, |waited| waited.as_secs_f64() * 1e6)
     }
+}
+
+/// The value below which this share of the sorted ones is.
+fn at_share<T: Copy>(sorted: &[T], share: f64) -> Option<T> {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index of the list")]
+    let rank = (sorted.len() as f64 * share).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).copied()
+}
+
+/// Two slices that followed each other: without copies, with copies.
+pub(crate) type Turn = [Seen; 2];
+
+/// Whether there are copies in this slice: off, on, on, off, so that a drift falls on both alike.
+pub(crate) fn copies_in(slice: u32) -> bool {
+    matches!(slice % 4, 1 | 2)
 }
 
 /// What became of copies, by reason.
@@ -150,67 +172,84 @@ fn classes(proxy: &Proxy) -> BTreeMap<String, f64> {
     all
 }
 
-/// How many slices of each kind there are, and how many seconds each lasts.
-fn slices() -> [u32; 2] {
-    [wanted("SLICES", 6), wanted("SLICE_S", 4)]
+/// How many slices of each kind there are, and how long each lasts.
+fn slices() -> (u32, Duration) {
+    (wanted("SLICES", 12), Duration::from_millis(u64::from(wanted("SLICE_MS", 1500))))
 }
 
-/// One row of the table.
-fn row(who: &str, name: &str, [mut without, mut with]: [Seen; 2], rest: &str) -> String {
-    let [p50, p99] = [0.5, 0.99].map(|share| (without.quantile(share), with.quantile(share)));
-    format!(
-        "| {name} | {who} | {} | {:.0} / {:.0} us, {:.2} | {:.0} / {:.0} us, {:.2} | {} / {} | {rest} |",
-        with.waited.len(),
-        p50.1 * 1e6,
-        p50.0 * 1e6,
-        p50.1 / p50.0,
-        p99.1 * 1e6,
-        p99.0 * 1e6,
-        p99.1 / p99.0,
-        with.failed,
-        without.failed,
-    )
+/// One row of the table: of all slices together, and how the two of each turn compare.
+fn row(who: &str, name: &str, turns: &[Turn], rest: &str) -> String {
+    let quantiles = |share: f64| {
+        let mut ratios: Vec<f64> = Vec::new();
+        let mut all: Turn = Default::default();
+        for mut turn in turns.iter().cloned() {
+            ratios.push(turn[1].quantile(share) / turn[0].quantile(share));
+            all = std::iter::zip(all, turn)
+                .map(|(all, one)| all.join(one))
+                .collect::<Vec<_>>()
+                .try_into()
+                .unwrap_or_default();
+        }
+        ratios.sort_unstable_by(f64::total_cmp);
+        let [low, middle, high] = [0.25, 0.5, 0.75].map(|share| at_share(&ratios, share).unwrap_or(f64::NAN));
+        let [without, with] = &mut all;
+        let [without, with] = [without, with].map(|seen| seen.quantile(share));
+        format!("{with:.0} / {without:.0} us; {middle:.2} ({low:.2}-{high:.2})")
+    };
+    let [p50, p99] = [0.5, 0.99].map(quantiles);
+    let failed = [1, 0].map(|at| turns.iter().map(|turn| turn[at].failed).sum::<usize>());
+    let requests: usize = turns.iter().map(|turn| turn[1].waited.len()).sum();
+    format!("| {name} | {who} | {requests} | {p50} | {p99} | {} / {} | {rest} |", failed[0], failed[1])
 }
 
 fn run(old: &Peer, name: &str, rate: u32) -> String {
-    let [slices, slice_s] = slices();
-    let slice = Duration::from_secs(u64::from(slice_s));
+    let (slices, slice) = slices();
     let target = Target::start(name);
     let configs = [false, true].map(|copies| config(old.addr(), target.addr(), copies));
     let proxy = Proxy::start(&configs[0]);
     let load = OpenLoad::start("u", rate, proxy.addr());
     load.go_on_for(u64::from(rate));
-    let mut spans: Vec<(bool, Instant, Instant)> = Vec::new();
+    let mut spans: Vec<[Option<(Instant, Instant)>; 2]> = Vec::new();
     let mut memory = [0; 2];
     for at in 0..2 * slices {
-        // On, off, off, on: so that a drift falls on both alike.
-        let copies = matches!(at % 4, 0 | 3);
-        let outcome = proxy.reload(&configs[usize::from(copies)]);
+        let copies = usize::from(copies_in(at));
+        let outcome = proxy.reload(&configs[copies]);
         assert_eq!(outcome.code, 0, "{}", outcome.stderr);
         let begins = Instant::now() + SETTLING;
-        let slice_ms = u64::try_from((slice + SETTLING).as_millis()).unwrap();
-        load.go_on_for(u64::from(rate) * slice_ms / 1000);
-        spans.push((copies, begins, Instant::now()));
-        let now = &mut memory[usize::from(copies)];
-        *now = proxy.memory_bytes().max(*now);
-    }
-    let mut seen: [Seen; 2] = Default::default();
-    for asked in load.stop() {
-        let span = spans.iter().find(|(_, from, to)| asked.due >= *from && asked.due < *to);
-        if let Some((copies, ..)) = span {
-            seen[usize::from(*copies)].take(&asked);
+        load.go_on_for(requests_in(rate, SETTLING + slice));
+        if at % 2 == 0 {
+            spans.push([None; 2]);
         }
+        if let Some(turn) = spans.last_mut() {
+            turn[copies] = Some((begins, Instant::now()));
+        }
+        memory[copies] = proxy.memory_bytes().max(memory[copies]);
     }
+    let asked = load.stop();
+    let turns: Vec<Turn> = spans.iter().map(|turn| turn.map(|span| between(&asked, span))).collect();
     let mebibytes = memory.map(|bytes| bytes as f64 / f64::from(1 << 20));
     let copied = classes(&proxy).into_iter().filter(|(_, count)| *count > 0.5);
     let copied: Vec<String> = copied.map(|(why, count)| format!("{why} {count}")).collect();
-    assert_eq!(seen.each_ref().map(|seen| seen.failed), [0, 0], "{name}: users were failed");
+    assert!(turns.iter().flatten().all(|seen| seen.failed == 0), "{name}: users were failed");
     let rest = format!("{:.1} / {:.1} MiB; {}", mebibytes[1], mebibytes[0], copied.join(", "));
-    row("crossfade", name, seen, &rest)
+    row("crossfade", name, &turns, &rest)
+}
+
+/// How many requests are due in this time.
+pub(crate) fn requests_in(rate: u32, time: Duration) -> u64 {
+    u64::from(rate) * u64::try_from(time.as_millis()).unwrap() / 1000
+}
+
+/// Those that were due in the span.
+pub(crate) fn between(asked: &[Asked], span: Option<(Instant, Instant)>) -> Seen {
+    let mut seen = Seen::default();
+    let (from, to) = span.expect("each turn has both its slices");
+    asked.iter().filter(|asked| asked.due >= from && asked.due < to).for_each(|asked| seen.take(asked));
+    seen
 }
 
 #[test]
-#[ignore = "figures: seven minutes, on an idle machine"]
+#[ignore = "figures: fifteen minutes with both peers, on an idle machine"]
 fn served_requests_with_and_without_copies() {
     let old = Peer::nginx("old");
     let named = std::env::var("TARGET").unwrap_or_default();
@@ -219,16 +258,17 @@ fn served_requests_with_and_without_copies() {
     let rate = wanted("RATE", most / 4);
     tell(format_args!("at the most {most} requests a second; the load is {rate}"));
     tell(
-        "| target | proxy | requests | p50 with / without, ratio | p99 with / without, ratio | failed | memory; copies |",
+        "p50 and p99 are with / without copies; then the median (and the middle half) of the ratios of slices that follow each other",
     );
+    tell("| target | proxy | requests | p50 | p99 | failed | memory; copies |");
     tell("|---|---|---|---|---|---|---|");
     for name in Target::NAMES.iter().filter(|name| name.contains(&named)) {
         tell(run(&old, name, rate));
         for kind in peers::Kind::ALL.into_iter().take(wanted("PEERS", 2) as usize) {
             let Some(program) = kind.program() else { continue };
             let target = Target::start(name);
-            let seen = peers::run(kind, &program, old.addr(), target.addr(), rate, slices());
-            tell(row(kind.name(), name, seen, ""));
+            let turns = peers::run(kind, &program, [old.addr(), target.addr()], rate, slices());
+            tell(row(kind.name(), name, &turns, ""));
         }
     }
 }

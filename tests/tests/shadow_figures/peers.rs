@@ -4,13 +4,13 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use socket2::Socket;
 use tempfile::TempDir;
 use test_kit::{OpenLoad, Wire, eventually, installed, reserved_port};
 
-use crate::{SETTLING, Seen};
+use crate::{SETTLING, Turn, between, copies_in, requests_in};
 
 /// Another proxy that can copy requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +38,8 @@ impl Kind {
     }
 }
 
-/// One of them at work, with two workers; ended when dropped.
-struct Running {
+/// One of them at work; ended when dropped.
+pub(crate) struct Running {
     child: Child,
     addr: SocketAddr,
     _port: Socket,
@@ -47,19 +47,25 @@ struct Running {
 }
 
 impl Running {
-    fn start(kind: Kind, program: &Path, old: SocketAddr, copies_to: Option<SocketAddr>) -> Running {
+    /// With copies of this share of the requests, in per cent.
+    pub(crate) fn start(
+        kind: Kind,
+        program: &Path,
+        [old, copies_to]: [SocketAddr; 2],
+        percent: u32,
+    ) -> Running {
         let dir = TempDir::new().unwrap();
         let (addr, port) = reserved_port();
         let mut command = Command::new(program);
         match kind {
             Kind::Nginx => {
                 let file = dir.path().join("nginx.conf");
-                std::fs::write(&file, nginx(dir.path(), addr, old, copies_to)).unwrap();
+                std::fs::write(&file, nginx(dir.path(), addr, [old, copies_to], percent)).unwrap();
                 command.arg("-p").arg(dir.path()).arg("-c").arg(file);
             }
             Kind::Envoy => {
                 let file = dir.path().join("envoy.yaml");
-                std::fs::write(&file, envoy(addr, old, copies_to)).unwrap();
+                std::fs::write(&file, envoy(addr, [old, copies_to], percent)).unwrap();
                 command.arg("-c").arg(file);
                 command.args(["--concurrency", "2", "--disable-hot-restart", "--log-level", "off"]);
             }
@@ -67,6 +73,14 @@ impl Running {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         eventually("the other proxy accepts", || Wire::try_connect(addr).is_ok());
         Running { child, addr, _port: port, _dir: dir }
+    }
+
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 }
 
@@ -77,7 +91,7 @@ impl Drop for Running {
     }
 }
 
-fn nginx(dir: &Path, addr: SocketAddr, old: SocketAddr, copies_to: Option<SocketAddr>) -> String {
+fn nginx(dir: &Path, addr: SocketAddr, [old, copies_to]: [SocketAddr; 2], percent: u32) -> String {
     let at = dir.display();
     // Without a master process there is one worker; a master would outlive being killed by its children.
     let mut text = format!(
@@ -89,13 +103,17 @@ fn nginx(dir: &Path, addr: SocketAddr, old: SocketAddr, copies_to: Option<Socket
          proxy_http_version 1.1; proxy_set_header Connection \"\";\n\
          upstream old {{ server {old}; keepalive 256; keepalive_requests 100000000; }}\n"
     );
-    if let Some(to) = copies_to {
-        writeln!(text, "upstream copies {{ server {to}; keepalive 256; keepalive_requests 100000000; }}")
-            .unwrap();
+    writeln!(text, "upstream copies {{ server {copies_to}; keepalive 256; keepalive_requests 100000000; }}")
+        .unwrap();
+    if percent < 100 {
+        // A mirror's location is asked for always; it sends on what is to be copied alone.
+        writeln!(text, "split_clients $request_id $left_out {{ {}% 1; * 0; }}", 100 - percent).unwrap();
     }
     writeln!(text, "server {{ listen {addr} backlog=4096;").unwrap();
-    if copies_to.is_some() {
-        text.push_str("location = /copy { internal; proxy_pass http://copies$request_uri; }\n");
+    if percent > 0 {
+        let left_out = if percent < 100 { "if ($left_out) { return 204; } " } else { "" };
+        writeln!(text, "location = /copy {{ internal; {left_out}proxy_pass http://copies$request_uri; }}")
+            .unwrap();
         text.push_str("location / { mirror /copy; proxy_pass http://old; }\n");
     } else {
         text.push_str("location / { proxy_pass http://old; }\n");
@@ -104,7 +122,7 @@ fn nginx(dir: &Path, addr: SocketAddr, old: SocketAddr, copies_to: Option<Socket
     text
 }
 
-fn envoy(addr: SocketAddr, old: SocketAddr, copies_to: Option<SocketAddr>) -> String {
+fn envoy(addr: SocketAddr, [old, copies_to]: [SocketAddr; 2], percent: u32) -> String {
     let cluster = |name: &str, to: SocketAddr| {
         format!(
             "  - {{name: {name}, type: STATIC, connect_timeout: 5s, load_assignment: {{cluster_name: {name}, endpoints: \
@@ -112,8 +130,13 @@ fn envoy(addr: SocketAddr, old: SocketAddr, copies_to: Option<SocketAddr>) -> St
             to.port()
         )
     };
-    let copies =
-        copies_to.map_or(String::new(), |_| ", request_mirror_policies: [{cluster: copies}]".to_owned());
+    let copies = if percent > 0 {
+        format!(
+            ", request_mirror_policies: [{{cluster: copies, runtime_fraction: {{default_value: {{numerator: {percent}}}}}}}]"
+        )
+    } else {
+        String::new()
+    };
     let mut text = format!(
         "static_resources:\n  listeners:\n  - name: l\n    \
          address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}\n    \
@@ -127,32 +150,34 @@ fn envoy(addr: SocketAddr, old: SocketAddr, copies_to: Option<SocketAddr>) -> St
         port = addr.port()
     );
     text.push_str(&cluster("old", old));
-    if let Some(to) = copies_to {
-        text.push_str(&cluster("copies", to));
-    }
+    text.push_str(&cluster("copies", copies_to));
     text
 }
 
-/// What users see without and with copies, in this order.
+/// What users see in slices with copies of all requests and of none.
 pub(crate) fn run(
     kind: Kind,
     program: &Path,
-    old: SocketAddr,
-    target: SocketAddr,
+    upstreams: [SocketAddr; 2],
     rate: u32,
-    [slices, slice_s]: [u32; 2],
-) -> [Seen; 2] {
-    let mut seen: [Seen; 2] = Default::default();
-    let slice_ms = u64::try_from(SETTLING.as_millis()).unwrap() + 1000 * u64::from(slice_s);
-    for at in 0..2 * slices {
-        let copies = matches!(at % 4, 0 | 3);
-        let running = Running::start(kind, program, old, copies.then_some(target));
+    (slices, slice): (u32, Duration),
+) -> Vec<Turn> {
+    let one = |copies: bool| {
+        let running = Running::start(kind, program, upstreams, if copies { 100 } else { 0 });
         let load = OpenLoad::start("u", rate, running.addr);
         let begins = Instant::now() + SETTLING;
-        load.go_on_for(u64::from(rate) * slice_ms / 1000);
+        load.go_on_for(requests_in(rate, SETTLING + slice));
         let ends = Instant::now();
-        let kept = load.stop().into_iter().filter(|one| one.due >= begins && one.due < ends);
-        kept.for_each(|one| seen[usize::from(copies)].take(&one));
-    }
-    seen
+        between(&load.stop(), Some((begins, ends)))
+    };
+    (0..slices)
+        .map(|turn| {
+            let mut seen: Turn = Default::default();
+            for at in [2 * turn, 2 * turn + 1] {
+                let copies = copies_in(at);
+                seen[usize::from(copies)] = one(copies);
+            }
+            seen
+        })
+        .collect()
 }
