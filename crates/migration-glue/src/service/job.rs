@@ -71,6 +71,8 @@ pub(super) struct Ticket {
     /// The request's body, once all of it is there.
     pub(super) content: Option<Content>,
     pub(super) asked: Asked,
+    /// When the served attempt began.
+    pub(super) began: Instant,
     pub(super) limits: CopyLimits,
 }
 
@@ -109,7 +111,7 @@ impl Job {
     /// One copy, from its sending to its comparison.
     async fn carry(self) {
         let Job { ticket, slot, at, served } = self;
-        let Ticket { mut account, held, is_probe, arm, ask, request, content, asked, limits } = ticket;
+        let Ticket { mut account, held, is_probe, arm, ask, request, content, asked, limits, .. } = ticket;
         let copies = account.copies().clone();
         if copies.is_shut(arm) && !is_probe {
             return account.close(NotCopied::TargetDown);

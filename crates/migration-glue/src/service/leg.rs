@@ -4,6 +4,7 @@
 //! is sent when it is due; what became of the served attempt is learned from its one observation, like by everybody else.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -23,6 +24,8 @@ pub(super) struct Leg(Mutex<State>);
 struct State {
     stage: Stage,
     answer: Option<Answer>,
+    /// How long the request's body took to come, which is not the answering service's time.
+    upload: Duration,
 }
 
 #[derive(Default)]
@@ -71,6 +74,9 @@ impl Leg {
             }
         };
         ticket.held.absorb(held);
+        if !bytes.is_empty() {
+            state.upload = ticket.account.copies().runtime.now().saturating_duration_since(ticket.began);
+        }
         ticket.content = Some(Content { bytes, trailers });
         match ticket.limits.when {
             When::After => state.stage = Stage::Waiting(ticket),
@@ -95,10 +101,10 @@ impl Leg {
 
     /// The served attempt is over.
     pub(super) fn observed(&self, observed: &Observation) {
-        let State { stage, answer } = std::mem::take(&mut *self.state());
+        let State { stage, answer, upload } = std::mem::take(&mut *self.state());
         let served = match answer {
             _ if observed.client_aborted => Err(NotCopied::ClientGone),
-            Some(answer) if observed.has_whole_answer() => answer.captured(observed),
+            Some(answer) if observed.has_whole_answer() => answer.captured(observed, upload),
             _ => Err(NotCopied::NotServed),
         };
         match stage {
@@ -122,12 +128,13 @@ impl Leg {
 }
 
 impl Answer {
-    fn captured(self, observed: &Observation) -> Served {
+    fn captured(self, observed: &Observation, upload: Duration) -> Served {
         let Answer { status, headers, trailers, body, held } = self;
         if let CapturedBody::Incomplete(why) = body {
             return Err(why);
         }
-        let to_head_us = u64::try_from(observed.to_head.as_micros()).unwrap_or(u64::MAX);
+        let to_head_us =
+            u64::try_from(observed.to_head.saturating_sub(upload).as_micros()).unwrap_or(u64::MAX);
         Ok((Captured { status, headers, trailers, body, to_head_us }, held))
     }
 }

@@ -1,8 +1,8 @@
 //! The service that copies: as [`Service`](super::Service), with a copy of some requests to the service that does not serve
 //! them.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -144,8 +144,17 @@ where
     }
 
     async fn forward(&mut self, plan: &Plan, ledger: &mut Ledger<Embedded>) -> Result<Self::Answer, Stop> {
-        self.begin_copy(plan);
-        self.call.forward(plan, ledger).await
+        let passed = self.begin_copy(plan);
+        let mut asked = pin!(self.call.forward(plan, ledger));
+        // The served request is on its way first.
+        let first = poll_fn(|cx| Poll::Ready(asked.as_mut().poll(cx))).await;
+        if let Some(passed) = passed {
+            passed.finish();
+        }
+        match first {
+            Poll::Ready(answered) => answered,
+            Poll::Pending => asked.await,
+        }
     }
 
     fn circumstances(&self) -> Circumstances {
@@ -184,25 +193,30 @@ where
     A: Body<Data = Bytes> + Send + 'static,
     E: Send + 'static,
 {
-    /// Decides about the copy that the plan wants, and has what it takes kept from now on.
-    fn begin_copy(&mut self, plan: &Plan) {
-        let Some((copying, policy)) = plan.shadow.zip(policy(&self.snapshot, plan)) else { return };
+    /// Decides about the copy that the plan wants, and has what it takes kept from now on. Returns what is kept where all
+    /// has passed already.
+    fn begin_copy(&mut self, plan: &Plan) -> Option<Tee> {
+        let (copying, policy) = plan.shadow.zip(policy(&self.snapshot, plan))?;
         let decided = match copying {
             Copying::Not(why) => Err(why),
             Copying::To(arm) => self.ticket(plan, policy, arm),
         };
-        let (ticket, most) = match decided {
-            Ok(ticket) => (Box::new(ticket), policy.body_bytes as usize),
-            Err(why) => return self.copies.dropped(why),
+        let ticket = match decided {
+            Ok(ticket) => Box::new(ticket),
+            Err(why) => {
+                self.copies.dropped(why);
+                return None;
+            }
         };
-        let Some(request) = &mut self.call.request else { return ticket.account.close(NotCopied::NotServed) };
+        let request = self.call.request.as_mut()?;
         self.leg.begin(ticket);
+        let most = policy.body_bytes as usize;
         let tee = Tee::of_request(Capture::of_request(most, self.copies.memory()), self.leg.clone());
         if request.body().is_end_stream() {
-            tee.finish();
-        } else {
-            request.body_mut().keep(tee);
+            return Some(tee);
         }
+        request.body_mut().keep(tee);
+        None
     }
 
     fn ticket(&self, plan: &Plan, policy: &ShadowPolicy, arm: Arm) -> Result<Ticket, NotCopied> {
@@ -225,6 +239,7 @@ where
             request: head::of_copy(request, policy, id),
             content: None,
             asked: self.asked(plan, arm),
+            began: self.copies.runtime.now(),
             limits: CopyLimits::of(policy),
         })
     }

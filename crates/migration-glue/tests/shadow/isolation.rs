@@ -2,7 +2,8 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use route_plan::{NotCopied, ShadowPolicy, When};
 use tokio::time::Instant;
 use traffic_split::Arm;
 
-use crate::rig::{Answers, Manner, Rig, Setting, Step, Tokio, data, get, only, post, says};
+use crate::rig::{Answers, Log, Manner, Rig, Setting, Step, Tokio, data, get, only, post, says};
 
 /// Copied services that misbehave, and what each of their copies is counted as.
 fn misbehaving() -> Vec<(&'static str, Answers, NotCopied)> {
@@ -152,4 +153,55 @@ async fn a_runtime_that_takes_no_tasks_costs_the_copies_alone() {
         assert_eq!(&rig.ask(post([data("x")])).await.unwrap().1[..], b"hello");
         assert_eq!(only(&rig.counted(1).await), Some(NotCopied::Ended));
     }
+}
+
+/// tokio, which notes whether old had been asked when the copy was made.
+struct Noting {
+    old: Arc<OnceLock<Log>>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Runtime for Noting {
+    fn spawn(&self, task: Task) {
+        self.asked.fetch_add(self.old.get().unwrap().lock().unwrap().len(), Ordering::Relaxed);
+        Tokio.spawn(task);
+    }
+
+    fn sleep(&self, duration: Duration) -> Task {
+        Tokio.sleep(duration)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_served_request_is_on_its_way_before_its_copy() {
+    let (old, asked) = (Arc::<OnceLock<Log>>::default(), Arc::<AtomicUsize>::default());
+    let rig = Rig::on(Noting { old: old.clone(), asked: asked.clone() }, Setting::default());
+    old.set(rig.seen[Arm::Old.index()].clone()).unwrap();
+    rig.ask(get()).await.unwrap();
+    assert_eq!((rig.counted(1).await.pairs, asked.load(Ordering::Relaxed)), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_at_once_on_several_threads_are_served_and_counted() {
+    let Setting { policy, .. } = Setting::default();
+    let policy = ShadowPolicy { concurrency: 16, per_second: 100_000, ..policy };
+    let new = Answers { after: Duration::from_millis(2), ..says("other") };
+    let rig = Rig::new(Setting { policy, new, ..Setting::default() });
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let shop = rig.shop.clone();
+        callers.spawn(async move {
+            for _ in 0..200 {
+                let response =
+                    tower::ServiceExt::oneshot(shop.clone(), post([data("a"), data("b")])).await.unwrap();
+                let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+                assert_eq!(&body[..], b"hello");
+            }
+        });
+    }
+    callers.join_all().await;
+    let counts = rig.counted(1_600).await;
+    assert_eq!(counts.requests(), 1_600, "{counts:?}");
+    assert_eq!(counts.pairs + counts.dropped_for(NotCopied::Concurrency), 1_600, "{counts:?}");
+    assert!(counts.pairs > 0);
 }

@@ -175,3 +175,17 @@ async fn a_copy_goes_with_its_request_or_after_it() {
         assert_eq!(rig.counted(1).await.pairs, 1, "{when:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn both_answers_are_timed_from_the_end_of_the_request() {
+    for when in [When::With, When::After] {
+        let Setting { policy, .. } = Setting::default();
+        let policy = ShadowPolicy { when, ..policy };
+        let slow = |ms: u64| Answers { after: Duration::from_millis(ms), ..says("hello") };
+        let rig = Rig::new(Setting { policy, old: slow(300), new: slow(700), ..Setting::default() });
+        rig.ask(post([data("a"), Step::Wait(Duration::from_secs(3)), data("b")])).await.unwrap();
+        assert_eq!(rig.counted(1).await.pairs, 1);
+        let took = rig.taken()[0].answers.clone().map(|one| one.to_head_us / 1_000);
+        assert!((300..310).contains(&took[0]) && (700..710).contains(&took[1]), "{when:?}: {took:?} ms");
+    }
+}
