@@ -102,6 +102,23 @@ async fn a_request_that_is_too_large_to_copy_is_served() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_upload_without_end_is_given_up_when_it_is_too_large() {
+    let Setting { policy, .. } = Setting::default();
+    let rig = Rig::new(Setting { policy: ShadowPolicy { body_bytes: 10, ..policy }, ..Setting::default() });
+    let upload = post([data("0123456789"), data("0"), Step::Hang]);
+    assert!(
+        tokio::time::timeout(Duration::from_secs(1), async {
+            tokio::select! {
+                answer = rig.ask(upload) => panic!("{answer:?}"),
+                counts = rig.counted(1) => assert_eq!(only(&counts), Some(NotCopied::TooLarge)),
+            }
+        })
+        .await
+        .is_ok()
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn bodies_stream_while_they_are_kept() {
     let pause = Duration::from_secs(60);
     let old =
