@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header};
 use route_plan::shadow::MARK;
 use route_plan::{Credentials, HostRule, ShadowPolicy};
 
+use super::SetupError;
 use crate::copies::ChildTrace;
 
 /// Fields that say where a message ends, belong to one hop or tell requests apart: no credentials, whatever a policy says.
@@ -22,6 +23,27 @@ const OUT_OF_REACH: [HeaderName; 11] = [
     header::FORWARDED,
     HeaderName::from_static("x-request-id"),
 ];
+
+/// Whether all that the policy says about heads can be done.
+pub(super) fn check(policy: &ShadowPolicy) -> Result<(), SetupError> {
+    if let Some(HostRule::Fixed(host)) = &policy.host
+        && (host.parse::<Authority>().is_err() || HeaderValue::from_str(host).is_err())
+    {
+        return Err(SetupError::Host(host.clone()));
+    }
+    for (name, value) in &policy.credentials.set {
+        if credential(name, value).is_none() {
+            return Err(SetupError::Credentials(name.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// A field that copies carry, if it can be one.
+fn credential(name: &str, value: &[u8]) -> Option<(HeaderName, HeaderValue)> {
+    let name = HeaderName::try_from(name).ok().filter(|name| !OUT_OF_REACH.contains(name))?;
+    Some((name, HeaderValue::from_bytes(value).ok()?))
+}
 
 /// The copy of a request with this head. `id` is a random one for its span.
 ///
@@ -75,10 +97,7 @@ fn change_credentials(fields: &mut HeaderMap, credentials: &Credentials) {
         fields.remove(name);
     }
     for (name, value) in &credentials.set {
-        let field = (HeaderName::try_from(name.as_str()), HeaderValue::from_bytes(value));
-        if let (Ok(name), Ok(value)) = field
-            && !OUT_OF_REACH.contains(&name)
-        {
+        if let Some((name, value)) = credential(name, value) {
             fields.append(name, value);
         }
     }
@@ -142,10 +161,7 @@ mod tests {
         let policy = ShadowPolicy {
             credentials: Credentials {
                 remove: vec!["cookie".into(), "x-request-id".into()],
-                set: vec![
-                    ("authorization".into(), b"Basic dGVzdA==".as_slice().into()),
-                    ("content-length".into(), b"7".as_slice().into()),
-                ],
+                set: vec![("authorization".into(), b"Basic dGVzdA==".as_slice().into())],
             },
             host: Some(HostRule::Fixed("staging.example".into())),
             ..ShadowPolicy::default()
@@ -168,5 +184,26 @@ mod tests {
                 "x-request-id: r1"
             ]
         );
+    }
+
+    #[test]
+    fn a_policy_that_cannot_be_followed_is_refused() {
+        let with = |name: &str, value: &[u8], host: &str| {
+            let set = vec![(name.to_owned(), value.into())];
+            let credentials = Credentials { remove: Vec::new(), set };
+            check(&ShadowPolicy {
+                credentials,
+                host: Some(HostRule::Fixed(host.to_owned())),
+                ..ShadowPolicy::default()
+            })
+        };
+        assert_eq!(with("cookie", b"test=1", "staging.example:8443"), Ok(()));
+        for (name, value) in [("content-length", &b"7"[..]), ("two words", b"1"), ("cookie", b"a\nb")] {
+            let refused = with(name, value, "staging.example");
+            assert_eq!(refused, Err(SetupError::Credentials(name.to_owned())));
+        }
+        for host in ["", "two words", "a/b"] {
+            assert_eq!(with("cookie", b"test=1", host), Err(SetupError::Host(host.to_owned())), "{host}");
+        }
     }
 }

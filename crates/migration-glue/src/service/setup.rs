@@ -10,7 +10,7 @@ use route_plan::{
 use traffic_split::{Arm, KeySource, KeySourceError, Overrides, Percent, PercentError, Split};
 
 use super::desk::Copies;
-use super::{Dial, Observer, Service, Shadow, Shadowed, Shared};
+use super::{Dial, Observer, Service, Shadow, Shadowed, Shared, head};
 
 /// Describes a migration between two services; [`Migrated::over`] makes it.
 pub struct Migrated {
@@ -29,6 +29,10 @@ pub enum SetupError {
     Key(KeySourceError),
     /// The percentage is not one.
     Percent(PercentError),
+    /// The host that copies are to ask for cannot be one.
+    Host(String),
+    /// Copies are to carry a field of this name that cannot be one, or that is none of theirs to change.
+    Credentials(String),
 }
 
 impl fmt::Display for SetupError {
@@ -36,6 +40,10 @@ impl fmt::Display for SetupError {
         match self {
             SetupError::Key(error) => write!(f, "key: {error}"),
             SetupError::Percent(error) => write!(f, "percent: {error}"),
+            SetupError::Host(host) => write!(f, "host of copies: {host:?} cannot be a host"),
+            SetupError::Credentials(name) => {
+                write!(f, "credentials of copies: a field {name:?} with that value cannot be set")
+            }
         }
     }
 }
@@ -111,7 +119,7 @@ impl Migrated {
     /// on [`ShadowPolicy::canary`](route_plan::ShadowPolicy::canary) whether copies go to the old service, too.
     ///
     /// # Errors
-    /// When a key source or the percentage cannot be read.
+    /// When a key source or the percentage cannot be read, or the policy has a host or a field that cannot be one.
     pub fn over_with_shadow<Old, New>(
         self,
         old: Old,
@@ -119,6 +127,7 @@ impl Migrated {
         shadow: Shadow,
     ) -> Result<(Shadowed<Old, New>, Dial), SetupError> {
         let Shadow { policy, runtime, compares, memory_bytes } = shadow;
+        head::check(&policy)?;
         let snapshot = Arc::new(self.snapshot(Some(Box::new(policy)))?);
         let copies =
             Arc::new(Copies::new(&self.name, runtime, compares, memory_bytes, self.observer.clone()));
