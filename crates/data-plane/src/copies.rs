@@ -10,7 +10,6 @@
 //! request ends in one class, whatever happens to it.
 
 mod account;
-mod breaker;
 mod capture;
 mod desk;
 mod job;

@@ -17,7 +17,7 @@ use route_plan::{PathPrefix, Rules};
 
 use crate::proxy_status;
 use crate::scratch::Scratch;
-pub(crate) use copy::{ChildTrace, CopyForm, copy_head};
+pub(crate) use copy::{CopyForm, copy_head};
 pub(crate) use rules::{AnswerRules, host_sent, repeat_head};
 
 /// This proxy's element of `Via` (RFC 9110 7.6.3).

@@ -1,7 +1,14 @@
 //! The glue as a `tower::Service` over two services.
 
 mod body;
+mod desk;
+mod head;
+mod job;
+mod leg;
+mod runtime;
 mod setup;
+mod shadowed;
+mod teed;
 mod view;
 
 use std::future::Future;
@@ -11,14 +18,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use http::{Request, Response};
-use route_plan::{Circumstances, Ended, Failure, Kept, Observation, Plan, Snapshot, Target};
+use http::{Request, Response, StatusCode};
+use route_plan::{Circumstances, Ended, Failure, Kept, Migration, Observation, Plan, Snapshot, Target};
 use traffic_split::{Arm, Percent, PercentError, RequestView};
 
 pub use body::Observed;
+pub use desk::ShadowCounts;
+pub use runtime::{Runtime, Task};
 pub use setup::{Migrated, SetupError};
+pub use shadowed::{Shadow, Shadowed};
+pub use teed::Teed;
 
-use crate::{Exchange, Ledger, Stop, Surroundings, carry};
+use crate::{Delivery, Exchange, Ledger, Stop, Surroundings, carry};
+use desk::Copies;
+use leg::Leg;
 use view::HttpView;
 
 /// What is done with each observation.
@@ -40,7 +53,7 @@ impl<Old: Clone, New: Clone> Clone for Service<Old, New> {
     }
 }
 
-/// Moves the percentage of a running [`Service`], from any thread.
+/// Moves the percentage of a running [`Service`] or [`Shadowed`], from any thread.
 #[derive(Clone)]
 pub struct Dial(Arc<Shared>);
 
@@ -51,8 +64,23 @@ impl Dial {
     /// When `percent` is not a number from 0 to 100 with at most six decimals.
     pub fn set(&self, percent: &str) -> Result<(), PercentError> {
         let percent: Percent = percent.parse()?;
-        self.0.replace(percent);
+        self.0.change(|migration| (migration.split.percent, migration.asked) = (percent, percent));
         Ok(())
+    }
+
+    /// Whether requests are copied from the next one on. Without effect where there is no [`Shadow`].
+    pub fn set_shadow(&self, is_on: bool) {
+        self.0.change(|migration| {
+            if let Some(policy) = &mut migration.shadow {
+                policy.off = !is_on;
+            }
+        });
+    }
+
+    /// What became of all requests so far as copies go; `None` where there is no [`Shadow`].
+    #[must_use]
+    pub fn shadow_counts(&self) -> Option<ShadowCounts> {
+        self.0.copies.as_ref().map(|copies| copies.counts())
     }
 
     /// The percentage in force.
@@ -65,8 +93,8 @@ impl Dial {
 /// What all clones of one service share.
 struct Shared {
     snapshot: Mutex<Arc<Snapshot>>,
-    build: Box<dyn Fn(Percent) -> Snapshot + Send + Sync>,
-    observer: Option<Box<Observer>>,
+    observer: Option<Arc<Observer>>,
+    copies: Option<Arc<Copies>>,
 }
 
 impl Shared {
@@ -74,27 +102,35 @@ impl Shared {
         self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn replace(&self, percent: Percent) {
-        let snapshot = Arc::new((self.build)(percent));
-        *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
+    /// Publishes the snapshot with its migration changed. Requests under way keep the one that they began with.
+    fn change(&self, change: impl FnOnce(&mut Migration)) {
+        let mut current = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = Snapshot::clone(&current);
+        if let Some(migration) = next.migrations.first_mut() {
+            change(migration);
+        }
+        *current = Arc::new(next);
     }
 }
 
 impl Embedded {
     /// The `Set-Cookie` value that stores this key.
     fn cookie(&self, key: &str) -> Option<String> {
-        let snapshot = self.0.snapshot();
+        let snapshot = self.shared.snapshot();
         snapshot.migrations.first()?.assign_cookie.as_ref().map(|cookie| cookie.render(key))
     }
 }
 
-/// The [`Surroundings`] of a service: the system's clock, and the embedder's observer.
+/// The [`Surroundings`] of a service: the clock, the embedder's observer, and the copy that waits for the served attempt.
 #[derive(Clone)]
-pub(crate) struct Embedded(Arc<Shared>);
+pub(crate) struct Embedded {
+    shared: Arc<Shared>,
+    leg: Option<Arc<Leg>>,
+}
 
 impl Surroundings for Embedded {
     fn now(&self) -> Instant {
-        Instant::now()
+        self.shared.copies.as_ref().map_or_else(Instant::now, |copies| copies.runtime.now())
     }
 
     fn random(&self) -> u128 {
@@ -102,8 +138,11 @@ impl Surroundings for Embedded {
     }
 
     fn observe(&self, _target: Target, observation: &Observation) {
-        if let (Some(observer), Some(arm)) = (&self.0.observer, observation.arm) {
+        if let (Some(observer), Some(arm)) = (&self.shared.observer, observation.arm) {
             observer(arm, observation);
+        }
+        if let Some(leg) = &self.leg {
+            leg.observed(observation);
         }
     }
 
@@ -138,7 +177,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let surroundings = Embedded(self.shared.clone());
+        let surroundings = Embedded { shared: self.shared.clone(), leg: None };
         let snapshot = self.shared.snapshot();
         let view = HttpView::new(&request, surroundings.random());
         let exchange =
@@ -196,19 +235,30 @@ where
 
     async fn respond(self, plan: &Plan, mut answer: Self::Answer, ledger: Ledger<Embedded>) -> Self::Out {
         self.view.add_cookie(plan, &ledger, answer.headers_mut());
-        // No body will be asked for, whatever the service made (RFC 9110 9.3.2, 15.3.5, 15.4.5).
-        let bodiless = self.view.is_head() || matches!(answer.status().as_u16(), 204 | 304);
-        Ok(answer.map(|body| Observed::new(body, ledger, bodiless)))
+        let is_bodiless = bodiless(self.view.is_head(), answer.status());
+        Ok(answer.map(|body| Observed::new(body, ledger, is_bodiless)))
     }
 
-    async fn refuse(self, plan: &Plan, why: Stop, ledger: Ledger<Embedded>) -> Self::Out {
-        drop((plan, why, ledger));
-        Err(self.error.expect("a service that gave no answer gave an error"))
+    async fn refuse(self, _: &Plan, _: Stop, ledger: Ledger<Embedded>) -> Self::Out {
+        Err(self.failed(ledger))
     }
 
     async fn unmatched(self) -> Self::Out {
         unreachable!("the one migration of a service matches every request")
     }
+}
+
+impl<Old, New, Body, E> Call<Old, New, Body, E> {
+    /// The error in the place of an answer: the service's failure, while its caller is still there.
+    fn failed(self, ledger: Ledger<Embedded>) -> E {
+        ledger.close(Delivery::Complete);
+        self.error.expect("a service that gave no answer gave an error")
+    }
+}
+
+/// Whether no body will be asked for, whatever the service made (RFC 9110 9.3.2, 15.3.5, 15.4.5).
+fn bodiless(is_head: bool, status: StatusCode) -> bool {
+    is_head || matches!(status.as_u16(), 204 | 304)
 }
 
 async fn ask<S, Request>(service: &mut S, request: Request) -> Result<S::Response, S::Error>

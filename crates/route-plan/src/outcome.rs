@@ -168,9 +168,55 @@ pub struct Observation {
     pub drained: bool,
 }
 
+impl Observation {
+    /// Whether the answer came to its end. One that counts as a failure by its status, its fields or its time did.
+    #[must_use]
+    pub const fn has_whole_answer(&self) -> bool {
+        let ended_well = matches!(
+            self.failure,
+            None | Some(Failure::Status5xx | Failure::StatusOther | Failure::Header | Failure::Late)
+        );
+        ended_well && self.status.is_some() && !self.drained && !self.client_aborted
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Drained, Failure};
+    use std::time::Duration;
+
+    use traffic_split::Role;
+
+    use super::{Drained, Failure, Observation};
+
+    #[test]
+    fn an_answer_is_whole_when_it_came_to_its_end() {
+        let well = Observation {
+            arm: None,
+            role: Role::Served,
+            by_bucket: false,
+            key: 0,
+            status: Some(200),
+            client_status: Some(200),
+            covered: false,
+            hung: false,
+            retried: false,
+            to_head: Duration::ZERO,
+            total: Duration::ZERO,
+            failure: None,
+            client_aborted: false,
+            drained: false,
+        };
+        assert!(well.has_whole_answer());
+        assert!(!Observation { status: None, ..well }.has_whole_answer());
+        assert!(!Observation { client_aborted: true, ..well }.has_whole_answer());
+        assert!(!Observation { drained: true, ..well }.has_whole_answer());
+        for failure in Failure::ALL {
+            let by_what_it_says =
+                matches!(failure.as_str(), "status-5xx" | "status-other" | "header" | "late");
+            let failed = Observation { failure: Some(failure), ..well };
+            assert_eq!(failed.has_whole_answer(), by_what_it_says, "{}", failure.as_str());
+        }
+    }
 
     #[test]
     fn labels_are_distinct_and_in_order() {

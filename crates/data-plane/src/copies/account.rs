@@ -4,13 +4,12 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use migration_glue::copies::{Breaker, Turn};
 use route_plan::NotCopied;
 use telemetry::{
     EvidenceCells, MAX_TRAFFIC_NAMES, Memory, ShadowCells, Side, Telemetry, TrafficCells, TrafficKind,
 };
 use traffic_split::{Arm, Percent};
-
-use super::breaker::{Breaker, Turn};
 
 /// One migration's copies, as one worker and its lane see them. No other thread has it, so that counts of its users stay
 /// between the two.

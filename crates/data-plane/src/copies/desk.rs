@@ -5,22 +5,19 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use migration_glue::copies::{COPY_BYTES, Holds, PROBE_MS, Rate};
 use route_plan::{Compares, NotCopied, ShadowPolicy, Snapshot, UpstreamLimits};
 use telemetry::{MAX_TRAFFIC_NAMES, Memory, Side, SnapshotCell, Telemetry};
 use tokio::sync::mpsc::error::TrySendError;
 use traffic_split::Arm;
 
 use super::account::{Slot, Track, Tracks};
-use super::breaker::PROBE_MS;
 use super::capture::Held;
 use super::job::Job;
 use super::lane::{self, LaneEnd, LaneParts};
 use super::lanes::Lanes;
 use crate::alarm::TICK_MS;
 use crate::prober::BoardReader;
-
-/// What a copy costs in memory beside its bytes.
-const COPY_BYTES: usize = 4 * 1024;
 
 /// One migration's copies, as one worker decides about them.
 pub(crate) struct Desk {
@@ -80,7 +77,7 @@ impl Copier {
         let desk = Rc::new(Desk {
             track: self.tracks.of(migration),
             memory: RefCell::default(),
-            rate: Rate::default(),
+            rate: Rate::by_ticks_of(TICK_MS),
             probe_at_ms: Default::default(),
         });
         if desks.len() < MAX_TRAFFIC_NAMES {
@@ -212,35 +209,6 @@ impl Desk {
     }
 }
 
-/// How many copies there may be in a second: a bucket of tokens that holds a tenth of a second's, and one at least.
-#[derive(Debug, Default)]
-struct Rate {
-    /// In thousandths of a copy.
-    tokens: Cell<u64>,
-    filled_at_ms: Cell<u64>,
-    has_begun: Cell<bool>,
-}
-
-impl Rate {
-    const COPY: u64 = 1_000;
-
-    fn take(&self, per_second: u32, now_ms: u64) -> bool {
-        let per_second = u64::from(per_second);
-        // One tick of the clock on top, so that nothing is lost to it.
-        let most = (per_second * Self::COPY / 10).max(Self::COPY + per_second * TICK_MS);
-        let past_ms = now_ms.saturating_sub(self.filled_at_ms.replace(now_ms));
-        // A second's worth of copies is as many thousandths of a copy each millisecond.
-        let tokens = if self.has_begun.replace(true) {
-            self.tokens.get().saturating_add(past_ms.saturating_mul(per_second)).min(most)
-        } else {
-            most
-        };
-        let fits = per_second > 0 && tokens >= Self::COPY;
-        self.tokens.set(if fits { tokens - Self::COPY } else { tokens });
-        fits
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::RwLock;
@@ -351,23 +319,5 @@ mod tests {
         assert_eq!(probed, [1_000, 2_000, 3_000]);
         *copier.lane.borrow_mut() = None;
         assert_eq!(admit(9_000, true), Some(NotCopied::QueueFull));
-    }
-
-    #[test]
-    fn a_rate_is_kept_over_any_second() {
-        for per_second in [1, 7, 100, 1_000, 50_000] {
-            let rate = Rate::default();
-            let mut taken = Vec::new();
-            for tick in 0..400_u64 {
-                let now_ms = tick * 25;
-                let now = (0..2_000).take_while(|_| rate.take(per_second, now_ms)).count();
-                taken.push(u32::try_from(now).unwrap());
-            }
-            let any_second = taken.windows(40).map(|second| second.iter().sum::<u32>()).max().unwrap();
-            assert!(any_second <= per_second + (per_second / 10).max(1), "{any_second} of {per_second}");
-            let all: u32 = taken.iter().sum();
-            assert!(all >= per_second * 10 - per_second / 10, "{all} in ten seconds of {per_second}");
-        }
-        assert!(!Rate::default().take(0, 5_000));
     }
 }

@@ -14,6 +14,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use arc_swap::cache::Cache;
+use migration_glue::copies::{Holds, PROBE_MS, SERVED_WAIT, Turn};
 use route_plan::{Captured, Compares, Failure, NotCopied, Observation, Pair, Snapshot};
 use telemetry::{LaneCells, Side, SnapshotCell, Telemetry};
 use tokio::sync::oneshot::error::TryRecvError;
@@ -22,7 +23,6 @@ use tokio::task::spawn_local;
 use traffic_split::{Arm, Role};
 
 use super::account::{Track, Tracks};
-use super::breaker::{PROBE_MS, Turn};
 use super::capture::Held;
 use super::job::{CopyLimits, Job, Leased, Lent, Message, Road, ServedBy};
 use super::lanes::{Door, Lanes, QUESTIONS, Question, TURNED_AWAY};
@@ -45,8 +45,6 @@ const RUSH: Duration = Duration::from_millis(10);
 const SERVED_LOOKS: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(16)];
 /// How often it looks for connections that have been idle for too long.
 const SWEEP: Duration = Duration::from_millis(500);
-/// How long an answer is kept for a served one that goes on, beyond the copy's own deadline.
-const SERVED_WAIT: Duration = Duration::from_secs(300);
 /// The nice value of the lane's thread (setpriority(2); on Linux it is the thread's own). By it Linux gives the lane a ninth
 /// of a worker's share where both want the whole processor, and a turn every 30 ms or so; by 19 it would be one every 200.
 const NICE: i32 = 10;

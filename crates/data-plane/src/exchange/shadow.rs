@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use http1_codec::{CHUNK_END, FieldId, Framing, RequestHead, write_chunk_head, write_last_chunk};
 use migration_glue::Ledger;
+use migration_glue::copies::{ChildTrace, Holds};
 use route_plan::{
     Asked, Captured, CapturedBody, Copying, Ended, Failure, FieldLines, NotCopied, Observation, Plan,
     ShadowPolicy, When,
@@ -21,7 +22,7 @@ use crate::copies::{
     Account, Capture, CopyLimits, Desk, Heads, Job, Message, Pass, Road, Served, ServedBy, lines_of_head,
     lines_of_trailers,
 };
-use crate::rewrite::{self, ChildTrace, CopyForm, RequestForm};
+use crate::rewrite::{self, CopyForm, RequestForm};
 use crate::transfer::Transfer;
 use crate::worker::Site;
 
@@ -173,7 +174,7 @@ impl H1Exchange<'_> {
         let Some(mut twin) = self.scratch.legs.twin.take() else { return };
         let answer = match (has_answer, observed) {
             (_, Observation { client_aborted: true, .. }) => Err(NotCopied::ClientGone),
-            (true, Observation { status: Some(status), .. }) if is_whole(observed) => {
+            (true, Observation { status: Some(status), .. }) if observed.has_whole_answer() => {
                 self.captured(&mut twin, *status, observed)
             }
             _ => Err(NotCopied::NotServed),
@@ -409,13 +410,4 @@ fn telling_fields(request: &RequestHead, head: &[u8]) -> FieldLines {
         }
     }
     lines
-}
-
-/// Whether the answer came to its end. One that counts as a failure by its status or its time did.
-fn is_whole(observed: &Observation) -> bool {
-    let ended_well = matches!(
-        observed.failure,
-        None | Some(Failure::Status5xx | Failure::StatusOther | Failure::Header | Failure::Late)
-    );
-    ended_well && !observed.drained
 }

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use route_plan::{
     AnswerFailures, AssignCookie, Match, Migration, Observation, PathPattern, Phase, RouteEntry, RouteTable,
-    SameSite, Snapshot, Target, Timeouts, Upstream, key_list,
+    SameSite, ShadowPolicy, Snapshot, Target, Timeouts, Upstream, key_list,
 };
 use traffic_split::{Arm, KeySource, KeySourceError, Overrides, Percent, PercentError, Split};
 
-use super::{Dial, Observer, Service, Shared};
+use super::desk::Copies;
+use super::{Dial, Observer, Service, Shadow, Shadowed, Shared, head};
 
 /// Describes a migration between two services; [`Migrated::over`] makes it.
 pub struct Migrated {
@@ -18,7 +19,7 @@ pub struct Migrated {
     percent: String,
     salt: Option<String>,
     cookie: Option<String>,
-    observer: Option<Box<Observer>>,
+    observer: Option<Arc<Observer>>,
 }
 
 /// What is wrong with the description of a migration.
@@ -28,6 +29,10 @@ pub enum SetupError {
     Key(KeySourceError),
     /// The percentage is not one.
     Percent(PercentError),
+    /// The host that copies are to ask for cannot be one.
+    Host(String),
+    /// Copies are to carry a field of this name that cannot be one, or that is none of theirs to change.
+    Credentials(String),
 }
 
 impl fmt::Display for SetupError {
@@ -35,6 +40,10 @@ impl fmt::Display for SetupError {
         match self {
             SetupError::Key(error) => write!(f, "key: {error}"),
             SetupError::Percent(error) => write!(f, "percent: {error}"),
+            SetupError::Host(host) => write!(f, "host of copies: {host:?} cannot be a host"),
+            SetupError::Credentials(name) => {
+                write!(f, "credentials of copies: a field {name:?} with that value cannot be set")
+            }
         }
     }
 }
@@ -85,10 +94,11 @@ impl Migrated {
         self
     }
 
-    /// Calls `observer` with the outcome of each request, once its answer has ended.
+    /// Calls `observer` with the outcome of each request, once its answer has ended, and with that of each copy, whose role
+    /// is [`Role::Shadow`](traffic_split::Role::Shadow).
     #[must_use]
     pub fn observe(mut self, observer: impl Fn(Arm, &Observation) + Send + Sync + 'static) -> Self {
-        self.observer = Some(Box::new(observer));
+        self.observer = Some(Arc::new(observer));
         self
     }
 
@@ -97,14 +107,47 @@ impl Migrated {
     /// # Errors
     /// When a key source or the percentage cannot be read.
     pub fn over<Old, New>(self, old: Old, new: New) -> Result<(Service<Old, New>, Dial), SetupError> {
+        let shared = Arc::new(Shared {
+            snapshot: Mutex::new(Arc::new(self.snapshot(None)?)),
+            observer: self.observer,
+            copies: None,
+        });
+        Ok((Service { old, new, shared: shared.clone() }, Dial(shared)))
+    }
+
+    /// The same, with a copy of requests to the service that does not serve them. The migration is in canary, so it depends
+    /// on [`ShadowPolicy::canary`](route_plan::ShadowPolicy::canary) whether copies go to the old service, too.
+    ///
+    /// # Errors
+    /// When a key source or the percentage cannot be read, or the policy has a host or a field that cannot be one.
+    pub fn over_with_shadow<Old, New>(
+        self,
+        old: Old,
+        new: New,
+        shadow: Shadow,
+    ) -> Result<(Shadowed<Old, New>, Dial), SetupError> {
+        let Shadow { policy, runtime, compares, memory_bytes } = shadow;
+        head::check(&policy)?;
+        let snapshot = Arc::new(self.snapshot(Some(Box::new(policy)))?);
+        let copies =
+            Arc::new(Copies::new(&self.name, runtime, compares, memory_bytes, self.observer.clone()));
+        let shared = Arc::new(Shared {
+            snapshot: Mutex::new(snapshot),
+            observer: self.observer,
+            copies: Some(copies.clone()),
+        });
+        Ok((Shadowed::new(old, new, shared.clone(), copies), Dial(shared)))
+    }
+
+    fn snapshot(&self, shadow: Option<Box<ShadowPolicy>>) -> Result<Snapshot, SetupError> {
         let mut keys = Vec::new();
         let defaults = ["header:x-user-id".to_owned(), "request-id".to_owned()];
         for source in if self.keys.is_empty() { &defaults[..] } else { &self.keys } {
             keys.push(source.parse::<KeySource>().map_err(SetupError::Key)?);
         }
         let percent: Percent = self.percent.parse().map_err(SetupError::Percent)?;
-        let cookie = self.cookie.map(|name| AssignCookie {
-            name,
+        let cookie = self.cookie.as_ref().map(|name| AssignCookie {
+            name: name.clone(),
             max_age_s: 365 * 24 * 3600,
             domain: None,
             path: "/".to_owned(),
@@ -112,24 +155,22 @@ impl Migrated {
             same_site: SameSite::Lax,
         });
         let split = Split {
-            salt: self.salt.unwrap_or_else(|| self.name.clone()).into_bytes().into(),
+            salt: self.salt.as_ref().unwrap_or(&self.name).clone().into_bytes().into(),
             keys: key_list(keys, cookie.as_ref()),
             percent,
             overrides: Overrides::default(),
         };
-        let name = self.name;
-        let build = move |percent| snapshot(&name, &split, cookie.as_ref(), percent);
-        let shared = Arc::new(Shared {
-            snapshot: Mutex::new(Arc::new(build(percent))),
-            build: Box::new(build),
-            observer: self.observer,
-        });
-        Ok((Service { old, new, shared: shared.clone() }, Dial(shared)))
+        Ok(snapshot(&self.name, split, cookie, shadow))
     }
 }
 
 /// One migration that every request matches.
-fn snapshot(name: &str, split: &Split, cookie: Option<&AssignCookie>, percent: Percent) -> Snapshot {
+fn snapshot(
+    name: &str,
+    split: Split,
+    cookie: Option<AssignCookie>,
+    shadow: Option<Box<ShadowPolicy>>,
+) -> Snapshot {
     let every = Match {
         host: None,
         path: PathPattern::Any,
@@ -147,14 +188,14 @@ fn snapshot(name: &str, split: &Split, cookie: Option<&AssignCookie>, percent: P
             old: 0,
             new: 1,
             phase: Phase::Canary,
-            split: Split { percent, ..split.clone() },
-            asked: percent,
+            asked: split.percent,
+            split,
             force: None,
-            assign_cookie: cookie.cloned(),
+            assign_cookie: cookie,
             timeouts: Timeouts::default(),
             drain_after_rollback_ms: Migration::DRAIN_AFTER_ROLLBACK_MS,
             fallback: None,
-            shadow: None,
+            shadow,
             failures: AnswerFailures::default(),
             rules: Default::default(),
             expose_arm: None,

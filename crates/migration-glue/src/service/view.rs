@@ -19,6 +19,8 @@ pub(super) struct HttpView {
     headers: HeaderMap,
     ip: IpAddr,
     request_id: Vec<u8>,
+    /// Path and query as they were received.
+    target: Vec<u8>,
 }
 
 impl HttpView {
@@ -31,7 +33,9 @@ impl HttpView {
         });
         let path = route_plan::normalise_path(uri.path().as_bytes());
         let request_id = headers.get("x-request-id").map(HeaderValue::as_bytes).filter(|id| !id.is_empty());
+        let target = uri.path_and_query().map_or("/", |target| target.as_str());
         HttpView {
+            target: target.as_bytes().to_vec(),
             method: request.method().clone(),
             host: host.unwrap_or_default().into_bytes(),
             path: path.map_or_else(|_| uri.path().as_bytes().to_vec(), Cow::into_owned),
@@ -48,6 +52,16 @@ impl HttpView {
     /// Whether the answer's body will not be sent.
     pub(super) fn is_head(&self) -> bool {
         self.method == http::Method::HEAD
+    }
+
+    /// The header fields as the caller gave them.
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Path and query as they were received, in origin form.
+    pub(super) fn target(&self) -> &[u8] {
+        &self.target
     }
 
     /// Adds the cookie that holds a newly assigned key.

@@ -1,8 +1,7 @@
 //! When copies to an arm fail too often to be worth sending: a breaker, with its numbers.
 //!
 //! It opens after [`ROW`] failures in a row, or when as large a share of the last [`WINDOW`] copies failed as the operator
-//! says. While it is open
-//! the worker lets one copy through each [`PROBE_MS`]; one that is answered closes it, and the count begins anew. Any whole
+//! says. While it is open one copy is let through each [`PROBE_MS`]; one that is answered closes it, and the count begins anew. Any whole
 //! answer is a success, whatever it says: a status that differs is for the comparison to tell.
 
 use traffic_split::Percent;
@@ -12,11 +11,11 @@ const ROW: u32 = 10;
 /// How many of the latest copies the share is taken over, as bits.
 const WINDOW: u32 = 64;
 /// How often one copy is let through while it is open, in milliseconds.
-pub(crate) const PROBE_MS: u64 = 1_000;
+pub const PROBE_MS: u64 = 1_000;
 
 /// Judges the copies of one migration to one arm.
 #[derive(Debug, Default)]
-pub(crate) struct Breaker {
+pub struct Breaker {
     /// The latest copies, the last one lowest: 1 where it failed.
     failed: u64,
     seen: u32,
@@ -26,20 +25,27 @@ pub(crate) struct Breaker {
 
 /// The breaker has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub enum Turn {
     /// Failures, of so many.
-    Opened { failed: u32, of: u32 },
+    Opened {
+        /// Copies that failed.
+        failed: u32,
+        /// Copies looked at, the latest 64 at most.
+        of: u32,
+    },
     /// A copy was answered again.
     Closed,
 }
 
 impl Breaker {
-    pub(crate) fn is_open(&self) -> bool {
+    /// Whether copies are held back, but for one now and then.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
         self.is_open
     }
 
     /// Takes note of a copy. `most`: the share of failures at which it opens; `None`: it never does.
-    pub(crate) fn note(&mut self, failed: bool, most: Option<Percent>) -> Option<Turn> {
+    pub fn note(&mut self, failed: bool, most: Option<Percent>) -> Option<Turn> {
         if self.is_open {
             if failed && most.is_some() {
                 return None;
