@@ -47,7 +47,8 @@ impl Endpoint {
 /// How much of one upstream the whole process may use at once. Each worker gets its part, rounded up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UpstreamLimits {
-    /// Connections open at once, over all endpoints.
+    /// Connections open at once, over all endpoints: of workers, for clients' requests. Lanes, for copies, may have as many
+    /// again beside them, so that no copy ever takes one from a user.
     pub connections: usize,
     /// Requests that may wait for a connection while all of them are in use. More are turned away.
     pub pending: usize,

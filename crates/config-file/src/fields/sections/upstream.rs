@@ -56,7 +56,14 @@ pub(super) static LIMITS: Section = Section {
     header: "[upstream.NAME.limits]",
     doc: "How much of an upstream the whole process may use at once. Each worker gets its part, rounded up.",
     fields: &[
-        defaulted("connections", AMOUNT, "10000", "Connections open at once, over all endpoints."),
+        defaulted(
+            "connections",
+            AMOUNT,
+            "10000",
+            "Connections open at once for clients' requests, over all endpoints. Copies and what is asked once more have \
+             connections of their own, on top: as many as are under way (`concurrency` of the shadows), and at most as many \
+             as this again.",
+        ),
         defaulted(
             "pending",
             AMOUNT,
