@@ -303,8 +303,8 @@ impl Desk {
     fn keep_sample(&mut self, wanted: Wanted, found: &Look, pair: &Pair) {
         let [old, new] = [&pair.answers[0], &pair.answers[1]].map(answer);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let fields: Vec<_> = pair.asked.fields.iter().map(|(name, value)| Field { name, value }).collect();
-        let redaction = self.settings.redactor.pair(&old, &new).knowing(&fields, &text(&pair.asked.target));
+        let redaction = self.settings.redactor.pair(&old, &new);
+        let redaction = redaction.knowing(&fields(pair), &text(&pair.asked.target));
         let request = format!("{} {}", text(&pair.asked.method), text(&pair.asked.target));
         let sample = Sample {
             at_ms: pair.asked.at_ms,
@@ -322,7 +322,7 @@ impl Desk {
         let settings = &self.settings;
         let mut found = look(old, new, settings.rules.for_path(&path_of(pair)), &settings.limits);
         found.intolerable = found.differences.iter().map(|one| settings.zero_tolerance.has(one)).collect();
-        settings.redactor.hide_names(&mut found.differences);
+        self.hide_names(&mut found, pair);
         found
     }
 
@@ -330,8 +330,18 @@ impl Desk {
     fn compare_olds(&self, one: &Captured, other: &Captured, pair: &Pair) -> Look {
         let settings = &self.settings;
         let mut found = look(one, other, settings.rules_of_old.for_path(&path_of(pair)), &settings.limits);
-        settings.redactor.hide_names(&mut found.differences);
+        self.hide_names(&mut found, pair);
         found
+    }
+
+    /// No place names a secret, before anything is counted by it.
+    fn hide_names(&self, found: &mut Look, pair: &Pair) {
+        if found.differences.is_empty() {
+            return;
+        }
+        let (redactor, target) = (&self.settings.redactor, String::from_utf8_lossy(&pair.asked.target));
+        redactor.hide_names(&mut found.differences);
+        redactor.hide_names_said(&mut found.differences, &fields(pair), &target);
     }
 
     fn look_at_old(&mut self, now: Instant) {
@@ -348,6 +358,11 @@ impl Desk {
 pub(crate) fn rules() -> LedgerRules {
     let groups = GroupLimits { groups: 1_000, samples_bytes: SAMPLES_BYTES, ..GroupLimits::default() };
     LedgerRules { groups, ..LedgerRules::default() }
+}
+
+/// What may be secret of its request's header fields.
+fn fields(pair: &Pair) -> Vec<Field<'_>> {
+    pair.asked.fields.iter().map(|(name, value)| Field { name, value }).collect()
 }
 
 /// The path of a pair's request, normalised as for matching.

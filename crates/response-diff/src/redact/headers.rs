@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as BASE64;
+
 use crate::answer::Field;
 use crate::charset;
 
@@ -50,9 +53,23 @@ impl Pass<'_> {
             Some((scheme, rest))
                 if scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') =>
             {
+                if scheme.eq_ignore_ascii_case("basic") {
+                    self.basic(rest.trim());
+                }
                 format!("{scheme} {}", self.hide(rest.trim()))
             }
             _ => self.hide(value),
+        }
+    }
+
+    /// Takes note of the password in it (RFC 7617 section 2).
+    fn basic(&mut self, coded: &str) {
+        let Some(found) = &mut self.found else { return };
+        let Ok(plain) = BASE64.decode(coded) else { return };
+        let plain = String::from_utf8_lossy(&plain);
+        if let Some((_, password)) = plain.split_once(':') {
+            found.add(&plain);
+            found.add(password);
         }
     }
 

@@ -2,11 +2,12 @@
 
 use crate::limits::Work;
 use crate::path::{Step, Written, push_name, written_steps as steps};
-use crate::{Difference, json};
+use crate::{Difference, Field, json};
 
 use super::headers::Section;
 use super::pass::Pass;
-use super::{Redactor, names};
+use super::secrets::{SHORTEST, Secrets};
+use super::{Redaction, Redactor, names};
 
 /// A name that a person has given to a field, rather than one that a program has made.
 pub(super) fn is_plain_word(name: &str) -> bool {
@@ -22,15 +23,38 @@ impl Redactor {
         if !steps[secret..].iter().any(hidden) {
             return None;
         }
-        let mut out = "$".to_owned();
-        for (number, step) in steps.iter().enumerate() {
-            match step {
-                _ if number >= secret && hidden(step) => out.push_str(".*"),
-                Written::Name(name) => push_name(&mut out, name),
-                Written::Element(element) => out.push_str(element),
+        Some(written(&steps, |number, name| number >= secret && !is_plain_word(name)))
+    }
+
+    /// Makes `*` of member names that the request says in secret: a service that answers with what is known of a token may
+    /// use the token as a name. To be done before anything is counted or kept by place.
+    pub fn hide_names_said(&self, differences: &mut [Difference], fields: &[Field<'_>], target: &str) {
+        let is_said = |name: &str| {
+            let stands_in = |text: &[u8]| text.windows(name.len()).any(|part| part == name.as_bytes());
+            name.len() >= SHORTEST
+                && (stands_in(target.as_bytes()) || fields.iter().any(|field| stands_in(field.value)))
+        };
+        // Who knows what is secret has to look through all of the request, which hardly any difference is worth.
+        let mut request = None;
+        for difference in differences {
+            for place in [&mut difference.path, &mut difference.at] {
+                let Some(steps) = steps(place) else { continue };
+                let names = steps.iter().filter_map(|step| match step {
+                    Written::Name(name) => Some(name),
+                    Written::Element(_) => None,
+                });
+                if !names.clone().any(|name| is_said(name)) {
+                    continue;
+                }
+                let redaction = request.get_or_insert_with(|| {
+                    Redaction { redactor: self, secrets: Secrets::default() }.knowing(fields, target)
+                });
+                let pass = redaction.pass();
+                if names.clone().any(|name| pass.scrub(name) != **name) {
+                    *place = written(&steps, |_, name| pass.scrub(name) != name);
+                }
             }
         }
-        Some(out)
     }
 
     /// The number of the step behind which everything is secret; `None` where nothing is.
@@ -54,6 +78,19 @@ impl Redactor {
         }
         None
     }
+}
+
+/// The place again, with `*` for some names.
+fn written(steps: &[Written], is_hidden: impl Fn(usize, &str) -> bool) -> String {
+    let mut out = "$".to_owned();
+    for (number, step) in steps.iter().enumerate() {
+        match step {
+            Written::Name(name) if is_hidden(number, name) => out.push_str(".*"),
+            Written::Name(name) => push_name(&mut out, name),
+            Written::Element(element) => out.push_str(element),
+        }
+    }
+    out
 }
 
 impl Pass<'_> {

@@ -390,9 +390,39 @@ fn what_the_request_says_in_secret_is_hidden_where_an_answer_repeats_it() {
         assert!(!kept.contains(secret), "{secret}: {kept}");
         assert!(kept.contains("no user for «redacted "), "{kept}");
     }
+    let basic = [field(&("authorization", "Basic dTpwYXNzLTc3MQ=="))];
+    let body = says("u with pass-771");
+    let shown = redactor.pair(&json(&body), &json(&body)).knowing(&basic, "/").answer(&json(&body));
+    assert!(!shown.as_str().contains("pass-771"), "{shown}");
     for open in ["shown-1", "second", "/orders/7"] {
         let body = says(open);
         let shown = redactor.pair(&json(&body), &json(&body)).knowing(&fields, target).answer(&json(&body));
         assert!(shown.as_str().contains(open), "{shown}");
+    }
+}
+
+#[test]
+fn a_place_has_no_name_that_the_request_says_in_secret() {
+    let fields = [field(&("authorization", "Bearer tok-5311-abcdef")), field(&("x-page", "second"))];
+    let redactor = redactor(&[]);
+    for (place, expected) in [
+        ("$.users['tok-5311-abcdef'].name", "$.users.*.name"),
+        ("$.users['tok-5311-abcdef'][*]", "$.users.*[*]"),
+        ("$.q-s3cret", "$.q-s3cret"),
+        ("$.qsecret.id", "$.*.id"),
+        ("$.second", "$.second"),
+        ("$.orders[*].id", "$.orders[*].id"),
+        ("header:tok-5311-abcdef", "header:tok-5311-abcdef"),
+        ("body", "body"),
+    ] {
+        let mut found = [Difference {
+            path: place.to_owned(),
+            at: place.to_owned(),
+            kind: Kind::Value,
+            old: None,
+            new: None,
+        }];
+        redactor.hide_names_said(&mut found, &fields, "/orders?token=qsecret");
+        assert_eq!((found[0].path.as_str(), found[0].at.as_str()), (expected, expected));
     }
 }
