@@ -60,8 +60,8 @@
 //!         Ok(())
 //!     }
 //!
-//!     fn has_room(&self) -> bool {
-//!         true
+//!     fn room(&self) -> Result<(), NotCopied> {
+//!         Ok(())
 //!     }
 //! }
 //!
