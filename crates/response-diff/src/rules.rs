@@ -214,6 +214,13 @@ impl RuleSet {
     pub fn endpoints(&self) -> impl Iterator<Item = &str> {
         self.endpoints.iter().map(|(template, _)| template.as_str())
     }
+
+    /// Whether rules of its own are written for the paths of this template, whatever its parameters are called.
+    #[must_use]
+    pub fn has_table_for(&self, path: &str) -> bool {
+        Template::parse(path)
+            .is_ok_and(|wanted| self.endpoints.iter().any(|(template, _)| template.is_for_paths_of(&wanted)))
+    }
 }
 
 impl RulesSpec {

@@ -131,7 +131,7 @@ impl Report {
             samples,
             questions: desk.questions,
             turned_away: ledger.groups().turned_away(),
-            suggestions: ledger.suggestions().toml(&desk.settings.name),
+            suggestions: ledger.suggestions().toml(&desk.settings.name, &desk.settings.rules),
             kept: kept.clone(),
             let_in,
         }

@@ -17,7 +17,7 @@ use std::fmt::Write as _;
 use super::groups::GroupView;
 use super::likeness::Likenesses;
 use super::noise::{Evidence, State};
-use crate::Kind;
+use crate::{Kind, RuleSet};
 
 /// At how many endpoints a place has to be noise to be so for all.
 const COMMON: usize = 3;
@@ -177,10 +177,10 @@ impl Suggestions {
         self.proposals.retain(|one| !is_inside(one));
     }
 
-    /// The rules as TOML, for the migration of this name. It is valid configuration as it is; tables that the file has
-    /// already are to be added to.
+    /// The rules as TOML, for the migration of this name. It is valid configuration as it is; what is for endpoints that
+    /// have rules of their own `already` is in comments, since a second table for them would be refused.
     #[must_use]
-    pub fn toml(&self, migration: &str) -> String {
+    pub fn toml(&self, migration: &str, already: &RuleSet) -> String {
         let mut out = String::new();
         if self.noise.is_empty() {
             out.push_str("# No rules are suggested: nothing is known to be noise that a rule could tell.\n");
@@ -196,14 +196,14 @@ impl Suggestions {
         if common.iter().any(|one| one.remedy != Remedy::Ignore) {
             let _ = write!(out, "\n[migration.{key}.compare]\n{}", rule_list(&common));
         }
-        out.push_str(&tables(&key, &own));
+        out.push_str(&tables(&key, &own, already));
         for without in &self.without {
             let _ = write!(out, "\n# Noise without a rule: {}\n", comment(without));
         }
         if !self.proposals.is_empty() {
             out.push_str("\n# Not noise: new differs, always in this way. If no client minds, these rules make it the same:\n");
             let proposals: Vec<_> = self.proposals.iter().collect();
-            for line in tables(&key, &proposals).trim_start().lines() {
+            for line in tables(&key, &proposals, already).trim_start().lines() {
                 let _ = writeln!(out, "#{}{line}", if line.is_empty() { "" } else { " " });
             }
         }
@@ -212,14 +212,20 @@ impl Suggestions {
 }
 
 /// A table for each endpoint.
-fn tables(key: &str, suggestions: &[&Suggestion]) -> String {
+fn tables(key: &str, suggestions: &[&Suggestion], already: &RuleSet) -> String {
     let mut endpoints: BTreeMap<&str, Vec<&Suggestion>> = BTreeMap::new();
     for one in suggestions {
         endpoints.entry(one.endpoint.as_deref().unwrap_or_default()).or_default().push(one);
     }
     endpoints.iter().fold(String::new(), |mut out, (path, own)| {
-        let _ = write!(out, "\n[[migration.{key}.compare.endpoint]]\npath = {}\n", toml_text(path));
-        out + &ignore_list(own) + &rule_list(own)
+        let rules = ignore_list(own) + &rule_list(own);
+        if already.has_table_for(path) {
+            let _ = writeln!(out, "\n# To be added to the table that the file has for {}:", toml_text(path));
+            out + &rules.lines().map(|line| format!("# {line}\n")).collect::<String>()
+        } else {
+            let _ = write!(out, "\n[[migration.{key}.compare.endpoint]]\npath = {}\n", toml_text(path));
+            out + &rules
+        }
     })
 }
 

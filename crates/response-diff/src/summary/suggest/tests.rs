@@ -145,7 +145,7 @@ fn each_noise_gets_the_narrowest_rule_and_its_evidence() {
     seen.take("POST /orders/{id}", 40, true, &[("$.meta.request_id", Kind::Value, "\"a\"", "\"b\"")]);
     seen.take("GET /assets/{id}.js", 40, true, &[("header:x-served-by", Kind::Value, "a", "b")]);
     seen.take("(not found)", 40, true, &[("$.trace", Kind::Value, "1", "2")]);
-    let toml = seen.suggestions().toml("checkout");
+    let toml = seen.suggestions().toml("checkout", &RuleSet::default());
     check(&toml);
     insta::assert_snapshot!(toml);
 }
@@ -164,9 +164,22 @@ fn what_is_noise_everywhere_is_told_once() {
     }
     // At one endpoint it differs for real.
     seen.take("GET /e", 40, false, &[("$.x", Kind::Value, "1", "2")]);
-    let toml = seen.suggestions().toml("a \"name\"");
+    let toml = seen.suggestions().toml("a \"name\"", &RuleSet::default());
     check(&toml);
     insta::assert_snapshot!(toml);
+}
+
+#[test]
+fn a_table_that_the_file_has_is_not_written_twice() {
+    let mut seen = Seen::new();
+    seen.take("GET /orders/{id}", 40, true, &[("$.at", Kind::Value, "\"a\"", "\"b\"")]);
+    seen.take("GET /carts/{id}", 40, true, &[("$.at", Kind::Value, "\"a\"", "\"b\"")]);
+    let file = "[[migration.shop.compare.endpoint]]\npath = \"/orders/{order}\"\nignore = [\"$.eta\"]\n";
+    let toml = seen.suggestions().toml("shop", &RuleSet::compile(&rules_of(file)).unwrap());
+    insta::assert_snapshot!(toml);
+    // Pasted behind it, both tables hold.
+    let both = RuleSet::compile(&rules_of(&format!("{file}{toml}"))).unwrap();
+    assert_eq!(both.endpoints().collect::<Vec<_>>().len(), 2);
 }
 
 #[test]
@@ -176,7 +189,7 @@ fn without_noise_there_are_no_rules() {
     seen.take("GET /", 2, false, &[("$.price", Kind::Value, "1", "1.0")]);
     // Twice is too little to propose anything.
     assert_eq!(seen.suggestions(), Suggestions::default());
-    check(&seen.suggestions().toml("x"));
+    check(&seen.suggestions().toml("x", &RuleSet::default()));
 }
 
 #[test]
@@ -240,7 +253,7 @@ fn the_rules_make_matches_of_noise_and_of_nothing_else() {
         let class = seen.noise.judge(&endpoint, &old_new, true).class;
         let _ = seen.groups.record(&endpoint, class, &old_new, u64::from(at), 0);
     }
-    let toml = seen.suggestions().toml("shop");
+    let toml = seen.suggestions().toml("shop", &RuleSet::default());
     insta::assert_snapshot!(toml);
     let rules = RuleSet::compile(&rules_of(&toml)).unwrap();
     for at in 0..100 {
@@ -263,6 +276,6 @@ proptest! {
             let one = (path.as_str(), Kind::ALL[*kind], values[*value], values[(value + 1) % 6]);
             seen.take(endpoints[*endpoint], 30, *is_noise, &[one]);
         }
-        check(&seen.suggestions().toml(&name));
+        check(&seen.suggestions().toml(&name, &RuleSet::default()));
     }
 }
