@@ -64,11 +64,14 @@ impl Node {
                 folds.push(Fold { from: end.endpoint, into: into.endpoint.clone() });
             }
         }
-        self.folded |= other.folded;
         for (segment, child) in other.children {
-            let path = format!("{here}/{segment}");
-            self.children.entry(segment).or_default().absorb(child, &path, folds);
+            // A name that was folded away here must not come back as one of its own.
+            let is_gone = self.folded && is_name(&segment) && !self.children.contains_key(&segment);
+            let key = if is_gone { ANY.into() } else { segment };
+            let path = format!("{here}/{key}");
+            self.children.entry(key).or_default().absorb(child, &path, folds);
         }
+        self.folded |= other.folded;
     }
 
     /// Folds the names of this place into `{id}`, but for those that much of its traffic has.

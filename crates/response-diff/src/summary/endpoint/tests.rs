@@ -140,6 +140,22 @@ fn over_the_limit_the_widest_place_is_folded_and_then_others_are_counted() {
     assert_eq!(endpoints.turned_away(), 3);
 }
 
+#[test]
+fn a_name_that_was_folded_away_does_not_come_back_with_another_place() {
+    let mut endpoints = learned(Limits { endpoints: 30, values: 3, early_values: 2, depth: 4 });
+    let mut keeper = Keeper::default();
+    for name in ["a", "b", "c", "d"] {
+        keeper.take(endpoints.locate("GET", &format!("/1/2/{name}"), true));
+    }
+    assert_eq!(listing(&endpoints), "    4 GET /{id}/{id}/{id}\n");
+    // Its names make the place before it too wide, so that all of them become `{id}`: also the one with an `a` behind it.
+    for path in ["/1/p", "/1/q", "/1/r", "/1/s/a"] {
+        keeper.take(endpoints.locate("GET", path, true));
+    }
+    assert_eq!(listing(&endpoints), "    3 GET /{id}/{id}\n    5 GET /{id}/{id}/{id}\n");
+    assert_eq!(keeper.0.into_iter().collect::<Vec<_>>(), endpoints.all());
+}
+
 fn segment_strategy() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => "[a-e]{1,2}",
