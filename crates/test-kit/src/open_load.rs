@@ -30,10 +30,15 @@ const STALE: Duration = Duration::from_secs(10);
 /// so much that it never catches up.
 const MOST_UNDER_WAY: usize = 512;
 
+/// The nice value of the load's thread, where it may have that (root): it stands for users with machines of their own, and
+/// what it waits for a processor is nothing that they would wait.
+const NICE: i32 = -10;
+
 /// A load of so many GETs a second, evenly spaced and each of a user of its own, until it is stopped.
 ///
-/// A request goes out when it is due, over a kept connection that is free or a new one, and its time counts from then. So whoever is slow to answer gets no fewer requests for it. Only when 512 are under
-/// way do others go out late, which [`Asked::late`] shows.
+/// A request goes out when it is due, over a kept connection that is free or a new one, and its time counts from then. So
+/// whoever is slow to answer gets no fewer requests for it. Only when 512 are under way do others go out late, which
+/// [`Asked::late`] shows.
 #[derive(Debug)]
 pub struct OpenLoad {
     counts: Arc<Counts>,
@@ -95,6 +100,8 @@ impl OpenLoad {
         let work = {
             let (counts, name) = (Arc::clone(&counts), name.to_owned());
             move || {
+                // Otherwise it stays as it is.
+                drop(rustix::process::setpriority_process(None, NICE));
                 let runtime = runtime::Builder::new_current_thread().enable_all().build();
                 LocalSet::new()
                     .block_on(&runtime.expect("a runtime can be built"), send(&name, per_second, to, &counts))

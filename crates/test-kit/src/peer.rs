@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, setpriority_process};
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
@@ -79,6 +79,18 @@ impl Peer {
     /// When it is gone.
     pub fn resume(&self) {
         kill_process(Pid::from_child(&self.child), Signal::CONT).expect("the program runs");
+    }
+
+    /// Sets its nice value, for figures in which it stands for a server with a machine of its own: below 0 (root alone may) it
+    /// has the processor before those who are measured, above 0 behind them.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn set_nice(&self, nice: i32) {
+        match setpriority_process(Some(Pid::from_child(&self.child)), nice) {
+            Ok(()) | Err(rustix::io::Errno::ACCESS | rustix::io::Errno::PERM) => {}
+            Err(error) => panic!("the program runs: {error}"),
+        }
     }
 
     /// How many requests it has answered since it was started.

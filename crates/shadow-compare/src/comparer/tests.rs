@@ -164,7 +164,8 @@ fn the_budget_is_kept_under_a_rush() {
     // A tenth of 3 s, and a tenth of the second that may be saved up.
     assert!(used < Duration::from_millis(480), "used {used:?} in {:?}", began.elapsed());
     let for_cpu = reasons.get(&NotCopied::Budget).copied().unwrap_or_default();
-    assert!(for_cpu * 10 > refused * 9, "more processor time would help: {reasons:?}");
+    // Where the machine gives the thread less than its budget, the queue fills as well.
+    assert!(for_cpu * 2 > refused, "more processor time would help: {reasons:?}");
     assert!(refused > offered / 10 && comparer.shared.gate.share() < 1.0, "{refused} of {offered}");
     assert!(telemetry.comparisons("shop").totals().matched > 0);
 }
