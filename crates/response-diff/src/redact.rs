@@ -33,12 +33,11 @@ use std::fmt;
 
 use regex::{Regex, RegexBuilder};
 
-use crate::answer::{Answer, Field};
+use crate::answer::{Answer, Body, Field};
 use crate::limits::Limits;
 use crate::outcome::{Difference, Kind};
 use crate::path::{PathSet, Query};
 
-use headers::Section;
 use marks::Marks;
 use pass::Pass;
 use secrets::Secrets;
@@ -250,6 +249,17 @@ impl Redactor {
     }
 }
 
+/// What a client said, which answers may repeat.
+#[derive(Clone, Debug, Default)]
+pub struct Said<'a> {
+    /// The path and query.
+    pub target: &'a str,
+    /// Header fields: credentials, those of which nothing is known, and what the content is written in.
+    pub fields: Vec<Field<'a>>,
+    /// The content, without transfer codings.
+    pub content: &'a [u8],
+}
+
 /// All that is to be kept of one pair of answers goes through here.
 #[derive(Clone)]
 pub struct Redaction<'r> {
@@ -269,16 +279,19 @@ impl Redaction<'_> {
         Pass { redactor: self.redactor, known: &self.secrets, found: None }
     }
 
-    /// Looks for what is secret in their request too, header fields and target, so that it is hidden where an answer
-    /// repeats it.
+    /// Looks for what is secret in their request too, so that it is hidden where an answer repeats it.
     #[must_use]
-    pub fn knowing(mut self, fields: &[Field<'_>], target: &str) -> Self {
+    pub fn knowing(mut self, said: &Said<'_>) -> Self {
         let nothing = Secrets::default();
         let mut pass = Pass { redactor: self.redactor, known: &nothing, found: Some(&mut self.secrets) };
-        for field in fields {
-            pass.field(Section::Headers, field);
-        }
-        pass.target(target);
+        pass.target(said.target);
+        // Content is found in, and decoded, as that of an answer is.
+        pass.answer(&Answer {
+            status: 0,
+            headers: said.fields.clone(),
+            trailers: Vec::new(),
+            body: Body::Whole(said.content),
+        });
         self
     }
 

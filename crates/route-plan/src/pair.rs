@@ -22,9 +22,11 @@ pub struct Asked {
     pub target: Box<[u8]>,
     /// The request id, which both legs carry.
     pub request_id: Box<[u8]>,
-    /// What may be secret of the client's own header fields: credentials, cookies and all fields that HTTP does not know.
-    /// So that it is known where an answer repeats it.
+    /// What may be secret of the client's own header fields, so that it is known where an answer repeats it: credentials,
+    /// cookies and all fields that HTTP does not know. Where there is content, what it is written in too.
     pub fields: FieldLines,
+    /// Its content, without transfer codings: for the same reason, where it has any.
+    pub content: Box<[u8]>,
     /// The hash of the key, 0 where there was none.
     pub key: u64,
     /// When the request came, in milliseconds since 1970 by the wall clock.

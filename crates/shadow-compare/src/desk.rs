@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use response_diff::Field;
+use response_diff::redact::Said;
 use response_diff::summary::groups::{Limits as GroupLimits, Sample, Wanted};
 use response_diff::summary::{Class, Endpoint, Ledger, LedgerRules, LedgerState, Why};
 use route_plan::{Captured, NotCopied, Pair, normalise_path};
@@ -304,8 +305,9 @@ impl Desk {
         let [old, new] = [&pair.answers[0], &pair.answers[1]].map(answer);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let redaction = self.settings.redactor.pair(&old, &new);
-        let redaction = redaction.knowing(&fields(pair), &text(&pair.asked.target));
-        let request = format!("{} {}", text(&pair.asked.method), text(&pair.asked.target));
+        let target = text(&pair.asked.target);
+        let redaction = redaction.knowing(&said(pair, &target));
+        let request = format!("{} {}", text(&pair.asked.method), target);
         let sample = Sample {
             at_ms: pair.asked.at_ms,
             request: redaction.target(&request),
@@ -341,7 +343,7 @@ impl Desk {
         }
         let (redactor, target) = (&self.settings.redactor, String::from_utf8_lossy(&pair.asked.target));
         redactor.hide_names(&mut found.differences);
-        redactor.hide_names_said(&mut found.differences, &fields(pair), &target);
+        redactor.hide_names_said(&mut found.differences, &said(pair, &target));
     }
 
     fn look_at_old(&mut self, now: Instant) {
@@ -361,8 +363,10 @@ pub(crate) fn rules() -> LedgerRules {
 }
 
 /// What may be secret of its request's header fields.
-fn fields(pair: &Pair) -> Vec<Field<'_>> {
-    pair.asked.fields.iter().map(|(name, value)| Field { name, value }).collect()
+/// What a pair's request said; `target` is its own.
+fn said<'a>(pair: &'a Pair, target: &'a str) -> Said<'a> {
+    let fields = pair.asked.fields.iter().map(|(name, value)| Field { name, value });
+    Said { target, fields: fields.collect(), content: &pair.asked.content }
 }
 
 /// The path of a pair's request, normalised as for matching.

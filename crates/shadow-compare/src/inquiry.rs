@@ -199,7 +199,7 @@ pub(crate) fn bytes_of(pair: &Pair) -> usize {
     let answers: usize = pair.answers.iter().map(bytes_of_answer).sum();
     let asked = &pair.asked;
     let told = asked.target.len() + asked.host.len() + asked.request_id.len() + asked.fields.len();
-    answers + again + told + 512
+    answers + again + told + asked.content.len() + 512
 }
 
 fn bytes_of_answer(answer: &Captured) -> usize {

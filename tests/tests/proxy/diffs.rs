@@ -261,6 +261,37 @@ fn planted_differences_are_found_noise_is_learned_and_secrets_stay_secret() {
 }
 
 #[test]
+fn what_a_request_says_in_its_content_is_secret_too() {
+    // What was wrong is said without a word that tells what it is; new makes a name of it.
+    let said = |request: &Request| {
+        let content: Value = serde_json::from_slice(&request.body).unwrap();
+        content["password"].as_str().unwrap().to_owned()
+    };
+    let old = Shop::start(move |request, _| format!(r#"{{"note":"{} is not known"}}"#, said(request)));
+    let new = Shop::start(move |request, _| format!(r#"{{"note":"unknown","{}":1}}"#, said(request)));
+    let state = TempDir::new().unwrap();
+    let mut proxy = Proxy::start(&config(&old, &new, state.path(), "methods = [\"POST\"]"));
+    let content = br#"{"user":"ann","password":"planted-password-77"}"#;
+    let length = content.len().to_string();
+    let fields = [("content-type", "application/json"), ("content-length", &*length)];
+    let request = request::with("POST", "/logins", &fields, content);
+    let mut client = proxy.connect();
+    for _ in 0..5 {
+        assert_eq!(client.exchange(&request).status, 200);
+    }
+    eventually("they differ", || count(&diffs(&proxy, ""), "mismatched") == 5);
+    let found = groups(&diffs(&proxy, ""));
+    assert!(found.contains_key(&("$.*".to_owned(), "added".to_owned())), "{found:?}");
+    let export = proxy.command(&["diffs", "shop", "--export"]);
+    assert!(export.stdout.contains("«redacted") && export.stdout.contains(" is not known"), "{export:?}");
+    has_no_secret("what is shown", &export.stdout);
+    proxy.terminate();
+    assert_eq!(proxy.wait(), 0);
+    has_no_secret("the state directory", &all_text(state.path()));
+    has_no_secret("the log", &proxy.log());
+}
+
+#[test]
 fn a_race_is_told_from_a_regression() {
     let seen: Arc<Mutex<HashMap<String, u32>>> = Arc::default();
     let times = seen.clone();

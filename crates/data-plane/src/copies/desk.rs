@@ -256,6 +256,7 @@ mod tests {
                 target: Box::default(),
                 request_id: Box::default(),
                 fields: FieldLines::new(),
+                content: Box::default(),
                 key: 0,
                 at_ms: 0,
             },

@@ -289,7 +289,7 @@ impl H1Exchange<'_> {
         };
         let Pass { mut held, is_probe } = pass;
         let made = self.make_copy(twin.arm, index, policy, &mut held);
-        let (message, heads) = match made {
+        let Made { message, heads, content } = match made {
             Ok(made) => made,
             Err(why) => {
                 account.close(why);
@@ -307,7 +307,7 @@ impl H1Exchange<'_> {
             max_failures: policy.max_failures,
             fail_after_ms: twin.fail_after_ms,
         };
-        let asked = self.asked(twin);
+        let asked = self.asked(twin, content);
         let road = Road { lent: site.view.lent.clone(), migration: index, arm: twin.arm };
         let at = Instant::now();
         let (account, slot) = (Some(account), Some(slot));
@@ -324,7 +324,7 @@ impl H1Exchange<'_> {
         migration: usize,
         policy: &ShadowPolicy,
         held: &mut crate::copies::Held,
-    ) -> Result<(Message, Option<Heads>), NotCopied> {
+    ) -> Result<Made, NotCopied> {
         let view = self.site.view.clone();
         let framing = self.scratch.request.framing();
         let tee = self.scratch.legs.request.as_mut().and_then(Transfer::take_tee);
@@ -360,11 +360,11 @@ impl H1Exchange<'_> {
         });
         self.scratch.original = original;
         self.append_content(&mut wire, framing, &content);
-        // Beside it the fields that the comparison is told of.
-        if !held.grow(wire.capacity() + self.scratch.original.len()) {
+        // Beside it the fields and the content that the comparison is told of.
+        if !held.grow(wire.capacity() + self.scratch.original.len() + content.capacity()) {
             return Err(NotCopied::Memory);
         }
-        Ok((Message::new(wire, is_repeatable), heads))
+        Ok(Made { message: Message::new(wire, is_repeatable), heads, content })
     }
 
     /// The content behind the head, framed as it came.
@@ -380,7 +380,7 @@ impl H1Exchange<'_> {
         write_last_chunk(wire, self.scratch.legs.request.as_ref().map(Transfer::trailers));
     }
 
-    fn asked(&self, twin: &Twin) -> Asked {
+    fn asked(&self, twin: &Twin, content: Vec<u8>) -> Asked {
         let scratch = &self.scratch;
         let head = scratch.original.as_slice();
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -391,23 +391,35 @@ impl H1Exchange<'_> {
             host: scratch.facts.host.of(head).into(),
             target: scratch.request.path_and_query().of(head).into(),
             request_id: scratch.request_id.as_slice().into(),
-            fields: telling_fields(&scratch.request, head),
+            fields: telling_fields(&scratch.request, head, !content.is_empty()),
+            content: content.into(),
             key: twin.key,
             at_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
         }
     }
 }
 
-/// The fields in which a client may say what is secret.
-fn telling_fields(request: &RequestHead, head: &[u8]) -> FieldLines {
+/// The fields in which a client may say what is secret, and those by which its content can be read.
+fn telling_fields(request: &RequestHead, head: &[u8], has_content: bool) -> FieldLines {
     let mut lines = FieldLines::with_capacity(head.len());
     for field in request.fields() {
-        if matches!(
-            field.id,
-            FieldId::Authorization | FieldId::ProxyAuthorization | FieldId::Cookie | FieldId::Other
-        ) {
+        let tells = match field.id {
+            FieldId::Authorization | FieldId::ProxyAuthorization | FieldId::Cookie | FieldId::Other => true,
+            FieldId::ContentType | FieldId::ContentEncoding => has_content,
+            _ => false,
+        };
+        if tells {
             lines.push(field.name.of(head), field.value.of(head));
         }
     }
     lines
+}
+
+/// A copy as it is sent.
+struct Made {
+    message: Message,
+    /// By which it can be asked for again.
+    heads: Option<Heads>,
+    /// What the message has behind its head, without its framing.
+    content: Vec<u8>,
 }

@@ -68,7 +68,7 @@ fn a_copy_is_told_what_the_served_one_is_told_and_is_marked() {
     assert_eq!(&*pair.asked.target, b"/items?page=2");
     assert_eq!((&*pair.asked.method, &*pair.asked.host), (&b"GET"[..], &b"test"[..]));
     assert_eq!(&*pair.asked.request_id, served.fields.get("x-request-id").unwrap().as_bytes());
-    assert!(pair.asked.key != 0 && pair.asked.at_ms > 1_700_000_000_000);
+    assert!(pair.asked.content.is_empty() && pair.asked.key != 0 && pair.asked.at_ms > 1_700_000_000_000);
     assert!(pair.again.is_some());
     rig.expect(1, &[]);
 }
@@ -182,6 +182,7 @@ fn a_body_is_copied_as_it_passes_and_keeps_its_form() {
         let pair = rig.pair();
         assert_eq!((body(&pair, Arm::Old), body(&pair, Arm::New)), (&b"old"[..], &b"new"[..]));
         assert!(pair.again.is_none(), "it is not asked again");
+        assert_eq!(&*pair.asked.content, content, "who compares is told what was asked");
     }
     rig.expect(2, &[]);
     rig.expect_no_memory();

@@ -111,13 +111,16 @@ impl Job {
     /// One copy, from its sending to its comparison.
     async fn carry(self) {
         let Job { ticket, slot, at, served } = self;
-        let Ticket { mut account, held, is_probe, arm, ask, request, content, asked, limits, .. } = ticket;
+        let Ticket { mut account, held, is_probe, arm, ask, request, content, mut asked, limits, .. } =
+            ticket;
         let copies = account.copies().clone();
         if copies.is_shut(arm) && !is_probe {
             return account.close(NotCopied::TargetDown);
         }
         let is_head = request.method() == Method::HEAD;
-        let request = request.map(|()| content.unwrap_or_default());
+        let content = content.unwrap_or_default();
+        let said = content.bytes.clone();
+        let request = request.map(|()| content);
         let outcome = send(&copies, ask, request, is_head, limits, at).await;
         drop(slot);
         copies.note(arm, outcome.failure.is_some(), limits.max_failures);
@@ -136,6 +139,7 @@ impl Job {
             Arm::Old => [copied, served],
             Arm::New => [served, copied],
         };
+        asked.content = said.as_ref().into();
         account.presume(NotCopied::Incomparable);
         match copies.compares.take(Box::new(Pair { asked, answers, again: None })) {
             Ok(()) => account.close_with_pair(),

@@ -256,6 +256,8 @@ where
             target: view.target().into(),
             request_id: view.request_id().into(),
             fields: lines(view.headers()),
+            // Told when all of it has come.
+            content: Box::default(),
             key: bucket.map_or(0, Bucket::hash),
             at_ms: u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX),
         }

@@ -35,6 +35,7 @@ async fn the_other_service_gets_a_copy_and_both_answers_are_handed_over() {
         assert_eq!((old.status == new.status) && whole(old) == whole(new), alike, "{when:?}");
         assert_eq!(old.headers.iter().collect::<Vec<_>>(), [(&b"content-type"[..], &b"text/plain"[..])]);
         assert!(pair.again.is_none());
+        assert_eq!(&*pair.asked.content, b"one two", "who compares is told what was asked");
         for arm in Arm::ALL {
             let [seen] = &rig.seen(arm)[..] else { panic!("{arm} is asked once") };
             assert_eq!((&seen.body[..], seen.is_whole), (&b"one two"[..], true), "{arm}");

@@ -99,9 +99,11 @@ impl Pass<'_> {
         };
         match shown {
             Ok(lines) => lines,
-            // Of a text nothing is kept where places are secret that it does not have.
-            Err(Unwritten::NoJson) if !self.redactor.has_paths => self.free(text),
-            Err(Unwritten::NoJson) => self.bytes(text.as_bytes()),
+            Err(Unwritten::NoJson) => {
+                let shown = self.free(text);
+                // Of a text nothing is kept where places are secret that it does not have.
+                if self.redactor.has_paths { self.bytes(text.as_bytes()) } else { shown }
+            }
             Err(Unwritten::Limit) => {
                 if let Some(found) = &mut self.found {
                     found.give_up();

@@ -75,6 +75,14 @@ impl Pass<'_> {
                 1,
                 2..4,
             ),
+            // A part of a form with files (RFC 7578 section 4.2): its name, other fields, an empty line, its value.
+            (
+                pattern!(
+                    r#"(?i)\bform-data;[^\r\n]{0,128}?\bname="([^"\r\n]{1,64})"[^\r\n]{0,256}\r?\n(?:[^\r\n]{1,256}\r?\n){0,4}\r?\n([^\r\n]+)"#
+                ),
+                1,
+                2..3,
+            ),
         ] {
             if pattern.is_match(&text) {
                 text = marks::between(&text, |part, out| {

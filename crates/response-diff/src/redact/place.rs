@@ -2,12 +2,12 @@
 
 use crate::limits::Work;
 use crate::path::{Step, Written, push_name, written_steps as steps};
-use crate::{Difference, Field, json};
+use crate::{Difference, json};
 
 use super::headers::Section;
 use super::pass::Pass;
 use super::secrets::{SHORTEST, Secrets};
-use super::{Redaction, Redactor, names};
+use super::{Redaction, Redactor, Said, names};
 
 /// A name that a person has given to a field, rather than one that a program has made.
 pub(super) fn is_plain_word(name: &str) -> bool {
@@ -28,11 +28,13 @@ impl Redactor {
 
     /// Makes `*` of member names that the request says in secret: a service that answers with what is known of a token may
     /// use the token as a name. To be done before anything is counted or kept by place.
-    pub fn hide_names_said(&self, differences: &mut [Difference], fields: &[Field<'_>], target: &str) {
+    pub fn hide_names_said(&self, differences: &mut [Difference], said: &Said<'_>) {
         let is_said = |name: &str| {
             let stands_in = |text: &[u8]| text.windows(name.len()).any(|part| part == name.as_bytes());
             name.len() >= SHORTEST
-                && (stands_in(target.as_bytes()) || fields.iter().any(|field| stands_in(field.value)))
+                && (stands_in(said.target.as_bytes())
+                    || stands_in(said.content)
+                    || said.fields.iter().any(|field| stands_in(field.value)))
         };
         // Who knows what is secret has to look through all of the request, which hardly any difference is worth.
         let mut request = None;
@@ -47,7 +49,7 @@ impl Redactor {
                     continue;
                 }
                 let redaction = request.get_or_insert_with(|| {
-                    Redaction { redactor: self, secrets: Secrets::default() }.knowing(fields, target)
+                    Redaction { redactor: self, secrets: Secrets::default() }.knowing(said)
                 });
                 let pass = redaction.pass();
                 if names.clone().any(|name| pass.scrub(name) != **name) {

@@ -1,9 +1,9 @@
+use std::io::Write as _;
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::answer::{Body, Field};
 
 const KEY: [u8; 32] = [7; 32];
 
@@ -367,12 +367,13 @@ fn what_the_request_says_in_secret_is_hidden_where_an_answer_repeats_it() {
     ]
     .map(|pair| field(&pair));
     let target = "/orders/7?access_token=q-s3cret%2F1&page=second";
+    let said = Said { target, fields: fields.to_vec(), content: b"" };
     let redactor = redactor(&["header:x-tenant"]);
     let says = |what: &str| format!(r#"{{"message": "no user for {what}"}}"#);
     for secret in ["tok-5311-abcdef", "c00kie-value", "key-0001", "acme-corp", "q-s3cret%2F1", "q-s3cret/1"] {
         let (old, new) = (says(secret), says("nobody"));
         let (old, new) = (json(&old), json(&new));
-        let redaction = redactor.pair(&old, &new).knowing(&fields, target);
+        let redaction = redactor.pair(&old, &new).knowing(&said);
         let difference = Difference {
             path: "$.message".to_owned(),
             at: "$.message".to_owned(),
@@ -390,26 +391,75 @@ fn what_the_request_says_in_secret_is_hidden_where_an_answer_repeats_it() {
         assert!(!kept.contains(secret), "{secret}: {kept}");
         assert!(kept.contains("no user for «redacted "), "{kept}");
     }
-    let basic = [field(&("authorization", "Basic dTpwYXNzLTc3MQ=="))];
+    let basic = field(&("authorization", "Basic dTpwYXNzLTc3MQ=="));
+    let basic = Said { target: "/", fields: vec![basic], content: b"" };
     let body = says("u with pass-771");
-    let shown = redactor.pair(&json(&body), &json(&body)).knowing(&basic, "/").answer(&json(&body));
+    let shown = redactor.pair(&json(&body), &json(&body)).knowing(&basic).answer(&json(&body));
     assert!(!shown.as_str().contains("pass-771"), "{shown}");
     for open in ["shown-1", "second", "/orders/7"] {
         let body = says(open);
-        let shown = redactor.pair(&json(&body), &json(&body)).knowing(&fields, target).answer(&json(&body));
+        let shown = redactor.pair(&json(&body), &json(&body)).knowing(&said).answer(&json(&body));
         assert!(shown.as_str().contains(open), "{shown}");
     }
 }
 
 #[test]
+fn what_the_content_of_a_request_says_in_secret_is_hidden_where_an_answer_repeats_it() {
+    let written = r#"{"user": "open-771", "login": {"password": "s3cret-771"}}"#;
+    let zipped = {
+        let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        zipped.write_all(written.as_bytes()).unwrap();
+        zipped.finish().unwrap()
+    };
+    let part = "--x\r\nContent-Disposition: form-data; name=\"user\"\r\n\r\nopen-771\r\n--x\r\n\
+        Content-Disposition: form-data; name=\"password\"\r\nContent-Type: text/plain\r\n\r\ns3cret-771\r\n--x--\r\n";
+    let by_rule = r#"{"user": "open-771", "plan": {"code": "s3cret-771"}}"#;
+    let form: &[u8] = b"user=open-771&password=s3cret%2D771";
+    let table: [(&[(&str, &str)], &[u8]); 8] = [
+        (&[("content-type", "application/json")], written.as_bytes()),
+        (&[], written.as_bytes()),
+        (&[("content-type", "application/json"), ("content-encoding", "gzip")], &zipped),
+        (&[("content-type", "application/json")], by_rule.as_bytes()),
+        // It says that it is JSON, and is not.
+        (&[("content-type", "application/json")], b"user=open-771, password=s3cret-771"),
+        (&[("content-type", "application/x-www-form-urlencoded")], form),
+        (&[("content-type", "multipart/form-data; boundary=x")], part.as_bytes()),
+        (
+            &[("content-type", "text/xml")],
+            b"<login><user>open-771</user><password>s3cret-771</password></login>",
+        ),
+    ];
+    let redactor = redactor(&["$.plan.code"]);
+    let body = r#"{"message": "s3cret-771 is not open-771's"}"#;
+    let answer = json(body);
+    for (fields, content) in table {
+        let said = Said { target: "/login", fields: fields.iter().map(field).collect(), content };
+        let shown = redactor.pair(&answer, &answer).knowing(&said).answer(&answer);
+        let what = String::from_utf8_lossy(content);
+        assert!(shown.as_str().contains("«redacted "), "{what}: {shown}");
+        assert!(
+            !shown.as_str().contains("s3cret-771") && shown.as_str().contains("open-771"),
+            "{what}: {shown}"
+        );
+    }
+}
+
+#[test]
 fn a_place_has_no_name_that_the_request_says_in_secret() {
-    let fields = [field(&("authorization", "Bearer tok-5311-abcdef")), field(&("x-page", "second"))];
+    let fields = vec![field(&("authorization", "Bearer tok-5311-abcdef")), field(&("x-page", "second"))];
+    let said = Said {
+        target: "/orders?token=qsecret",
+        fields,
+        content: br#"{"token": "in-body-1", "page": "in-body-2"}"#,
+    };
     let redactor = redactor(&[]);
     for (place, expected) in [
         ("$.users['tok-5311-abcdef'].name", "$.users.*.name"),
         ("$.users['tok-5311-abcdef'][*]", "$.users.*[*]"),
         ("$.q-s3cret", "$.q-s3cret"),
         ("$.qsecret.id", "$.*.id"),
+        ("$['in-body-1'].id", "$.*.id"),
+        ("$['in-body-2'].id", "$['in-body-2'].id"),
         ("$.second", "$.second"),
         ("$.orders[*].id", "$.orders[*].id"),
         ("header:tok-5311-abcdef", "header:tok-5311-abcdef"),
@@ -422,7 +472,7 @@ fn a_place_has_no_name_that_the_request_says_in_secret() {
             old: None,
             new: None,
         }];
-        redactor.hide_names_said(&mut found, &fields, "/orders?token=qsecret");
+        redactor.hide_names_said(&mut found, &said);
         assert_eq!((found[0].path.as_str(), found[0].at.as_str()), (expected, expected));
     }
 }

@@ -37,6 +37,7 @@ pub(crate) fn pair(migration: &str, target: &str, old: &str, new: &str) -> Pair 
             target: target.as_bytes().into(),
             request_id: Box::from(&b"r-1"[..]),
             fields: FieldLines::new(),
+            content: Box::default(),
             key: 7,
             at_ms: 1_700_000_000_000,
         },
