@@ -101,7 +101,7 @@ impl OpenLoad {
             let (counts, name) = (Arc::clone(&counts), name.to_owned());
             move || {
                 // Otherwise it stays as it is.
-                drop(rustix::process::setpriority_process(None, NICE));
+                let _ = rustix::process::setpriority_process(None, NICE);
                 let runtime = runtime::Builder::new_current_thread().enable_all().build();
                 LocalSet::new()
                     .block_on(&runtime.expect("a runtime can be built"), send(&name, per_second, to, &counts))
