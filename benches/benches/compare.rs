@@ -82,6 +82,7 @@ fn pair(old: &str, new: &str, number: usize) -> Pair {
             host: Box::from(&b"shop.example.com"[..]),
             target: format!("/orders/{number}?page=1").into_bytes().into(),
             fields: FieldLines::new(),
+            content: Box::default(),
             request_id: Box::from(&b"r-1"[..]),
             key: 7,
             at_ms: 1_700_000_000_000,
