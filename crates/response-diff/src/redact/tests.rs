@@ -415,7 +415,8 @@ fn what_the_content_of_a_request_says_in_secret_is_hidden_where_an_answer_repeat
         Content-Disposition: form-data; name=\"password\"\r\nContent-Type: text/plain\r\n\r\ns3cret-771\r\n--x--\r\n";
     let by_rule = r#"{"user": "open-771", "plan": {"code": "s3cret-771"}}"#;
     let form: &[u8] = b"user=open-771&password=s3cret%2D771";
-    let table: [(&[(&str, &str)], &[u8]); 8] = [
+    type Fields<'a> = &'a [(&'a str, &'a str)];
+    let table: [(Fields<'_>, &[u8]); 8] = [
         (&[("content-type", "application/json")], written.as_bytes()),
         (&[], written.as_bytes()),
         (&[("content-type", "application/json"), ("content-encoding", "gzip")], &zipped),
