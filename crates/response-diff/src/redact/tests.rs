@@ -475,5 +475,11 @@ fn a_place_has_no_name_that_the_request_says_in_secret() {
         }];
         redactor.hide_names_said(&mut found, &said);
         assert_eq!((found[0].path.as_str(), found[0].at.as_str()), (expected, expected));
+        // Nothing changes where the content is not written plainly.
+        let escaped: Vec<u8> = br#"{"token": "\u0069n-body-1", "page": "in-body-2"}"#.to_vec();
+        found[0].path = place.to_owned();
+        found[0].at = place.to_owned();
+        redactor.hide_names_said(&mut found, &Said { content: &escaped, ..said.clone() });
+        assert_eq!((found[0].path.as_str(), found[0].at.as_str()), (expected, expected));
     }
 }
