@@ -210,7 +210,8 @@ fn what_copying_does_is_seen_beside_those_held_out() {
     eventually("all are accounted for", || rig.totals().requests() == 400);
     let totals = rig.totals();
     let held_out = totals.dropped_for(NotCopied::Holdout);
-    assert!((80..160).contains(&held_out), "{held_out} of 400");
+    // Six and a half standard deviations: the dice have no seed.
+    assert!((60..=180).contains(&held_out), "{held_out} of 400");
     // Whatever became of the others: chance alone says which group a request is in.
     assert_eq!(totals.served.map(|one| one.count()), [held_out, 400 - held_out]);
     let effect = rig.telemetry.shadow_effect("shop").totals();
