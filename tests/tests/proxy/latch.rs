@@ -394,6 +394,8 @@ fn a_full_disk_stops_what_goes_forward_and_no_rollback() {
     disk.remount("ro");
     let proxy = Proxy::start(&config.clone().percent(90));
     is(standing(&proxy), asked, asked, false);
+    // It is tried once more when the file is first looked at, and in vain.
+    proxy.wait_log("reload asked for by a changed file refused");
     done(&proxy.command(&["rollback", "shop"]));
     is(standing(&proxy), asked, 0, true);
     disk.remount("rw");
