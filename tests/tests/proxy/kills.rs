@@ -1,9 +1,9 @@
 //! kill -9 in the midst of a rollback drill: users come back to where they were, and the ramp goes on from there.
 
 use serde_json::{Value, json};
-use test_kit::{Proxy, Wire, eventually};
+use test_kit::{Proxy, Wire};
 
-use crate::ramp::{Stage, Users, done, in_force, kinds, shop, steps};
+use crate::ramp::{Stage, Users, done, eventually, in_force, kinds, shop, steps};
 
 fn line(proxy: &Proxy, kind: &str) -> Value {
     let journal = proxy.admin_get("/api/v1/migrations/shop/journal").json();

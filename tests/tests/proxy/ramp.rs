@@ -3,10 +3,21 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use test_kit::{Config, Fault, FaultyOrigin, Outcome, Proxy, Scripted, Wire, eventually, request};
+use test_kit::{Config, Fault, FaultyOrigin, Outcome, Proxy, Scripted, Wire, request};
+
+/// Waits until `holds` does, for as long as it may take on a busy machine until users who ask one after the other have shown
+/// enough.
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_mins(1), "waited a minute in vain until {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
 
 /// Users that ask one after the other until this is dropped.
 pub(crate) struct Users {
