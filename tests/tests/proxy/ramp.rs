@@ -152,7 +152,9 @@ fn it_goes_from_step_to_step_on_evidence_and_on_a_person_s_word_and_arrives() {
     assert_eq!(step["who"], "the ramp");
     let evidence = &step["data"];
     assert_eq!(evidence["verdict"], "healthy", "{step}");
-    assert!(evidence["new_requests"].as_u64().unwrap() > 1000, "{step}");
+    // A machine that stops for a moment makes requests of old hang: then less shows that new is as good.
+    let least = if evidence["old_failures"] == 0 { 1000 } else { 200 };
+    assert!(evidence["new_requests"].as_u64().unwrap() > least, "{step}");
     assert!(evidence["proofs_ln_e"]["error_rate"].as_f64().unwrap() > 4.6, "{step}");
 }
 

@@ -352,7 +352,7 @@ fn nobody_who_waits_for_a_connection_is_overtaken_for_ever() {
 #[test]
 fn a_beginning_is_not_held_for_longer_because_the_client_goes_on() {
     let (old, new) = (Scripted::bind(), Scripted::bind());
-    let proxy = Proxy::start(&pair(&old, &new).section(&LISTED.replace("2s", "14s")));
+    let proxy = Proxy::start(&pair(&old, &new).section(LISTED.replace("2s", "14s")));
     let mut client = proxy.connect();
     client.send("POST / HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n");
     let mut wire = new.accept();
