@@ -75,9 +75,10 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         let worker = &self.0.worker;
-        worker.cells.connections_closed.inc();
-        worker.loads.closed(worker.index);
         self.0.connections.set(self.0.connections.get().saturating_sub(1));
+        worker.loads.closed(worker.index);
+        // Last: whoever sees fewer connections finds that there is room for another one.
+        worker.cells.connections_closed.inc();
     }
 }
 

@@ -133,12 +133,12 @@ async fn a_hook_without_tls_is_not_asked() {
 #[tokio::test]
 async fn a_handshake_has_no_time_of_its_own() {
     let silent = Scripted::bind();
-    let timeout = Duration::from_millis(750);
+    let timeout = Duration::from_secs(3);
     let hook: HookUrl = format!("https://{}/", silent.addr()).parse().unwrap();
     let options = Options { timeout, signing: None };
     let error = Caller::new(None).unwrap().announce(&hook, &json!({}), &options).await.unwrap_err();
     assert_eq!(error.fault(), &Fault::Late { stage: Stage::Handshake, timeout });
-    let sentence = format!("no answer from {} within 750 ms: TLS was not agreed upon", hook.origin());
+    let sentence = format!("no answer from {} within 3 s: TLS was not agreed upon", hook.origin());
     assert_eq!(error.to_string(), sentence);
 }
 

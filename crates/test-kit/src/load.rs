@@ -54,6 +54,9 @@ pub struct Load {
 pub struct Loading {
     done: Arc<AtomicUsize>,
     allowed: Arc<AtomicUsize>,
+    /// The place of the next request.
+    next: Arc<AtomicUsize>,
+    requests: usize,
     /// How far it may go beyond what is to be reached.
     ahead: usize,
     until: Instant,
@@ -126,7 +129,7 @@ impl Load {
                     .expect("a thread can be started")
             })
             .collect();
-        Loading { done, allowed, ahead: 2 * self.connections, until, clients }
+        Loading { done, allowed, next, requests: self.requests, ahead: 2 * self.connections, until, clients }
     }
 
     /// Sends all of it and says how it went.
@@ -165,6 +168,16 @@ impl Loading {
             assert!(Instant::now() < self.until, "only {} of {requests} requests in time", self.done());
             std::thread::park_timeout(Duration::from_millis(1));
         }
+    }
+
+    /// Sends no more, whatever is left of it, and says how it went.
+    ///
+    /// # Panics
+    /// When one of the clients did.
+    #[must_use]
+    pub fn stop(self) -> LoadReport {
+        self.next.fetch_max(self.requests, Ordering::SeqCst);
+        self.finish()
     }
 
     /// Waits for the end and says how it went.
@@ -220,6 +233,16 @@ mod tests {
             assert_eq!((report.sent, report.failures()), (10, 10), "{fault:?}");
             assert!(report.failed.iter().all(|failed| failed.why.contains(said)), "{report}");
         }
+    }
+
+    #[test]
+    fn a_load_can_be_stopped() {
+        let origin = FaultyOrigin::start("a");
+        let loading = Load::of("t", 1_000_000).connections(2).start(origin.addr());
+        loading.reach(50);
+        let report = loading.stop();
+        report.expect_no_failures("nothing is wrong");
+        assert!(report.sent >= 50 && report.sent == origin.received().len(), "{report}");
     }
 
     #[test]

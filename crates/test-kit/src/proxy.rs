@@ -154,10 +154,18 @@ impl Proxy {
         self.dir.path()
     }
 
-    /// What it logged so far.
+    /// What it logged so far. A line comes a moment after what it tells of: see [`Proxy::wait_log`].
     #[must_use]
     pub fn log(&self) -> String {
         self.log.text()
+    }
+
+    /// Waits until its log has these words.
+    ///
+    /// # Panics
+    /// When it does not in time.
+    pub fn wait_log(&self, words: &str) {
+        eventually(&format!("{words:?} is in the log"), || self.log().contains(words));
     }
 
     /// A new client connection.
@@ -258,7 +266,7 @@ impl Proxy {
         self.signal(Signal::HUP);
     }
 
-    /// Waits until the process has ended; answers its exit code.
+    /// Waits until the process has ended, and until all that it logged is in [`Proxy::log`]; answers its exit code.
     ///
     /// # Panics
     /// When it does not end in time.
@@ -268,6 +276,8 @@ impl Proxy {
             ended = self.child.try_wait().expect("an own child can be waited for");
             ended.is_some()
         });
+        // The thread that reads the log may be behind.
+        eventually("the proxy's log ends", || self.log.has_ended());
         ended.map_or(-1, code)
     }
 
@@ -419,6 +429,11 @@ impl Log {
 
     fn addresses(&self, field: &str) -> Vec<SocketAddr> {
         self.lock().addresses(field)
+    }
+
+    /// Whether all of it has been read.
+    fn has_ended(&self) -> bool {
+        self.lock().ended
     }
 
     fn text(&self) -> String {

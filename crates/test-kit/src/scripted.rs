@@ -56,10 +56,14 @@ impl Scripted {
         SockRef::from(&self.listener)
             .set_read_timeout(Some(time))
             .expect("a deadline above zero is accepted");
-        match self.listener.accept() {
-            Ok((stream, _)) => Some(Wire::over(stream)),
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => None,
-            Err(e) => panic!("cannot accept: {e}"),
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => return Some(Wire::over(stream)),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return None,
+                // As after the process was stopped for a while.
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => panic!("cannot accept: {e}"),
+            }
         }
     }
 

@@ -318,8 +318,16 @@ impl Wire {
     /// # Panics
     /// When the socket is broken.
     pub fn stays_quiet(&mut self, time: Duration) -> bool {
-        self.stream.set_read_timeout(Some(time)).expect("a deadline above zero is accepted");
-        let looked = self.stream.peek(&mut [0; 1]);
+        let until = Instant::now() + time;
+        let looked = loop {
+            let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+            self.stream.set_read_timeout(Some(left)).expect("a deadline above zero is accepted");
+            match self.stream.peek(&mut [0; 1]) {
+                // As after the process was stopped for a while, whatever handles its signals.
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                looked => break looked,
+            }
+        };
         self.stream.set_read_timeout(Some(DEADLINE)).expect("a deadline above zero is accepted");
         self.pending.is_empty() && looked.is_err_and(|e| is_timeout(&e))
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use tempfile::TempDir;
-use test_kit::{Config, Origin, Outcome, Proxy, crossfade_binary, free_port, request};
+use test_kit::{Config, Origin, Outcome, Proxy, crossfade_binary, free_port, refusing_address, request};
 
 use crate::origin;
 
@@ -63,7 +63,8 @@ fn usage_is_2_and_an_unreachable_api_is_3() {
     assert_eq!(crossfade(&["no-such-command"]).code, 2);
     assert_eq!(crossfade(&["--help"]).code, 0);
     assert!(crossfade(&["--version"]).stdout.contains("crossfade"));
-    let nobody = format!("http://{}", free_port());
+    let (nobody, _held) = refusing_address();
+    let nobody = format!("http://{nobody}");
     for args in [&["status"][..], &["reload"], &["set", "shop", "5"], &["where", "shop", "a"]] {
         let outcome =
             Outcome::of(Command::new(crossfade_binary()).args(args).env("CROSSFADE_ADMIN", &nobody));

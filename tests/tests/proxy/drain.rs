@@ -88,7 +88,7 @@ fn a_second_signal_ends_it_at_once() {
 
 #[test]
 fn a_tunnel_is_not_waited_for_without_end() {
-    let (mut proxy, upstream, mut client) = rig_with(|config| config.proxy("drain_timeout = \"500ms\""));
+    let (mut proxy, upstream, mut client) = rig_with(|config| config.proxy("drain_timeout = \"4s\""));
     client.send(request::get_with("/chat", &[("upgrade", "websocket"), ("connection", "upgrade")]));
     let mut wire = upstream.accept();
     wire.request();

@@ -2,7 +2,7 @@
 
 use test_kit::{Config, Proxy, Request, Response, Scripted, Wire};
 
-use crate::{rig, rig_with};
+use crate::{asked_of, rig, rig_with};
 
 /// One exchange with these request fields and this answer; both as they came out on the other side.
 fn pass(fields: &str, answer: &str) -> (Request, Response) {
@@ -278,7 +278,7 @@ fn a_large_head_passes_both_ways() {
 fn options_for_the_server_itself() {
     let (proxy, upstream, mut client) = rig();
     client.send("OPTIONS * HTTP/1.1\r\nHost: t\r\n\r\n");
-    if let Some(mut wire) = upstream.accept_within(std::time::Duration::from_millis(500)) {
+    if let Some(mut wire) = asked_of(&upstream, &mut client) {
         assert_eq!(wire.request().target, "*", "RFC 9112, section 3.2.4");
         wire.send(PLAIN);
         assert_eq!(client.response().status, 200);

@@ -183,7 +183,8 @@ fn tunnels_and_streams_on_new_are_closed_after_the_time_and_nothing_else_is() {
 #[test]
 fn who_is_on_new_again_in_time_stays() {
     let stage = Stage::new();
-    let proxy = Proxy::start(&stage.config(100, "1500ms"));
+    // It takes two commands and a request to be back, on a machine that may be busy.
+    let proxy = Proxy::start(&stage.config(100, "4s"));
     let mut chat = tunnel(&proxy, &stage.new, &[("x-user-id", "anna")]);
     let mut stream = events(&proxy, &stage.new, &[("x-user-id", "anna")]);
     let ask = |what: &str| {
@@ -196,7 +197,7 @@ fn who_is_on_new_again_in_time_stays() {
     stage.old.accept().request();
     // Now the worker has seen that users are on old.
     ask("resume");
-    assert!(chat.0.stays_quiet(Duration::from_millis(2000)), "longer than it has after a rollback");
+    assert!(chat.0.stays_quiet(Duration::from_millis(4_500)), "longer than it has after a rollback");
     expect_echo(&mut chat);
     expect_events(&mut stream);
     assert_eq!(drained(&proxy, "shop"), [0.0, 0.0]);
@@ -205,7 +206,7 @@ fn who_is_on_new_again_in_time_stays() {
     let begun = Instant::now();
     done(&proxy.command(&["rollback", "shop"]));
     chat.0.expect_end();
-    assert!(begun.elapsed() >= Duration::from_millis(1500), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= Duration::from_secs(4), "{:?}", begun.elapsed());
     assert!(stream.0.chunk().is_err());
     assert_eq!(drained(&proxy, "shop"), [1.0, 1.0]);
 }

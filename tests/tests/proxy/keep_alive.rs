@@ -165,7 +165,7 @@ fn an_answer_that_comes_byte_by_byte() {
 
 #[test]
 fn an_idle_client_is_let_go_without_a_word() {
-    let (_proxy, upstream, mut client) = rig_with(|config| config.proxy("idle_timeout = \"300ms\""));
+    let (_proxy, upstream, mut client) = rig_with(|config| config.proxy("idle_timeout = \"3s\""));
     client.send(request::get("/"));
     let mut wire = upstream.accept();
     wire.request();

@@ -52,6 +52,16 @@ fn rig_with(adapt: impl FnOnce(Config) -> Config) -> (Proxy, Scripted, Wire) {
     (proxy, upstream, client)
 }
 
+/// The upstream's end where it is asked; `None` where the client has an answer, or is cut off, without that.
+fn asked_of(upstream: &Scripted, client: &mut Wire) -> Option<Wire> {
+    let mut asked = None;
+    test_kit::eventually("the upstream is asked or the client answered", || {
+        asked = upstream.accept_within(std::time::Duration::from_millis(1));
+        asked.is_some() || !client.is_quiet()
+    });
+    asked
+}
+
 /// Who answered, as the origins of the test kit say it.
 fn origin(answer: &Response) -> &str {
     answer.fields.get("x-origin").unwrap_or("nobody")

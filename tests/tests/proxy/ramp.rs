@@ -3,10 +3,21 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use test_kit::{Config, Fault, FaultyOrigin, Outcome, Proxy, Scripted, Wire, eventually, request};
+use test_kit::{Config, Fault, FaultyOrigin, Outcome, Proxy, Scripted, Wire, request};
+
+/// Waits until `holds` does, for as long as it may take on a busy machine until users who ask one after the other have shown
+/// enough.
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_mins(1), "waited a minute in vain until {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
 
 /// Users that ask one after the other until this is dropped.
 pub(crate) struct Users {
@@ -91,6 +102,14 @@ pub(crate) fn kinds(proxy: &Proxy) -> Vec<String> {
     kinds.filter(|kind| kind != "verdict").collect()
 }
 
+/// What was in force after each line of these kinds.
+fn in_force_by_line(proxy: &Proxy, kinds: &[&str]) -> Vec<f64> {
+    let journal = proxy.admin_get("/api/v1/migrations/shop/journal?limit=1000").json();
+    let lines = journal["lines"].as_array().unwrap();
+    let wanted = lines.iter().filter(|line| kinds.contains(&line["kind"].as_str().unwrap()));
+    wanted.map(|line| line["state"]["in_force"].as_f64().unwrap()).collect()
+}
+
 pub(crate) fn done(outcome: &Outcome) {
     assert_eq!(outcome.code, 0, "{outcome:?}");
 }
@@ -133,7 +152,9 @@ fn it_goes_from_step_to_step_on_evidence_and_on_a_person_s_word_and_arrives() {
     assert_eq!(step["who"], "the ramp");
     let evidence = &step["data"];
     assert_eq!(evidence["verdict"], "healthy", "{step}");
-    assert!(evidence["new_requests"].as_u64().unwrap() > 1000, "{step}");
+    // A machine that stops for a moment makes requests of old hang: then less shows that new is as good.
+    let least = if evidence["old_failures"] == 0 { 1000 } else { 200 };
+    assert!(evidence["new_requests"].as_u64().unwrap() > least, "{step}");
     assert!(evidence["proofs_ln_e"]["error_rate"].as_f64().unwrap() > 4.6, "{step}");
 }
 
@@ -146,7 +167,10 @@ fn a_rollback_ends_it_and_after_a_resume_it_begins_again() {
     stage.new.set(Fault::Status(500));
     eventually("everybody is on old", || in_force(&proxy) == 0.0);
     assert_eq!(waits_for(&proxy), "latched since a rollback, waits for `crossfade resume`");
-    eventually("it is verified", || kinds(&proxy).contains(&"verified".to_owned()));
+    // The status tells it a moment after the journal has it.
+    eventually("it is verified", || {
+        kinds(&proxy).contains(&"verified".to_owned()) && shop(&proxy)["verified"].is_string()
+    });
     let verified = shop(&proxy)["verified"].as_str().unwrap().to_owned();
     assert!(
         verified.starts_with("shop: the rollback to 0% is verified: the last request beyond it ended "),
@@ -190,12 +214,15 @@ fn users_return_in_parts_where_old_was_scaled_down() {
     let proxy = Proxy::start(&stage.config(50, "rollback = { over = \"2s\" }", ""));
     let users = Users::of(&proxy);
     done(&proxy.command(&["rollback", "shop", "--reason", "slow"]));
-    assert_eq!(in_force(&proxy), 45.0);
+    assert!(in_force(&proxy) <= 45.0, "a part is taken back at once");
     eventually("everybody is on old", || in_force(&proxy) == 0.0);
-    assert_eq!(kinds(&proxy).iter().filter(|kind| *kind == "part_taken_back").count(), 9);
-    eventually("it is verified", || kinds(&proxy).contains(&"verified".to_owned()));
+    // A part lasts for less than a busy machine may take to look at it.
+    let parts = in_force_by_line(&proxy, &["rolled_back", "part_taken_back"]);
+    assert_eq!(parts, [45.0, 40.0, 35.0, 30.0, 25.0, 20.0, 15.0, 10.0, 5.0, 0.0]);
+    eventually("it is verified", || {
+        kinds(&proxy).contains(&"verified".to_owned()) && shop(&proxy)["verified"].is_string()
+    });
     assert_eq!(shop(&proxy)["rollbacks"]["person"], 1, "ten parts are one rollback");
-    assert!(shop(&proxy)["verified"].is_string());
     drop(users);
     done(&proxy.command(&["resume", "shop"]));
     done(&proxy.command(&["rollback", "shop", "--now"]));
@@ -362,7 +389,7 @@ fn hooks_are_told_and_asked_and_hold_it() {
         let labels = [("migration", "shop"), ("hook", hook), ("answer", answer)];
         proxy.wait_metric("crossfade_hook_answers_total", &labels, |counted| counted == count);
     }
-    assert!(proxy.log().contains("shop: the confirm hook says no: "), "{}", proxy.log());
+    proxy.wait_log("shop: the confirm hook says no: ");
 }
 
 #[test]

@@ -7,8 +7,8 @@ use test_kit::{Broken, Config, Deaf, Proxy, Scripted, eventually, pattern, refus
 
 use crate::{expect_problem, says};
 
-/// Lists every POST, with little patience.
-const LISTED: &str = "[migration.shop.fallback]\nafter = \"300ms\"\nreplay = [{ method = \"POST\" }]";
+/// Lists every POST, with as little patience as lets a busy machine answer in time.
+const LISTED: &str = "[migration.shop.fallback]\nafter = \"2s\"\nreplay = [{ method = \"POST\" }]";
 
 /// All users on new, which falls back to old.
 fn pair(old: &Scripted, new: &Scripted) -> Config {
@@ -94,7 +94,7 @@ fn no_endpoint_of_new_is_waited_for_longer_than_old_waits() {
     let all: Vec<String> = deaf.iter().map(|one| format!("\"http://{}\"", one.addr())).collect();
     let config = Config::pair(old.addr(), deaf[0].addr())
         .percent(100)
-        .section("[migration.shop.fallback]\nafter = \"300ms\"");
+        .section("[migration.shop.fallback]\nafter = \"2s\"");
     let single = format!("[upstream.shop-new]\nendpoints = [\"http://{}\"]", deaf[0].addr());
     let several = format!("[upstream.shop-new]\nendpoints = [{}]", all.join(", "));
     let proxy = Proxy::start_text(&config.to_string().replace(&single, &several));
@@ -102,7 +102,8 @@ fn no_endpoint_of_new_is_waited_for_longer_than_old_waits() {
     let began = Instant::now();
     let answer = client.exchange(request::post("/", b"order"));
     assert_eq!(answer.text(), "old", "nothing was sent to new");
-    assert!(began.elapsed() < Duration::from_millis(700), "only after {:?}", began.elapsed());
+    // One after the other, three would have had 6 s.
+    assert!(began.elapsed() < Duration::from_secs(5), "only after {:?}", began.elapsed());
 }
 
 #[test]
@@ -136,20 +137,23 @@ fn narrow_new() -> (std::net::SocketAddr, std::net::TcpListener) {
 #[test]
 fn the_time_to_a_held_answer_is_that_to_its_head() {
     let (old, new) = (Scripted::bind(), Scripted::bind());
-    let fallback = "[migration.shop.fallback]\nafter = \"5s\"";
+    let fallback = "[migration.shop.fallback]\nafter = \"14s\"";
     let proxy = Proxy::start(&pair(&old, &new).section(fallback));
     let mut client = proxy.connect();
+    let began = Instant::now();
     client.send(request::get("/"));
     let mut wire = new.accept();
     wire.request();
     wire.send("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nha");
-    assert!(client.stays_quiet(Duration::from_millis(1_200)), "it is not held");
+    let to_head = began.elapsed();
+    assert!(client.stays_quiet(Duration::from_millis(3_000)), "it is not held");
     wire.send("lf");
     assert_eq!(client.response().text(), "half");
     let labels = [("arm", "new"), ("role", "served")];
     proxy.wait_metric("crossfade_request_duration_seconds_count", &labels, |count| count == 1.0);
     let took = proxy.metrics().count("crossfade_request_duration_seconds_sum", &labels);
-    assert!(took < 0.9, "{took} s");
+    // With as much time as a busy machine may need to take the head in.
+    assert!(took < to_head.as_secs_f64() + 2.5, "{took} s to a head that was sent after {to_head:?}");
 }
 
 #[test]
@@ -215,7 +219,7 @@ fn interim_answers_of_new_do_not_keep_old_from_being_asked_again() {
 #[test]
 fn a_client_that_leaves_while_new_is_waited_for_is_no_failure_of_new() {
     let (old, new) = (Scripted::bind(), Scripted::bind());
-    let proxy = Proxy::start(&pair(&old, &new).section("[migration.shop.fallback]\nafter = \"1s\""));
+    let proxy = Proxy::start(&pair(&old, &new).section("[migration.shop.fallback]\nafter = \"14s\""));
     for held in [false, true] {
         let mut client = proxy.connect();
         client.send(request::get("/"));
@@ -325,7 +329,7 @@ fn nobody_who_waits_for_a_connection_is_overtaken_for_ever() {
     let upstream = Scripted::bind().answering(request::ok("ok"));
     let config = Config::single(upstream.addr())
         .section("[upstream.shop-old.limits]\nconnections = 1")
-        .section("[migration.shop.timeouts]\nconnect = \"1s\"");
+        .section("[migration.shop.timeouts]\nconnect = \"5s\"");
     let proxy = Proxy::start(&config);
     let mut greedy = proxy.connect();
     assert_eq!(greedy.exchange(request::get("/")).status, 200);
@@ -348,7 +352,7 @@ fn nobody_who_waits_for_a_connection_is_overtaken_for_ever() {
 #[test]
 fn a_beginning_is_not_held_for_longer_because_the_client_goes_on() {
     let (old, new) = (Scripted::bind(), Scripted::bind());
-    let proxy = Proxy::start(&pair(&old, &new).section(LISTED));
+    let proxy = Proxy::start(&pair(&old, &new).section(LISTED.replace("2s", "14s")));
     let mut client = proxy.connect();
     client.send("POST / HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n");
     let mut wire = new.accept();
@@ -362,7 +366,7 @@ fn a_beginning_is_not_held_for_longer_because_the_client_goes_on() {
     let began = Instant::now();
     assert_eq!(client.response_head().status, 200);
     assert_eq!(client.chunk().unwrap(), b"A");
-    assert!(began.elapsed() < Duration::from_secs(1), "only after {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(7), "only after {:?}", began.elapsed());
     assert_eq!(wire.chunk().unwrap(), b"b");
     client.send("0\r\n\r\n");
     wire.send("0\r\n\r\n");
@@ -373,15 +377,24 @@ fn a_beginning_is_not_held_for_longer_because_the_client_goes_on() {
 fn an_answer_that_began_before_the_request_ended_is_held_no_longer_than_a_moment() {
     let (old, new) = (Scripted::bind(), Scripted::bind());
     let proxy = Proxy::start(&pair(&old, &new).section(LISTED));
-    for ends_first in [false, true] {
+    let (mut rounds, mut tries) = (vec![true, false], 0);
+    while let Some(ends_first) = rounds.pop() {
         let mut client = proxy.connect();
         client.send(request::with("POST", "/", &[("content-length", "2")], b"a"));
         let mut wire = new.accept();
         wire.request_head();
         assert_eq!(wire.exactly(1).unwrap(), b"a");
+        let began = Instant::now();
         wire.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nA");
         if ends_first {
             client.send("b");
+            // A moment is 50 ms: where the machine let that pass between these two, it is tried again.
+            if began.elapsed() > Duration::from_millis(20) {
+                tries += 1;
+                assert!(tries < 50, "the machine is too busy");
+                rounds.push(ends_first);
+                continue;
+            }
             // From here on it is new's turn, for as long as `after` says.
             assert!(client.stays_quiet(Duration::from_millis(120)), "it is held until it is whole");
             wire.send("B");
@@ -409,7 +422,7 @@ fn a_body_that_new_does_not_invite_is_sent_to_old() {
     silent.request_head();
     let began = Instant::now();
     let mut wire = old.accept();
-    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     wire.request_head();
     wire.send("HTTP/1.1 100 Continue\r\n\r\n");
     assert_eq!(client.response_head().status, 100);

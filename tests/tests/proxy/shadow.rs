@@ -84,8 +84,11 @@ fn nobody_notices_what_is_wrong_with_the_other_arm() {
         let report = Load::of("u", 300).connections(8).run(proxy.addr());
         report.expect_no_failures(&format!("new: {fault:?}"));
         assert_eq!(report.served("old"), 300, "{fault:?}");
-        let slowest = report.quantile(1.0);
-        assert!(slowest < Duration::from_secs(2), "{fault:?}: somebody waited {slowest:?}");
+        // Nine in ten are served before a copy is given up, and a machine that stops for a moment holds up the few that are
+        // under way.
+        let [most, slowest] = [0.9, 1.0].map(|share| report.quantile(share));
+        assert!(most < Duration::from_millis(450), "{fault:?}: most waited {most:?}");
+        assert!(slowest < Duration::from_secs(8), "{fault:?}: somebody waited {slowest:?}");
         eventually("every request is in one class", || accounted(&proxy) > 299.5);
         assert!((accounted(&proxy) - 300.0).abs() < 0.5, "{fault:?}: {}", accounted(&proxy));
         eventually("nothing is held any more", || {
@@ -121,10 +124,12 @@ fn who_has_no_shadow_has_no_lanes_and_a_reload_brings_them() {
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     Load::of("v", 20).connections(4).run(proxy.addr()).expect_no_failures("nothing is wrong");
     eventually("every request is in one class", || accounted(&proxy) > 19.5);
-    let mut lanes = lanes(&proxy);
-    lanes.sort();
-    // Users come first wherever there is not enough for all.
-    assert_eq!(lanes, [("lane-0".to_owned(), 10), ("lane-1".to_owned(), 10)]);
+    // Users come first wherever there is not enough for all. A lane says so when its thread has begun.
+    eventually("both lanes are there and come last", || {
+        let mut lanes = lanes(&proxy);
+        lanes.sort();
+        lanes == [("lane-0".to_owned(), 10), ("lane-1".to_owned(), 10)]
+    });
 }
 
 #[test]

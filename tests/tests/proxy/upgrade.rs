@@ -174,9 +174,9 @@ fn http2_is_not_smuggled_in() {
 
 #[test]
 fn an_idle_tunnel_outlives_the_clients_keep_alive() {
-    let (_proxy, upstream, mut client) = crate::rig_with(|config| config.proxy("idle_timeout = \"200ms\""));
+    let (_proxy, upstream, mut client) = crate::rig_with(|config| config.proxy("idle_timeout = \"2s\""));
     let mut wire = tunnel(&upstream, &mut client);
-    assert!(client.stays_quiet(Duration::from_millis(600)), "an open tunnel is no idle connection");
+    assert!(client.stays_quiet(Duration::from_millis(2_600)), "an open tunnel is no idle connection");
     wire.send("still here");
     assert_eq!(client.exactly(10).unwrap(), b"still here");
 }
@@ -184,12 +184,12 @@ fn an_idle_tunnel_outlives_the_clients_keep_alive() {
 #[test]
 fn a_silent_tunnel_is_closed_after_its_time() {
     let upstream = Scripted::bind();
-    let timeouts = "[migration.shop.timeouts]\ntunnel_idle = \"300ms\"";
+    let timeouts = "[migration.shop.timeouts]\ntunnel_idle = \"2s\"";
     let proxy = Proxy::start(&Config::single(upstream.addr()).section(timeouts));
     let mut client = proxy.connect();
     let mut wire = tunnel(&upstream, &mut client);
     for _ in 0..4 {
-        assert!(client.stays_quiet(Duration::from_millis(150)), "what is used is kept");
+        assert!(client.stays_quiet(Duration::from_millis(600)), "what is used is kept");
         client.send("ping");
         assert_eq!(wire.exactly(4).unwrap(), b"ping");
     }

@@ -201,7 +201,7 @@ fn a_stale_pooled_connection_never_fails_a_request() {
                 stale.end_and_arrive(n % 2 == 0);
             }
             client.send(if n % 4 == 0 { request::get("/") } else { request::post("/", b"body") });
-            if let Some(mut fresh) = upstream.accept_within(Duration::from_secs(1)) {
+            if let Some(mut fresh) = upstream.accept_within(Duration::from_secs(5)) {
                 fresh.request();
                 fresh.send(request::ok("ok"));
                 pooled = Some(fresh);

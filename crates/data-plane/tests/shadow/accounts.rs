@@ -215,7 +215,8 @@ fn what_copying_does_is_seen_beside_those_held_out() {
     });
     let totals = rig.totals();
     let held_out = totals.dropped_for(NotCopied::Holdout);
-    assert!((80..160).contains(&held_out), "{held_out} of 400");
+    // Six and a half standard deviations: the dice have no seed.
+    assert!((60..=180).contains(&held_out), "{held_out} of 400");
     // Whatever became of the others: chance alone says which group a request is in.
     assert_eq!(totals.served.map(|one| one.count()), [held_out, 400 - held_out]);
     assert_eq!([HELD_OUT, COPIED].map(|group| effect().arm(group).requests), [held_out, 400 - held_out]);
@@ -320,29 +321,34 @@ fn whatever_happens_every_request_is_in_one_class() {
     new.choose(fault_of(3));
     let mut config = crowded(&old, &new);
     let rig = Rig::over(config.clone(), 2);
-    std::thread::scope(|scope| {
-        for thread in 0..THREADS {
-            let rig = &rig;
-            scope.spawn(move || crowd(rig, thread, EACH));
-        }
-        // In the meantime the configuration changes, too.
-        for round in 0..20 {
-            config.generation += 1;
-            config.migrations[0].split.percent =
-                Percent::from_millionths(2_000_000 * round + 10_000_000).unwrap();
-            rig.publish(config.clone());
-            std::thread::park_timeout(Duration::from_millis(20));
-        }
-    });
+    let mut sent = 0;
     let served = || {
         let totals = rig.telemetry.traffic(TrafficKind::Migration, "shop").totals();
         Arm::ALL.iter().map(|arm| totals.leg(*arm, Role::Served).requests()).sum::<u64>()
     };
-    eventually("every request is in one class", || {
-        served() == (THREADS * EACH) as u64 && rig.totals().requests() == served()
-    });
+    // Where the machine has no time for copies, there are hardly any pairs: then once more.
+    while rig.totals().pairs <= 50 {
+        assert!(sent < 10 * THREADS * EACH, "{:?}", rig.counts());
+        std::thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let rig = &rig;
+                scope.spawn(move || crowd(rig, thread, EACH));
+            }
+            // In the meantime the configuration changes, too.
+            for round in 0..20 {
+                config.generation += 1;
+                config.migrations[0].split.percent =
+                    Percent::from_millionths(2_000_000 * round + 10_000_000).unwrap();
+                rig.publish(config.clone());
+                std::thread::park_timeout(Duration::from_millis(20));
+            }
+        });
+        sent += THREADS * EACH;
+        eventually("every request is in one class", || {
+            served() == sent as u64 && rig.totals().requests() == served()
+        });
+    }
     let totals = rig.totals();
-    assert!(totals.pairs > 50, "{:?}", rig.counts());
     assert_eq!(rig.pairs().len() as u64, totals.pairs);
     for lane in [0, 1] {
         eventually("all memory is given back", || rig.telemetry.lane(lane).memory() == 0);

@@ -4,11 +4,15 @@ use std::time::{Duration, Instant};
 
 use route_plan::NotCopied;
 use test_kit::{Deaf, Fault, FaultyOrigin, Framing, Origin, Scripted, Wire, refusing_address, request};
+use traffic_split::Arm;
 
 use crate::rig::{Rig, policy, saying, snapshot};
 
-/// How long any served request may take here: far less than what the other arm takes.
-const AT_ONCE: Duration = Duration::from_millis(900);
+/// How long any served request may take here, on a machine that may be busy: less than what the other arm takes, or what
+/// is waited for it.
+const AT_ONCE: Duration = Duration::from_millis(2_500);
+/// How long is waited for the other arm.
+const PATIENCE_MS: u32 = 4_000;
 
 /// Sends so many requests, and expects that none fails or waits.
 #[track_caller]
@@ -22,23 +26,32 @@ fn serve(rig: &Rig, requests: usize) {
     }
 }
 
-fn hasty(migration: &mut route_plan::Migration) {
-    policy(migration).deadline_ms = 300;
+fn fast(migration: &mut route_plan::Migration) {
     policy(migration).per_second = 100_000;
-    migration.timeouts.connect_ms = 200;
+    migration.timeouts.connect_ms = PATIENCE_MS;
+}
+
+fn hasty(migration: &mut route_plan::Migration) {
+    fast(migration);
+    policy(migration).deadline_ms = PATIENCE_MS;
 }
 
 #[test]
 fn a_dead_target_is_found_out_and_left_alone() {
     let old = saying("old");
     let (dead, _held) = refusing_address();
-    let rig = Rig::start(old.addr(), dead, hasty);
-    serve(&rig, 200);
+    let rig = Rig::start(old.addr(), dead, fast);
+    serve(&rig, 100);
+    test_kit::eventually("all are accounted for", || rig.totals().requests() == 100);
+    let failed_at_first = rig.totals().dropped_for(NotCopied::Failed);
+    // Whatever came while the lane had yet to find it out has failed by now.
+    serve(&rig, 100);
     test_kit::eventually("all are accounted for", || rig.totals().requests() == 200);
     let (failed, down) =
         (rig.totals().dropped_for(NotCopied::Failed), rig.totals().dropped_for(NotCopied::TargetDown));
     assert_eq!(failed + down, 200, "{:?}", rig.counts());
-    assert!(failed >= 10 && down > 0, "{:?}", rig.counts());
+    // But for one in a second.
+    assert!(failed_at_first >= 10 && failed - failed_at_first < 50, "{failed_at_first}, {:?}", rig.counts());
     rig.expect_no_memory();
 }
 
@@ -46,7 +59,11 @@ fn a_dead_target_is_found_out_and_left_alone() {
 fn a_target_that_health_checks_find_down_is_not_tried() {
     let (old, new) = (saying("old"), FaultyOrigin::start("new"));
     new.set(Fault::Refusing);
-    let mut config = snapshot(old.addr(), new.addr(), hasty);
+    // What the copies themselves come to is left out of account.
+    let mut config = snapshot(old.addr(), new.addr(), |migration| {
+        fast(migration);
+        policy(migration).max_failures = None;
+    });
     config.upstreams[1].health = Some(route_plan::HealthCheck {
         probe: route_plan::Probe::Tcp,
         interval_ms: 20,
@@ -55,11 +72,13 @@ fn a_target_that_health_checks_find_down_is_not_tried() {
         healthy_after: 2,
     });
     let rig = Rig::over(config, 1);
-    let mut client = rig.client();
+    let (mut client, mut sent) = (rig.client(), 0);
     test_kit::eventually("it is found down", || {
         client.exchange(request::get("/"));
+        sent += 1;
         rig.totals().dropped_for(NotCopied::TargetDown) > 0
     });
+    test_kit::eventually("all are accounted for", || rig.totals().requests() == sent);
     let failed = rig.totals().dropped_for(NotCopied::Failed);
     serve(&rig, 50);
     test_kit::eventually("all are accounted for", || rig.totals().dropped_for(NotCopied::TargetDown) >= 51);
@@ -76,7 +95,7 @@ fn a_target_that_is_back_gets_copies_again() {
     let old = saying("old");
     let new = FaultyOrigin::start("new");
     new.set(Fault::Refusing);
-    let rig = Rig::start(old.addr(), new.addr(), hasty);
+    let rig = Rig::start(old.addr(), new.addr(), fast);
     serve(&rig, 100);
     test_kit::eventually("all are accounted for", || rig.totals().requests() == 100);
     new.set(Fault::Healthy);
@@ -95,7 +114,7 @@ fn a_target_that_is_back_gets_copies_again() {
 fn a_target_that_nobody_reaches_holds_nobody_up() {
     let old = saying("old");
     let deaf = Deaf::bind();
-    let rig = Rig::start(old.addr(), deaf.addr(), hasty);
+    let rig = Rig::start(old.addr(), deaf.addr(), fast);
     serve(&rig, 30);
     test_kit::eventually("all are accounted for", || rig.totals().requests() == 30);
     assert_eq!(rig.totals().pairs, 0);
@@ -127,19 +146,22 @@ fn a_target_that_trickles_is_too_slow() {
             let (now, later) =
                 if head_first { (&answer[..], &[b'x'; 500][..]) } else { (&b""[..], &answer[..]) };
             drop(wire.try_send(now));
+            // The shorter one takes twice as long as is waited for it.
             for byte in later {
                 if wire.try_send([*byte]).is_err() {
                     return;
                 }
-                std::thread::park_timeout(Duration::from_millis(50));
+                std::thread::park_timeout(Duration::from_millis(200));
             }
         });
         let rig = Rig::start(old.addr(), trickling.addr(), hasty);
         serve(&rig, 8);
         rig.expect(8, &[(NotCopied::Slow, 8)]);
-        let failed = rig.telemetry.shadow_evidence("shop").totals().arm(traffic_split::Arm::New).failures;
+        // A copy that failed is counted at once, what it says of new when the served request is looked at.
+        let evidence = || rig.telemetry.shadow_evidence("shop").totals();
+        test_kit::eventually("all are evidence", || evidence().arm(Arm::New).requests == 8);
         // What has begun may be a stream without an end.
-        assert_eq!(failed, if head_first { 0 } else { 8 });
+        assert_eq!(evidence().arm(Arm::New).failures, if head_first { 0 } else { 8 });
         rig.expect_no_memory();
     }
 }
@@ -157,7 +179,7 @@ fn a_target_that_resets_or_talks_nonsense_has_failed() {
         drop(wire.rest());
     });
     for target in [resetting.addr(), nonsense.addr()] {
-        let rig = Rig::start(old.addr(), target, hasty);
+        let rig = Rig::start(old.addr(), target, fast);
         serve(&rig, 8);
         rig.expect(8, &[(NotCopied::Failed, 8)]);
         rig.expect_no_memory();

@@ -176,7 +176,8 @@ impl Rig {
     pub(crate) fn stop(&mut self) {
         let began = std::time::Instant::now();
         self.proxy.take().unwrap().stop();
-        assert!(began.elapsed() < Duration::from_secs(2), "it took {:?}", began.elapsed());
+        // Half of what a copy may take.
+        assert!(began.elapsed() < Duration::from_secs(5), "it took {:?}", began.elapsed());
     }
 }
 

@@ -161,8 +161,10 @@ fn the_budget_is_kept_under_a_rush() {
         }
     }
     let used = comparer.used();
-    // A tenth of 3 s, and a tenth of the second that may be saved up.
-    assert!(used < Duration::from_millis(480), "used {used:?} in {:?}", began.elapsed());
+    // A tenth of the time, which is more than 3 s where the machine was busy, a tenth of the second that may be saved up,
+    // and what it takes to notice.
+    let most = began.elapsed() / 10 + Duration::from_millis(180);
+    assert!(used < most, "used {used:?} in {:?}", began.elapsed());
     let for_cpu = reasons.get(&NotCopied::Budget).copied().unwrap_or_default();
     // Where the machine gives the thread less than its budget, the queue fills as well.
     assert!(for_cpu * 2 > refused, "more processor time would help: {reasons:?}");
