@@ -184,7 +184,10 @@ impl Copier {
     /// Frees what the lane is done with.
     pub(crate) fn collect(&self) {
         if let Some(lane) = self.lane.borrow().as_ref() {
-            lane.spent.try_iter().for_each(drop);
+            let mut spent = lane.spent.borrow_mut();
+            while let Ok(job) = spent.pop() {
+                drop(job);
+            }
         }
     }
 
@@ -233,7 +236,8 @@ mod tests {
             lanes: Lanes::new(),
         });
         let (jobs, waiting) = mpsc::channel(2);
-        let (_, spent) = std::sync::mpsc::sync_channel(1);
+        let (_, spent) = rtrb::RingBuffer::new(1);
+        let spent = spent.into();
         *copier.lane.borrow_mut() = Some(LaneEnd { jobs, spent, cells: telemetry.lane(0) });
         (copier, waiting)
     }

@@ -2,15 +2,18 @@
 //!
 //! When the lane is done with it, it goes back to the worker to be freed ([`Leased`]). To free what another thread has
 //! allocated takes a lock of the allocator's that belongs to that thread, and a lane, which has the lowest priority, may be
-//! set aside while it has it: then its worker would wait for it.
+//! set aside while it has it: then its worker would wait for it. For the same reason the way back is a ring whose reader
+//! never waits; that of a channel spins while a sender has taken a place and not yet filled it.
 
+use std::cell::RefCell;
 use std::num::NonZeroU32;
 use std::ops::{Deref, DerefMut};
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 use std::time::Instant;
 
 use route_plan::{Again, Asked, Captured, NotCopied, Observation, Snapshot};
+use rtrb::Producer;
 use tokio::sync::oneshot;
 use traffic_split::{Arm, Percent};
 
@@ -50,11 +53,14 @@ impl Job {
 /// A job that the lane works on, and gives back when it is dropped.
 pub(super) struct Leased {
     job: Option<Box<Job>>,
-    worker: SyncSender<Box<Job>>,
+    worker: WayBack,
 }
 
+/// The lane's end of the way by which jobs go back to its worker.
+pub(super) type WayBack = Rc<RefCell<Producer<Box<Job>>>>;
+
 impl Leased {
-    pub(super) fn new(job: Box<Job>, worker: &SyncSender<Box<Job>>) -> Leased {
+    pub(super) fn new(job: Box<Job>, worker: &WayBack) -> Leased {
         Leased { job: Some(job), worker: worker.clone() }
     }
 }
@@ -79,7 +85,7 @@ impl Drop for Leased {
             // These count for the lane.
             (job.account, job.slot) = (None, None);
             // A worker that does not keep up, or has ended, has no part in it any more.
-            drop(self.worker.try_send(job));
+            drop(self.worker.borrow_mut().push(job));
         }
     }
 }

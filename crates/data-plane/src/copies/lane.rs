@@ -10,12 +10,12 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use arc_swap::cache::Cache;
 use migration_glue::copies::{Holds, PROBE_MS, SERVED_WAIT, Turn};
 use route_plan::{Captured, Compares, Failure, NotCopied, Observation, Pair, Snapshot};
+use rtrb::{Consumer, Producer, RingBuffer};
 use telemetry::{LaneCells, Side, SnapshotCell, Telemetry};
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{Semaphore, mpsc};
@@ -24,7 +24,7 @@ use traffic_split::{Arm, Role};
 
 use super::account::{Track, Tracks};
 use super::capture::Held;
-use super::job::{CopyLimits, Job, Leased, Lent, Message, Road, ServedBy};
+use super::job::{CopyLimits, Job, Leased, Lent, Message, Road, ServedBy, WayBack};
 use super::lanes::{Door, Lanes, QUESTIONS, Question, TURNED_AWAY};
 use super::sending::Outcome;
 use crate::buffer::BufferPool;
@@ -53,7 +53,7 @@ const NICE: i32 = 10;
 pub(super) struct LaneEnd {
     pub(super) jobs: mpsc::Sender<Box<Job>>,
     /// What it is done with, to be freed by the worker.
-    pub(super) spent: Receiver<Box<Job>>,
+    pub(super) spent: RefCell<Consumer<Box<Job>>>,
     pub(super) cells: Arc<LaneCells>,
 }
 
@@ -72,7 +72,7 @@ pub(super) struct LaneParts {
 pub(super) struct Lane {
     index: usize,
     /// Where jobs go back to.
-    worker: SyncSender<Box<Job>>,
+    worker: WayBack,
     cells: Arc<LaneCells>,
     tracks: Arc<Tracks>,
     compares: Option<Arc<dyn Compares>>,
@@ -94,11 +94,11 @@ pub(super) struct Map {
 /// Starts the thread.
 pub(super) fn start(parts: LaneParts, lanes: &Lanes) -> io::Result<LaneEnd> {
     let (jobs, waiting) = mpsc::channel(JOBS);
-    let (worker, spent) = sync_channel(JOBS);
+    let (worker, spent) = RingBuffer::new(JOBS);
     let (questions, asked) = mpsc::channel(QUESTIONS);
     let (turned_away, away) = mpsc::channel(TURNED_AWAY);
     let cells = parts.telemetry.lane(parts.index);
-    let end = LaneEnd { jobs, spent, cells };
+    let end = LaneEnd { jobs, spent: RefCell::new(spent), cells };
     let thread = std::thread::Builder::new().name(format!("lane-{}", parts.index)).spawn(move || {
         // Where it may not be lowered, copies compete with users like anybody else, and say so.
         if let Err(error) = rustix::process::setpriority_process(None, NICE) {
@@ -120,12 +120,12 @@ pub(super) fn start(parts: LaneParts, lanes: &Lanes) -> io::Result<LaneEnd> {
 }
 
 impl Lane {
-    fn new(parts: LaneParts, worker: SyncSender<Box<Job>>) -> Lane {
+    fn new(parts: LaneParts, worker: Producer<Box<Job>>) -> Lane {
         let LaneParts { index, workers, snapshots, board, telemetry, tracks, compares } = parts;
         let cells = telemetry.lane(index);
         Lane {
             index,
-            worker,
+            worker: Rc::new(RefCell::new(worker)),
             stock: Stock::new(cells.connections.clone(), workers),
             cells,
             tracks,
