@@ -96,12 +96,21 @@ impl OpenLoad {
     /// When no thread can be started.
     #[must_use]
     pub fn start(name: &str, per_second: u32, to: SocketAddr) -> Self {
+        OpenLoad::start_at(NICE, name, per_second, to)
+    }
+
+    /// As [`OpenLoad::start`], with a thread of this nice value: above 0 for a load that is not what is measured.
+    ///
+    /// # Panics
+    /// When no thread can be started.
+    #[must_use]
+    pub fn start_at(nice: i32, name: &str, per_second: u32, to: SocketAddr) -> Self {
         let counts = Arc::new(Counts::default());
         let work = {
             let (counts, name) = (Arc::clone(&counts), name.to_owned());
             move || {
                 // Otherwise it stays as it is.
-                let _ = rustix::process::setpriority_process(None, NICE);
+                let _ = rustix::process::setpriority_process(None, nice);
                 let runtime = runtime::Builder::new_current_thread().enable_all().build();
                 LocalSet::new()
                     .block_on(&runtime.expect("a runtime can be built"), send(&name, per_second, to, &counts))

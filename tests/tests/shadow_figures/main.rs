@@ -21,6 +21,9 @@
 //! `request_mirror_policies` get the same load in the same run; each slice begins a new one of those. `PEERS` is how many of
 //! the two there are.
 //!
+//! Beside a target that is well, the same number of requests goes to it from a thread of the load's, with the priority of a
+//! lane, while the proxy copies nothing: what that does to users is the machine's doing, and no proxy's.
+//!
 //! The other table is the processor time of a served request with copies of none, a tenth and all of them (`cpu.rs`).
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation ends the test that had it")]
@@ -218,10 +221,31 @@ fn row(who: &str, name: &str, turns: &[Turn], rest: &str) -> String {
     format!("| {name} | {who} | {requests} | {p50} | {p99} | {} / {} | {rest} |", failed[0], failed[1])
 }
 
-fn run(old: &Peer, name: &str, rate: u32) -> String {
+/// Who sends the copies.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sender {
+    Proxy,
+    /// A load of its own, past the proxy.
+    Apart,
+}
+
+impl Sender {
+    /// The nice value of a lane.
+    const NICE: i32 = 10;
+
+    const fn name(self) -> &'static str {
+        match self {
+            Sender::Proxy => "crossfade",
+            Sender::Apart => "crossfade, which copies nothing; the same load past it",
+        }
+    }
+}
+
+fn run(old: &Peer, name: &str, rate: u32, sender: Sender) -> String {
     let (slices, slice) = slices();
     let target = Target::start(name);
-    let configs = [false, true].map(|copies| config(old.addr(), target.addr(), copies));
+    let configs =
+        [false, true].map(|copies| config(old.addr(), target.addr(), copies && sender == Sender::Proxy));
     let proxy = Proxy::start(&configs[0]);
     let load = OpenLoad::start("u", rate, proxy.addr());
     load.go_on_for(u64::from(rate));
@@ -231,6 +255,8 @@ fn run(old: &Peer, name: &str, rate: u32) -> String {
         let copies = usize::from(copies_in(at));
         let outcome = proxy.reload(&configs[copies]);
         assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        let apart = (copies == 1 && sender == Sender::Apart)
+            .then(|| OpenLoad::start_at(Sender::NICE, "c", rate, target.addr()));
         let begins = Instant::now() + SETTLING;
         load.go_on_for(requests_in(rate, SETTLING + slice));
         if at % 2 == 0 {
@@ -239,6 +265,7 @@ fn run(old: &Peer, name: &str, rate: u32) -> String {
         if let Some(turn) = spans.last_mut() {
             turn[copies] = Some((begins, Instant::now()));
         }
+        drop(apart);
         memory[copies] = proxy.memory_bytes().max(memory[copies]);
     }
     let asked = load.stop();
@@ -248,7 +275,7 @@ fn run(old: &Peer, name: &str, rate: u32) -> String {
     let copied: Vec<String> = copied.map(|(why, count)| format!("{why} {count}")).collect();
     assert!(turns.iter().flatten().all(|seen| seen.failed == 0), "{name}: users were failed");
     let rest = format!("{:.1} / {:.1} MiB; {}", mebibytes[1], mebibytes[0], copied.join(", "));
-    row("crossfade", name, &turns, &rest)
+    row(sender.name(), name, &turns, &rest)
 }
 
 /// How many requests are due in this time.
@@ -280,7 +307,10 @@ fn served_requests_with_and_without_copies() {
     tell("| target | proxy | requests | p50 | p99 | failed | memory; copies |");
     tell("|---|---|---|---|---|---|---|");
     for name in Target::NAMES.iter().filter(|name| name.contains(&named)) {
-        tell(run(&old, name, rate));
+        tell(run(&old, name, rate, Sender::Proxy));
+        if *name == "healthy" {
+            tell(run(&old, name, rate, Sender::Apart));
+        }
         for kind in peers::Kind::ALL.into_iter().take(wanted("PEERS", 2) as usize) {
             let Some(program) = kind.program() else { continue };
             let target = Target::start(name);
