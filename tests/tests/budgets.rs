@@ -85,6 +85,7 @@ const PURE: &[(&str, &[&str])] = &[
             "sha2",
             "similar",
             "jiff",
+            "memchr",
             "xxhash-rust",
         ],
     ),
