@@ -285,7 +285,7 @@ impl Redaction<'_> {
         let nothing = Secrets::default();
         let mut pass = Pass { redactor: self.redactor, known: &nothing, found: Some(&mut self.secrets) };
         pass.target(said.target);
-        // Content is found in, and decoded, as that of an answer is.
+        // Its content is decoded and gone through as that of an answer.
         pass.answer(&Answer {
             status: 0,
             headers: said.fields.clone(),
