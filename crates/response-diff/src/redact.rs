@@ -20,8 +20,8 @@
 //!   `<name>value</name>` or as an input of a form, if the name says so. More cannot be known of a text; what else is secret
 //!   in one needs a `text:` rule.
 //! - **Every other occurrence** of a value of four bytes and more that was found to be secret in either of both answers,
-//!   or in the header fields and the target of their request: a token that an answer repeats in a message or a link is
-//!   hidden there too. Only the words `true`, `false` and `null` are not looked for.
+//!   or in the header fields, the target and the content of their request: a token that an answer repeats in a message or
+//!   a link is hidden there too. Only the words `true`, `false` and `null` are not looked for.
 //!
 //! Names of members are shown, but inside a secret place only if they are plain words, since some services use tokens as
 //! names; [`Redactor::hide_names`] does the same for the places of differences. Bodies that are neither JSON nor text are

@@ -362,7 +362,6 @@ pub(crate) fn rules() -> LedgerRules {
     LedgerRules { groups, ..LedgerRules::default() }
 }
 
-/// What may be secret of its request's header fields.
 /// What a pair's request said; `target` is its own.
 fn said<'a>(pair: &'a Pair, target: &'a str) -> Said<'a> {
     let fields = pair.asked.fields.iter().map(|(name, value)| Field { name, value });

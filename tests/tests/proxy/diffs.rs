@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 use test_kit::{Config, Proxy, Request, Scripted, Serving, Wire, eventually, request};
+
+use crate::before_long;
 
 /// What nobody may find again: a token of a request, one of an answer, a card, and a password in a query.
 const SECRETS: [&str; 4] =
@@ -345,15 +346,6 @@ fn a_place_that_cannot_be_written_costs_nothing_but_what_would_be_there() {
     assert_eq!(proxy.wait(), 0, "{}", proxy.log());
     assert!(proxy.log().contains("what comparisons find cannot be kept in"), "{}", proxy.log());
     assert_eq!(fs::read_to_string(state.path().join("diffs")).unwrap(), "in the way");
-}
-
-/// Waits for what happens four times a minute.
-fn before_long(what: &str, holds: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < Duration::from_mins(1), "waited a minute in vain until {what}");
-        std::thread::park_timeout(Duration::from_millis(20));
-    }
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use test_kit::{Proxy, Wire};
 
-use crate::ramp::{Stage, Users, done, eventually, in_force, kinds, shop, steps};
+use crate::before_long;
+use crate::ramp::{Stage, Users, done, in_force, kinds, shop, steps};
 
 fn line(proxy: &Proxy, kind: &str) -> Value {
     let journal = proxy.admin_get("/api/v1/migrations/shop/journal").json();
@@ -18,7 +19,7 @@ fn a_ramp_tries_a_drill_again_that_a_kill_has_interrupted() {
     let proxy = Proxy::start(&config);
     let users = Users::of(&proxy);
     // The status tells it a moment after the journal has it.
-    eventually("the drill is under way", || {
+    before_long("the drill is under way", || {
         kinds(&proxy).contains(&"drill_begun".to_owned()) && in_force(&proxy) == 0.0
     });
     drop(users);
@@ -26,13 +27,13 @@ fn a_ramp_tries_a_drill_again_that_a_kill_has_interrupted() {
 
     let proxy = Proxy::start(&config);
     let _users = Users::of(&proxy);
-    eventually("that is known", || kinds(&proxy).contains(&"drill_interrupted".to_owned()));
+    before_long("that is known", || kinds(&proxy).contains(&"drill_interrupted".to_owned()));
     let interrupted = line(&proxy, "drill_interrupted");
     assert_eq!(interrupted["reason"], "interrupted by a restart", "{interrupted}");
     assert_eq!(interrupted["state"]["in_force"], 20.0, "where it was: {interrupted}");
     assert_eq!(interrupted["state"]["ramp"]["entered"], 1, "{interrupted}");
     assert_eq!(interrupted["state"]["ramp"]["paused"], Value::Null, "{interrupted}");
-    eventually("it is tried again, and the ramp goes on", || in_force(&proxy) == 50.0);
+    before_long("it is tried again, and the ramp goes on", || in_force(&proxy) == 50.0);
     assert_eq!(
         kinds(&proxy),
         ["known", "step", "drill_begun", "drill_interrupted", "drill_begun", "drill_ended", "step"]
@@ -49,20 +50,20 @@ fn after_a_kill_in_a_drill_nobody_goes_beyond_what_was_asked_for_last() {
     let mut client = Wire::connect(proxy.admin());
     client
         .send("POST /api/v1/migrations/shop/drill HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
-    eventually("it is under way", || kinds(&proxy).contains(&"drill_begun".to_owned()));
+    before_long("it is under way", || kinds(&proxy).contains(&"drill_begun".to_owned()));
     let set = proxy.admin_post("/api/v1/migrations/shop/percent", &json!({ "percent": 30 }));
     assert_eq!(set.status, 200, "{}", set.text());
     assert_eq!(in_force(&proxy), 0.0);
     drop(proxy);
 
     let proxy = Proxy::start(&config);
-    eventually("they are back where somebody wants them", || {
+    before_long("they are back where somebody wants them", || {
         let now = in_force(&proxy);
         assert!(now <= 30.0, "{now} % although 30 % were asked for last");
         now == 30.0
     });
     assert_eq!(kinds(&proxy), ["known", "drill_begun", "percent", "drill_interrupted"]);
-    eventually("the log tells it", || {
+    before_long("the log tells it", || {
         proxy.log().contains("shop: the rollback drill was interrupted, so it shows nothing")
     });
     // Nobody waits for that drill any more, so it is not tried again.

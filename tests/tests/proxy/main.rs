@@ -37,6 +37,8 @@ mod upgrade;
 mod upstream_faults;
 mod upstreams;
 
+use std::time::{Duration, Instant};
+
 use test_kit::{Config, Proxy, Response, Scripted, Wire};
 
 /// A proxy, the one upstream behind it and a client in front of it, all in the test's hands.
@@ -52,11 +54,21 @@ fn rig_with(adapt: impl FnOnce(Config) -> Config) -> (Proxy, Scripted, Wire) {
     (proxy, upstream, client)
 }
 
+/// Waits a minute at most until `holds` does: what happens a few times a minute, or when users who ask one after the other have
+/// shown enough, takes longer on a busy machine than [`test_kit::eventually`] waits.
+fn before_long(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_mins(1), "waited a minute in vain until {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
 /// The upstream's end where it is asked; `None` where the client has an answer, or is cut off, without that.
 fn asked_of(upstream: &Scripted, client: &mut Wire) -> Option<Wire> {
     let mut asked = None;
     test_kit::eventually("the upstream is asked or the client answered", || {
-        asked = upstream.accept_within(std::time::Duration::from_millis(1));
+        asked = upstream.accept_within(Duration::from_millis(1));
         asked.is_some() || !client.is_quiet()
     });
     asked

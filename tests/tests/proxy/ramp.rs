@@ -3,21 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use test_kit::{Config, Fault, FaultyOrigin, Outcome, Proxy, Scripted, Wire, request};
 
-/// Waits until `holds` does, for as long as it may take on a busy machine until users who ask one after the other have shown
-/// enough.
-pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < Duration::from_mins(1), "waited a minute in vain until {what}");
-        std::thread::park_timeout(Duration::from_millis(5));
-    }
-}
+use crate::before_long;
 
 /// Users that ask one after the other until this is dropped.
 pub(crate) struct Users {
@@ -124,7 +115,7 @@ fn the_last_step_counts_its_requests_though_nobody_is_compared() {
     let stage = Stage::new();
     let proxy = Proxy::start(&stage.config(0, "", &steps(&[("50", ""), ("100", "min_requests = 50")])));
     let _users = Users::of(&proxy);
-    eventually("everybody gets new", || shop(&proxy)["phase"] == "full");
+    before_long("everybody gets new", || shop(&proxy)["phase"] == "full");
 }
 
 #[test]
@@ -133,13 +124,13 @@ fn it_goes_from_step_to_step_on_evidence_and_on_a_person_s_word_and_arrives() {
     let ramp = steps(&[("20", ""), ("50", "approve = true\nmin_requests = 200"), ("100", "")]);
     let proxy = Proxy::start(&stage.config(0, "", &ramp));
     let users = Users::of(&proxy);
-    eventually("the first step is entered", || in_force(&proxy) >= 20.0);
-    eventually("the second step waits for a word", || {
+    before_long("the first step is entered", || in_force(&proxy) >= 20.0);
+    before_long("the second step waits for a word", || {
         waits_for(&proxy) == "step 2 is shown to be good; waits for `crossfade advance`"
     });
     assert_eq!(in_force(&proxy), 50.0);
     done(&proxy.command(&["advance", "shop", "--reason", "looks good"]));
-    eventually("everybody gets new", || shop(&proxy)["phase"] == "full");
+    before_long("everybody gets new", || shop(&proxy)["phase"] == "full");
     assert_eq!(in_force(&proxy), 100.0);
     assert!(waits_for(&proxy).starts_with("everybody gets new; old is kept for 1"), "{}", waits_for(&proxy));
     refused(&proxy.command(&["advance", "shop"]), "old is kept for");
@@ -163,12 +154,12 @@ fn a_rollback_ends_it_and_after_a_resume_it_begins_again() {
     let stage = Stage::new();
     let proxy = Proxy::start(&stage.config(0, "", &steps(&[("20", ""), ("50", "hold = \"1h\"")])));
     let _users = Users::of(&proxy);
-    eventually("the second step is entered", || in_force(&proxy) == 50.0);
+    before_long("the second step is entered", || in_force(&proxy) == 50.0);
     stage.new.set(Fault::Status(500));
-    eventually("everybody is on old", || in_force(&proxy) == 0.0);
+    before_long("everybody is on old", || in_force(&proxy) == 0.0);
     assert_eq!(waits_for(&proxy), "latched since a rollback, waits for `crossfade resume`");
     // The status tells it a moment after the journal has it.
-    eventually("it is verified", || {
+    before_long("it is verified", || {
         kinds(&proxy).contains(&"verified".to_owned()) && shop(&proxy)["verified"].is_string()
     });
     let verified = shop(&proxy)["verified"].as_str().unwrap().to_owned();
@@ -178,8 +169,8 @@ fn a_rollback_ends_it_and_after_a_resume_it_begins_again() {
     );
     stage.new.set(Fault::Healthy);
     done(&proxy.command(&["resume", "shop", "--reason", "fixed"]));
-    eventually("it begins at the first step", || in_force(&proxy) == 20.0);
-    eventually("and goes on", || in_force(&proxy) == 50.0);
+    before_long("it begins at the first step", || in_force(&proxy) == 20.0);
+    before_long("and goes on", || in_force(&proxy) == 50.0);
     done(&proxy.command(&["rollback", "shop"]));
     assert_ne!(shop(&proxy)["verified"], verified, "that was the rollback before");
 }
@@ -190,12 +181,12 @@ fn a_rollback_may_lead_to_the_step_before_and_a_second_one_to_old() {
     let lines = "rollback = { to = \"previous-step\" }";
     let proxy = Proxy::start(&stage.config(0, lines, &steps(&[("20", ""), ("50", "hold = \"1h\"")])));
     let _users = Users::of(&proxy);
-    eventually("the second step is entered", || in_force(&proxy) == 50.0);
+    before_long("the second step is entered", || in_force(&proxy) == 50.0);
     done(&proxy.command(&["rollback", "shop"]));
     assert_eq!(in_force(&proxy), 20.0);
-    eventually("the share is verified", || kinds(&proxy).contains(&"verified".to_owned()));
+    before_long("the share is verified", || kinds(&proxy).contains(&"verified".to_owned()));
     stage.new.set(Fault::Status(500));
-    eventually("everybody is on old", || in_force(&proxy) == 0.0);
+    before_long("everybody is on old", || in_force(&proxy) == 0.0);
 }
 
 #[test]
@@ -203,7 +194,7 @@ fn who_asks_for_the_step_before_gets_that_whatever_the_file_says() {
     let stage = Stage::new();
     let proxy = Proxy::start(&stage.config(0, "", &steps(&[("20", ""), ("50", "hold = \"1h\"")])));
     let _users = Users::of(&proxy);
-    eventually("the second step is entered", || in_force(&proxy) == 50.0);
+    before_long("the second step is entered", || in_force(&proxy) == 50.0);
     done(&proxy.command(&["rollback", "shop", "--to", "previous-step"]));
     assert_eq!(in_force(&proxy), 20.0);
 }
@@ -215,11 +206,11 @@ fn users_return_in_parts_where_old_was_scaled_down() {
     let users = Users::of(&proxy);
     done(&proxy.command(&["rollback", "shop", "--reason", "slow"]));
     assert!(in_force(&proxy) <= 45.0, "a part is taken back at once");
-    eventually("everybody is on old", || in_force(&proxy) == 0.0);
+    before_long("everybody is on old", || in_force(&proxy) == 0.0);
     // A part lasts for less than a busy machine may take to look at it.
     let parts = in_force_by_line(&proxy, &["rolled_back", "part_taken_back"]);
     assert_eq!(parts, [45.0, 40.0, 35.0, 30.0, 25.0, 20.0, 15.0, 10.0, 5.0, 0.0]);
-    eventually("it is verified", || {
+    before_long("it is verified", || {
         kinds(&proxy).contains(&"verified".to_owned()) && shop(&proxy)["verified"].is_string()
     });
     assert_eq!(shop(&proxy)["rollbacks"]["person"], 1, "ten parts are one rollback");
@@ -259,7 +250,7 @@ fn a_drill_s_last_word_is_where_users_are_then() {
     assert!(back.stdout.contains(" after the decision; back at 50%\n"), "{}", back.stdout);
     let drill = std::thread::scope(|scope| {
         let drill = scope.spawn(|| proxy.command(&["drill", "shop"]));
-        eventually("it is under way", || in_force(&proxy) == 0.0);
+        before_long("it is under way", || in_force(&proxy) == 0.0);
         let less = json!({ "percent": 30, "who": "alice", "reason": "less" });
         assert_eq!(proxy.admin_post("/api/v1/migrations/shop/percent", &less).status, 200);
         drill.join().unwrap()
@@ -277,13 +268,13 @@ fn a_drill_is_judged_also_when_whoever_asked_is_gone() {
     let stage = Stage::new();
     let proxy = Proxy::start(&stage.config(0, "", &steps(&[("50", "hold = \"1h\"")])));
     let _users = Users::of(&proxy);
-    eventually("the step is entered", || in_force(&proxy) == 50.0);
+    before_long("the step is entered", || in_force(&proxy) == 50.0);
     let mut client = Wire::connect(proxy.admin());
     let head = "POST /api/v1/migrations/shop/drill HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
     client.send(head);
-    eventually("it is under way", || kinds(&proxy).contains(&"drill_begun".to_owned()));
+    before_long("it is under way", || kinds(&proxy).contains(&"drill_begun".to_owned()));
     drop(client);
-    eventually("it is over", || kinds(&proxy).contains(&"drill_ended".to_owned()));
+    before_long("it is over", || kinds(&proxy).contains(&"drill_ended".to_owned()));
     assert_eq!(shop(&proxy)["ramp"]["paused"], Value::Null);
 }
 
@@ -292,7 +283,7 @@ fn a_person_s_word_pauses_it_and_a_resume_goes_on_from_there() {
     let stage = Stage::new();
     let ramp = steps(&[("10", "hold = \"1h\""), ("40", "hold = \"1h\""), ("80", "hold = \"1h\"")]);
     let proxy = Proxy::start(&stage.config(0, "", &ramp));
-    eventually("the first step is entered", || in_force(&proxy) == 10.0);
+    before_long("the first step is entered", || in_force(&proxy) == 10.0);
     done(&proxy.command(&["pause", "shop", "--reason", "lunch"]));
     assert_eq!(waits_for(&proxy), "paused, since somebody paused it; waits for `crossfade resume`");
     done(&proxy.command(&["resume", "shop"]));
@@ -300,9 +291,9 @@ fn a_person_s_word_pauses_it_and_a_resume_goes_on_from_there() {
     assert_eq!(shop(&proxy)["ramp"]["paused"], "intent");
     refused(&proxy.command(&["advance", "shop", "--force", "--reason", "x"]), "paused");
     done(&proxy.command(&["resume", "shop"]));
-    eventually("it goes on in the second step", || shop(&proxy)["ramp"]["step"] == 2);
+    before_long("it goes on in the second step", || shop(&proxy)["ramp"]["step"] == 2);
     assert_eq!(in_force(&proxy), 50.0, "nobody is moved by a resume");
-    eventually("it is known what it waits for", || waits_for(&proxy).contains("more"));
+    before_long("it is known what it waits for", || waits_for(&proxy).contains("more"));
     refused(
         &proxy.command(&["advance", "shop"]),
         "not ready to advance: the step is to be served for 1 h more",
@@ -335,7 +326,7 @@ fn while_the_calendar_is_closed_nothing_rises_but_by_force() {
     done(&proxy.reload(stage.config(30, "", closed)));
     assert_eq!(in_force(&proxy), 25.0);
     done(&proxy.reload(stage.config(30, "", "")));
-    eventually("the calendar is open", || in_force(&proxy) == 30.0);
+    before_long("the calendar is open", || in_force(&proxy) == 30.0);
 }
 
 #[test]
@@ -380,8 +371,8 @@ fn hooks_are_told_and_asked_and_hold_it() {
     let ramp = steps(&[("20", &hooks), ("50", &hooks)]);
     let proxy = Proxy::start(&stage.config(0, "", &ramp));
     let _users = Users::of(&proxy);
-    eventually("the first step is entered", || in_force(&proxy) == 20.0);
-    eventually("the second is refused", || waits_for(&proxy).starts_with("the confirm hook says no: "));
+    before_long("the first step is entered", || in_force(&proxy) == 20.0);
+    before_long("the second is refused", || waits_for(&proxy).starts_with("the confirm hook says no: "));
     assert_eq!((in_force(&proxy), asked.load(Ordering::Relaxed)), (20.0, 2));
     for (hook, answer, count) in
         [("announce", "yes", 2.0), ("announce", "no", 0.0), ("confirm", "yes", 1.0), ("confirm", "no", 1.0)]
@@ -404,7 +395,7 @@ fn a_yes_is_for_the_step_that_it_was_asked_about_and_for_once() {
         wire.request();
         let number = seen.fetch_add(1, Ordering::Relaxed);
         if number == 0 {
-            eventually("the file asks for another step", || may_answer.load(Ordering::Relaxed));
+            before_long("the file asks for another step", || may_answer.load(Ordering::Relaxed));
         }
         wire.send(match number {
             0 | 1 => "HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{\"confirm\": true}",
@@ -414,14 +405,14 @@ fn a_yes_is_for_the_step_that_it_was_asked_about_and_for_once() {
     let config =
         |percent| stage.config(0, "", &steps(&[(percent, &format!("hold = \"1h\"\nconfirm = \"{url}\""))]));
     let proxy = Proxy::start(&config("20"));
-    eventually("it is asked about 20", || asked.load(Ordering::Relaxed) == 1);
+    before_long("it is asked about 20", || asked.load(Ordering::Relaxed) == 1);
     done(&proxy.reload(config("60")));
     is_reloaded.store(true, Ordering::Relaxed);
-    eventually("it is entered", || in_force(&proxy) > 0.0);
+    before_long("it is entered", || in_force(&proxy) > 0.0);
     assert_eq!((in_force(&proxy), asked.load(Ordering::Relaxed)), (60.0, 2), "a yes to 20 is none to 60");
     done(&proxy.command(&["rollback", "shop"]));
     done(&proxy.command(&["resume", "shop"]));
-    eventually("it is asked again", || asked.load(Ordering::Relaxed) == 3);
+    before_long("it is asked again", || asked.load(Ordering::Relaxed) == 3);
     assert_eq!(in_force(&proxy), 0.0);
 }
 
@@ -434,19 +425,19 @@ fn of_exclusive_ramps_one_is_within_a_step() {
                   [[migration.last.ramp]]\npercent = 10\n";
     let ramp = steps(&[("20", "hold = \"1h\"")]) + second;
     let proxy = Proxy::start(&stage.config(0, "exclusive = true", &ramp));
-    eventually("the first one enters its step", || in_force(&proxy) == 20.0);
+    before_long("the first one enters its step", || in_force(&proxy) == 20.0);
     let waits = |name: &str| {
         let status = proxy.admin_get(&format!("/api/v1/migrations/{name}")).json();
         status["ramp"]["waits_for"].as_str().unwrap().to_owned()
     };
-    eventually("the other one waits", || {
+    before_long("the other one waits", || {
         waits("cart") == "waits for `shop`, which is within a step of its own"
     });
     assert_eq!(waits("last"), "waits until `shop` has arrived");
     done(&proxy.command(&["pause", "shop"]));
-    eventually("now it is its turn", || waits("cart").contains("insufficient"));
+    before_long("now it is its turn", || waits("cart").contains("insufficient"));
     done(&proxy.command(&["phase", "shop", "full"]));
-    eventually("the last one may begin", || !waits("last").starts_with("waits until"));
+    before_long("the last one may begin", || !waits("last").starts_with("waits until"));
 }
 
 #[test]
@@ -455,7 +446,7 @@ fn the_plan_says_what_comes_when_and_who_moves() {
     let ramp = steps(&[("20", "hold = \"1h\"\ndrill = true"), ("50", "approve = true"), ("100", "")]);
     let proxy = Proxy::start(&stage.config(0, "", &ramp));
     let users = Users::of(&proxy);
-    eventually("the gate's need is known", || {
+    before_long("the gate's need is known", || {
         let plan = proxy.admin_get("/api/v1/migrations/shop/ramp").json();
         plan["steps"][1]["gate_seconds"].as_f64().is_some()
     });
@@ -484,7 +475,7 @@ fn where_it_stands_outlives_a_kill() {
     let config = stage.config(0, "", &ramp);
     let proxy = Proxy::start(&config);
     let users = Users::of(&proxy);
-    eventually("the second step is entered", || in_force(&proxy) == 40.0);
+    before_long("the second step is entered", || in_force(&proxy) == 40.0);
     done(&proxy.command(&["pause", "shop"]));
     drop(users);
     drop(proxy);

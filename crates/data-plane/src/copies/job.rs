@@ -1,7 +1,7 @@
 //! What a worker hands to its lane: a request to be sent once more, and by whom it was served.
 //!
 //! When the lane is done with it, it goes back to the worker to be freed ([`Leased`]). To free what another thread has
-//! allocated takes a lock of the allocator's that belongs to that thread, and a lane, which has the lowest priority, may be
+//! allocated takes a lock of the allocator's that belongs to that thread, and a lane, which has a low priority, may be
 //! set aside while it has it: then its worker would wait for it. For the same reason the way back is a ring whose reader
 //! never waits; that of a channel spins while a sender has taken a place and not yet filled it.
 
