@@ -51,18 +51,18 @@ struct Shard {
 #[derive(Debug)]
 #[repr(align(128))]
 struct ArmCells {
-    requests: Counter,
     failures: Counter,
     client_errors: Counter,
     client_errors_left_out: Counter,
     retried: Counter,
+    /// Of each request that did not fail. There is no count of all requests beside it: a reader would find one whose
+    /// failure is not there yet, and take it for a success.
     latency: Box<[Counter]>,
 }
 
 impl ArmCells {
     fn new() -> Self {
         ArmCells {
-            requests: Counter::new(),
             failures: Counter::new(),
             client_errors: Counter::new(),
             client_errors_left_out: Counter::new(),
@@ -102,7 +102,6 @@ impl EvidenceCells {
         if observation.failure.is_some() {
             // One that hung has been counted when it did.
             if !observation.hung && self.counts(memory, Trouble::Failure, arm, observation.key) {
-                cells.requests.inc();
                 cells.failures.inc();
             }
             return;
@@ -111,13 +110,15 @@ impl EvidenceCells {
             return;
         }
         let Some(status) = observation.status else { return };
-        cells.requests.inc();
+        let client_error = (400..500).contains(&status).then(|| {
+            let counts = self.counts(memory, Trouble::ClientError, arm, observation.key);
+            if counts { &cells.client_errors } else { &cells.client_errors_left_out }
+        });
         if let Some(count) = cells.latency.get(latency_bucket(observation.to_head)) {
             count.inc();
         }
-        if (400..500).contains(&status) {
-            let counts = self.counts(memory, Trouble::ClientError, arm, observation.key);
-            if counts { cells.client_errors.inc() } else { cells.client_errors_left_out.inc() }
+        if let Some(count) = client_error {
+            count.inc();
         }
         if observation.retried {
             cells.retried.inc();
@@ -130,7 +131,6 @@ impl EvidenceCells {
         if let Some(cells) = cells
             && self.counts(memory, Trouble::Failure, arm, key)
         {
-            cells.requests.inc();
             cells.failures.inc();
         }
     }
@@ -162,21 +162,25 @@ impl EvidenceCells {
         counts
     }
 
-    /// The sums over all workers. What workers add meanwhile may be in or not.
+    /// The sums over all workers. What workers add meanwhile may be in or not, each request as a whole: only that one had
+    /// a client error or was retried may be seen a moment after the request.
     #[must_use]
     pub fn totals(&self) -> Counts {
         let mut totals = Counts::ZERO;
         for shard in &self.shards {
             for (cells, sum) in shard.arms.iter().zip(&mut totals.arms) {
-                // Failures before requests, so that there are never more of them.
-                sum.failures += cells.failures.get();
+                // These before the requests that they are of, so that there are never more of them.
                 sum.client_errors += cells.client_errors.get();
                 sum.client_errors_left_out += cells.client_errors_left_out.get();
                 sum.retried += cells.retried.get();
-                for (sum, cell) in sum.latency.iter_mut().zip(&cells.latency) {
-                    *sum += cell.get();
+                let failures = cells.failures.get();
+                sum.failures += failures;
+                sum.requests += failures;
+                for (sum_of_bucket, cell) in sum.latency.iter_mut().zip(&cells.latency) {
+                    let count = cell.get();
+                    *sum_of_bucket += count;
+                    sum.requests += count;
                 }
-                sum.requests += cells.requests.get();
             }
         }
         totals
@@ -263,6 +267,26 @@ mod tests {
         );
         assert_eq!((old.requests, old.failures, old.client_errors, old.retried), (1, 0, 1, 1));
         assert_eq!(new.latency[latency_bucket(Duration::from_millis(3))], 1, "failures have no latency");
+    }
+
+    #[test]
+    fn a_failure_is_seen_with_its_request_or_not_at_all() {
+        let cells = EvidenceCells::new(1);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut memory = Memory::default();
+                for key in 0..300_000 {
+                    cells.record(0, &mut memory, &failed(key));
+                }
+            });
+            let mut seen = 0;
+            while seen < 300_000 {
+                let totals = cells.totals();
+                let new = totals.arm(Arm::New);
+                assert_eq!(new.requests, new.failures);
+                seen = new.requests;
+            }
+        });
     }
 
     #[test]

@@ -21,6 +21,14 @@ fn in_force(proxy: &Proxy) -> f64 {
     shop["percent"]["in_force"].as_f64().unwrap()
 }
 
+/// Waits until the guards have looked, from beginning to end, at all that was counted before.
+fn looked(proxy: &Proxy) {
+    let looks = || proxy.metrics().count("crossfade_guard_look_interval_seconds_count", &[]);
+    // A look is counted as it begins: the first may have begun before, and the third tells that the second is over.
+    let before = looks();
+    eventually("the guards have looked", || looks() >= before + 3.0);
+}
+
 /// A request each of so many users.
 fn ask(proxy: &Proxy, users: std::ops::Range<usize>) {
     let mut client = proxy.connect();
@@ -34,9 +42,7 @@ fn new_that_fails_is_left_and_stays_left() {
     let (_old, _new, proxy) = broken_new("");
     let ln_evidence =
         |proxy: &Proxy| proxy.metrics().count("crossfade_guard_ln_evidence", &[("migration", "shop")]);
-    let looks = |proxy: &Proxy| proxy.metrics().count("crossfade_guard_look_interval_seconds_count", &[]);
-    let before = looks(&proxy);
-    eventually("it looks again and again", || looks(&proxy) >= before + 3.0);
+    looked(&proxy);
     let stake = ln_evidence(&proxy);
     assert!((-12.0..-2.0).contains(&stake), "far from 0 as long as nothing was seen: {stake}");
     let mut asked = 0;
@@ -230,8 +236,9 @@ fn new_that_hangs_is_left_long_before_it_times_out() {
             assert_eq!(shopper.exchange(request::get_as("/", &on_old[0])).status, 200);
         }
     };
-    // So much that it is known how long old takes.
+    // So much that it is known how long old takes, and who takes longer: whoever asked before that hangs unnoticed.
     shop(400);
+    looked(&proxy);
     let (began, mut on_new) = (Instant::now(), on_new.iter());
     let mut waiting = Vec::new();
     eventually("everybody is on old", || {
