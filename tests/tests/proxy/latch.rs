@@ -382,8 +382,15 @@ fn a_full_disk_stops_what_goes_forward_and_no_rollback() {
     assert_eq!(proxy.command(&["resume", "shop"]).code, 1, "a resume is a step forward");
     let status = proxy.command(&["status"]);
     assert!(status.stdout.contains("ALERT: the journal in "), "{status:?}");
+    let (config, asked) = (config.percent(60), 60);
+    proxy.rewrite(&config);
+    proxy.wait_log("the file is read again when the journal can be written");
     disk.empty();
     proxy.wait_metric("crossfade_journal_healthy", &[], |healthy| healthy > 0.5);
+    eventually("the file that was refused is in force", || {
+        shop(&proxy)["percent"]["asked"] == f64::from(asked)
+    });
+    is(standing(&proxy), asked, 0, true);
     drop(proxy);
 
     let proxy = Proxy::start(&config);

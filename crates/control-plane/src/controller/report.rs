@@ -18,7 +18,7 @@ use crate::fallbacks::Counts;
 use crate::handle::{ControlError, Reloaded};
 use crate::journal::Health;
 use crate::shadowing::ShadowWatch;
-use crate::source::{Content, LoadError};
+use crate::source::LoadError;
 use crate::status::{
     ArmStatus, EndpointStatus, FallbackStatus, GuardStatus, HookStatus, LatchStatus, MigrationStatus,
     RampStatus, ReloadStatus, ShadowState, StateStatus, Status,
@@ -119,11 +119,6 @@ impl Controller {
                     seq = health.seq,
                     "the journal can be written again, and has what was missing"
                 );
-                if std::mem::take(&mut self.is_held_back) {
-                    // It may have been read meanwhile, and refused: what has been seen is news again.
-                    self.seen = Content::default();
-                    self.reader.look(None);
-                }
             }
             _ => {}
         }

@@ -26,7 +26,7 @@ use crate::change;
 use crate::event::{Actor, Reply};
 use crate::handle::{Changed, ControlError};
 use crate::journal::{Ack, Entry, Keep, Kind, State};
-use crate::source::Loaded;
+use crate::source::{Content, Loaded};
 
 /// How many steps forward may wait for the one under way.
 const MAX_WAITING: usize = 64;
@@ -377,8 +377,8 @@ impl Controller {
         self.reopens |= file.is_some();
     }
 
-    /// Once a second: what the disk keeps waiting for too long is told of, and what the journal had no room for is
-    /// handed in again.
+    /// Once a second: what the disk keeps waiting for too long is told of, what the journal had no room for is handed in
+    /// again, and a file that it could not take in is read again as soon as it can.
     pub(super) fn mind_journal(&mut self, outlets: &Outlets) {
         if self.pending.front().is_some_and(|first| first.since.elapsed() >= PATIENCE) {
             self.hangs = true;
@@ -393,6 +393,12 @@ impl Controller {
             }
         }
         self.catch_up(outlets);
+        let is_writable = self.trouble.is_none() && !self.hangs && !self.is_going_forward();
+        if is_writable && std::mem::take(&mut self.is_held_back) {
+            // It was read before, and refused: what has been seen is news again.
+            self.seen = Content::default();
+            self.reader.look(None);
+        }
     }
 
     /// Hands in how things stand wherever the journal has it otherwise.

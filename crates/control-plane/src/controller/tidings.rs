@@ -105,11 +105,12 @@ impl Controller {
     }
 
     pub(super) fn tell_refused(&mut self, outlets: &Outlets, tidings: Tidings, why: &str) {
-        let error = ControlError::NotStored(format!(
+        let refused = format!(
             "nothing goes forward, since the journal cannot be written: {why}; rollbacks still take effect"
-        ));
+        );
         match tidings {
             Tidings::Asked { name, what, actor, mut reply, .. } => {
+                let error = ControlError::NotStored(refused);
                 tracing::error!(
                     migration = name,
                     "{name}: {what} by {} refused: {error}",
@@ -117,7 +118,13 @@ impl Controller {
                 );
                 refuse(&mut reply, error);
             }
-            Tidings::File { wishes, .. } => self.answer_reload(outlets, wishes, &Err(error)),
+            Tidings::File { wishes, .. } => {
+                self.is_held_back = true;
+                let error = ControlError::NotStored(format!(
+                    "{refused}; the file is read again when the journal can be written"
+                ));
+                self.answer_reload(outlets, wishes, &Err(error));
+            }
             Tidings::None => {}
         }
     }
