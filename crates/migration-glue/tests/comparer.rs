@@ -27,6 +27,8 @@ impl Runtime for Tokio {
 }
 
 const CONFIG: &str = r#"
+    [proxy]
+    compare_cpu = "100%"
     [[listener]]
     listen = "127.0.0.1:0"
     [upstream.old]

@@ -63,10 +63,23 @@ pub const DEADLINE: Duration = Duration::from_secs(15);
 ///
 /// # Panics
 /// When it does not within [`DEADLINE`]; `what` says what was waited for.
-pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub fn eventually(what: &str, holds: impl FnMut() -> bool) {
+    wait(DEADLINE, what, holds);
+}
+
+/// As [`eventually`], for a minute: for what happens a few times a minute, or when users who ask one after the other have
+/// shown enough, which takes longer on a busy machine.
+///
+/// # Panics
+/// When it does not; `what` says what was waited for.
+pub fn before_long(what: &str, holds: impl FnMut() -> bool) {
+    wait(Duration::from_mins(1), what, holds);
+}
+
+fn wait(most: Duration, what: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
     while !holds() {
-        assert!(started.elapsed() < DEADLINE, "waited {DEADLINE:?} in vain until {what}");
+        assert!(started.elapsed() < most, "waited {most:?} in vain until {what}");
         std::thread::park_timeout(Duration::from_millis(5));
     }
 }

@@ -56,7 +56,11 @@ fn never_from_old_to_new() {
 fn there_is_no_time_left() {
     let (old, new) = pair();
     new.set(Fault::Silent);
-    let config = falling_back(old.addr(), new.addr()).section("[migration.shop.timeouts]\ntotal = \"300ms\"");
+    // Both are long: whoever is set aside before new is reached for as long as `after` may ask old.
+    let config = Config::pair(old.addr(), new.addr())
+        .percent(100)
+        .migration("fallback.after = \"2s\"")
+        .section("[migration.shop.timeouts]\ntotal = \"3s\"");
     let proxy = Proxy::start(&config);
     let report = Load::of("late", 32).kinds(&[Kind::ORDER]).run(proxy.addr());
     assert_eq!(report.failures(), 32, "{report}");

@@ -1,6 +1,6 @@
 //! Endpoints are asked whether they are healthy, and get no requests while they are not.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use test_kit::{Fault, FaultyOrigin, Kind, Load, Proxy, eventually};
 
@@ -30,7 +30,10 @@ fn is_healthy(proxy: &Proxy, origin: &FaultyOrigin, healthy: bool) {
 fn an_endpoint_is_turned_off_and_on() {
     let [a, b] = [FaultyOrigin::start("a"), FaultyOrigin::start("b")];
     let proxy = Proxy::start(&routed(&[a.addr(), b.addr()], &[HTTP, QUICK_START]));
-    let loading = Load::of("beside", 1_000_000).kinds(&[Kind::GET, Kind::ORDER]).start(proxy.addr());
+    let loading = Load::of("beside", 1_000_000)
+        .kinds(&[Kind::GET, Kind::ORDER])
+        .within(Duration::from_secs(100))
+        .start(proxy.addr());
     is_healthy(&proxy, &a, true);
     unwell(&a);
     is_healthy(&proxy, &a, false);

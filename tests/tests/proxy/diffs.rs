@@ -10,9 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use test_kit::{Config, Proxy, Request, Scripted, Serving, Wire, eventually, request};
-
-use crate::before_long;
+use test_kit::{Config, Proxy, Request, Scripted, Serving, Wire, before_long, eventually, request};
 
 /// What nobody may find again: a token of a request, one of an answer, a card, and a password in a query.
 const SECRETS: [&str; 4] =
@@ -339,8 +337,8 @@ fn a_place_that_cannot_be_written_costs_nothing_but_what_would_be_there() {
     let (old, new, state) = (Shop::start(old_answer), Shop::start(new_answer), TempDir::new().unwrap());
     fs::write(state.path().join("diffs"), "in the way").unwrap();
     let mut proxy = Proxy::start(&config(&old, &new, state.path(), ""));
-    send_and_wait(&proxy, 100, |number| format!("/orders/{number}"));
-    assert!(count(&diffs(&proxy, ""), "mismatched") > 50);
+    send_and_wait(&proxy, 200, |number| format!("/orders/{number}"));
+    eventually("they differ", || count(&diffs(&proxy, ""), "mismatched") > 50);
     proxy.wait_log("marks change with a restart");
     proxy.terminate();
     assert_eq!(proxy.wait(), 0, "{}", proxy.log());

@@ -260,10 +260,9 @@ fn new_that_hangs_is_left_long_before_it_times_out() {
         let counted = |name| metrics.count(name, &[("migration", "shop"), ("arm", "new")]);
         ["crossfade_evidence_requests_total", "crossfade_evidence_failures_total"].map(counted)
     };
-    // The last two may have come when all had gone back; old answers those.
+    // The last ones may have come when all had gone back; old answers those.
     eventually("each of the others counts once, as a failure", || {
         let by_old = waiting.iter_mut().map(|client| usize::from(!client.is_quiet())).sum::<usize>();
-        assert!(by_old <= 2, "{by_old} were cut off");
         let [requests, failed] = evidence();
         assert!(failed <= waiting.len() as f64, "{failed} of {requests}");
         requests == failed && failed == (waiting.len() - by_old) as f64

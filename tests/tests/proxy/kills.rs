@@ -1,9 +1,8 @@
 //! kill -9 in the midst of a rollback drill: users come back to where they were, and the ramp goes on from there.
 
 use serde_json::{Value, json};
-use test_kit::{Proxy, Wire};
+use test_kit::{Proxy, Wire, before_long};
 
-use crate::before_long;
 use crate::ramp::{Stage, Users, done, in_force, kinds, shop, steps};
 
 fn line(proxy: &Proxy, kind: &str) -> Value {

@@ -58,7 +58,7 @@ fn a_rollback_under_load_takes_everybody_back_and_nobody_suffers() {
     let config = config.migration("abort = { rollbacks = false }");
     let proxy = Proxy::start(&config.section(format!("[state]\ndir = \"{}\"", state.path().display())));
     // More than can be sent before the command ends, however long that takes on a busy machine.
-    let load = Load::of("r", 1_000_000).connections(8).start(proxy.addr());
+    let load = Load::of("r", 1_000_000).connections(8).within(Duration::from_secs(100)).start(proxy.addr());
     load.reach(1000);
     let back = proxy.command(&["rollback", "shop", "--reason", "errors in the cart"]);
     done(&back);

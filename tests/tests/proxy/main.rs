@@ -37,7 +37,7 @@ mod upgrade;
 mod upstream_faults;
 mod upstreams;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use test_kit::{Config, Proxy, Response, Scripted, Wire};
 
@@ -52,16 +52,6 @@ fn rig_with(adapt: impl FnOnce(Config) -> Config) -> (Proxy, Scripted, Wire) {
     let proxy = Proxy::start(&adapt(Config::single(upstream.addr())));
     let client = proxy.connect();
     (proxy, upstream, client)
-}
-
-/// Waits a minute at most until `holds` does: what happens a few times a minute, or when users who ask one after the other have
-/// shown enough, takes longer on a busy machine than [`test_kit::eventually`] waits.
-fn before_long(what: &str, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < Duration::from_mins(1), "waited a minute in vain until {what}");
-        std::thread::park_timeout(Duration::from_millis(5));
-    }
 }
 
 /// The upstream's end where it is asked; `None` where the client has an answer, or is cut off, without that.

@@ -6,9 +6,7 @@ use std::thread::JoinHandle;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use test_kit::{Config, Fault, FaultyOrigin, Outcome, Proxy, Scripted, Wire, request};
-
-use crate::before_long;
+use test_kit::{Config, Fault, FaultyOrigin, Outcome, Proxy, Scripted, Wire, before_long, request};
 
 /// Users that ask one after the other until this is dropped.
 pub(crate) struct Users {

@@ -115,12 +115,12 @@ fn an_answer_that_goes_on_slowly_is_not_idle() {
 
 #[test]
 fn the_whole_of_it() {
-    let (_proxy, upstream, mut client) = rig_with(with("total", SHORT_MS));
+    let (_proxy, upstream, mut client) = rig_with(with("total", LONG_MS));
     let started = Instant::now();
     client.send(request::post("/", b"hello"));
     let mut wire = upstream.accept();
     wire.request();
-    timed(started, SHORT_MS, || expect_504(&mut client, "total-timeout"));
+    timed(started, LONG_MS, || expect_504(&mut client, "total-timeout"));
     wire.expect_end();
 }
 
@@ -142,7 +142,7 @@ fn the_whole_of_it_in_mid_answer() {
 
 #[test]
 fn a_client_that_stops_uploading() {
-    let (_proxy, upstream, mut client) = rig_with(with("idle", SHORT_MS));
+    let (proxy, upstream, mut client) = rig_with(with("idle", LONG_MS));
     client.send(request::with("POST", "/", &[("content-length", "10")], b"hello"));
     let mut wire = upstream.accept();
     wire.request_head();
@@ -152,7 +152,7 @@ fn a_client_that_stops_uploading() {
         assert_eq!(answer.status, 408, "{}", answer.text());
     }
     assert!(matches!(wire.exactly(1), Err(Broken::Truncated | Broken::Reset)));
-    let blamed = _proxy.metrics().count("crossfade_failures_total", &[("migration", "shop")]);
+    let blamed = proxy.metrics().count("crossfade_failures_total", &[("migration", "shop")]);
     assert!(blamed < 0.5, "{blamed} failures were counted");
 }
 

@@ -61,7 +61,7 @@ fn either_arm_can_be_asked_once_more() {
 #[test]
 fn who_asks_in_vain_is_told_why() {
     let (old, new) = (saying("old"), Scripted::bind());
-    let rig = Rig::start(old.addr(), new.addr(), |migration| policy(migration).deadline_ms = 100);
+    let rig = Rig::start(old.addr(), new.addr(), |migration| policy(migration).deadline_ms = 3_000);
     // The lane is there when the worker is.
     rig.client().exchange(request::post("/", b"not copied"));
     let again = Again { heads: [(); 2].map(|()| Box::from(&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..])) };

@@ -126,12 +126,18 @@ fn what_waits_at_the_end_is_counted_as_not_compared() {
     let telemetry = Telemetry::new(1);
     let comparer = Comparer::start(None, telemetry.clone()).unwrap();
     comparer.follow(&checked(""));
+    comparer.shared.obey();
+    let desk = comparer.shared.desk("shop").unwrap();
     let old = format!("[{}1]", "1,".repeat(20_000));
     let mut handed_in = 0;
+    // Nothing is compared meanwhile: the thread may not have its desk.
+    let held = lock(&desk);
     while comparer.take(Box::new(pair("shop", "/shop/1", &old, &old))).is_ok() {
         handed_in += 1;
     }
     assert!(comparer.room().is_err(), "nothing more is copied while the queue is full");
+    comparer.shared.ending.store(true, Ordering::Relaxed);
+    drop(held);
     comparer.stop();
     let totals = telemetry.comparisons("shop").totals();
     assert!(totals.not_compared > 0, "{totals:?}");
