@@ -295,7 +295,7 @@ pub(crate) async fn diffs(
     }
     // One figure for all who look, and that by which the phase is left.
     let gate = status.migration(&name).and_then(|migration| migration.shadow.as_ref());
-    let gate = gate.filter(|gate| gate.matching.is_some() && wish.endpoint.is_none());
+    let gate = gate.filter(|gate| gate.is_by_gate && wish.endpoint.is_none());
     let gate = gate.map(|gate| gate.match_rate);
     let (asked, sample) = (name.clone(), wish.sample);
     let diffs = parts.diffs.clone();

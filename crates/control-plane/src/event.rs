@@ -85,7 +85,7 @@ pub(crate) enum Event {
     Tick,
     /// The process is about to end: take no more changes, say so to probes.
     Drain { reply: oneshot::Sender<()> },
-    /// All handles are gone.
+    /// The process ends, or all handles are gone: say the last word.
     Shutdown,
 }
 

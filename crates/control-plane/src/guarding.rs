@@ -7,7 +7,8 @@ use std::time::Duration;
 use config_file::GuardConfig;
 use ramp::Evidence;
 use rollback_guard::{
-    Breach, Counts, Guard, GuardState, Limits, MatchRate, MatchState, MismatchLimit, Need, Signal, Verdict,
+    Breach, Counts, Guard, GuardState, Limits, MatchRate, MatchState, MismatchLimit, Need, ProofState,
+    Signal, Verdict,
 };
 use serde_json::{Map, Value, json};
 use telemetry::{ComparisonCells, EvidenceCells};
@@ -62,6 +63,12 @@ impl Ground {
     }
 }
 
+/// What a guard has shown of how alike the answers are, put aside while it does not look at them.
+struct Aside {
+    proofs: Vec<ProofState>,
+    rate: MatchRate,
+}
+
 /// A guard with its eyes.
 pub(crate) struct Watchman {
     lookout: Lookout,
@@ -69,6 +76,8 @@ pub(crate) struct Watchman {
     guard: Guard,
     /// What comparing came to, as of the last look.
     comparisons: Option<(Arc<ComparisonCells>, Counts)>,
+    /// What was shown of how alike the answers are, while none are compared.
+    aside: Option<Aside>,
     ground: Ground,
     /// The percentage in force, drills left out: what is above it is a raise.
     level: Percent,
@@ -111,6 +120,7 @@ impl Watchman {
             config,
             guard,
             comparisons: None,
+            aside: None,
             ground,
             level: ground.percent,
             alerted: false,
@@ -133,6 +143,7 @@ impl Watchman {
         if let Some((cells, seen)) = &mut self.comparisons {
             *seen = cells.totals().counts();
         }
+        self.aside = None;
         self.guard.compare_anew();
     }
 
@@ -141,7 +152,12 @@ impl Watchman {
     pub(crate) fn follow(&mut self, config: &GuardConfig, ground: Ground) {
         let limits = limits_at(config, ground);
         if limits != *self.guard.limits() {
-            self.guard = Guard::restore(limits, &self.guard.state());
+            let (state, rate) = (self.state(), self.match_rate());
+            self.guard = Guard::restore(limits, &state);
+            let of_answers = |proof: &ProofState| proof.cause.signal == Signal::Mismatches;
+            self.aside = rate
+                .filter(|_| !ground.is_compared && config.limits.mismatches.pause.is_some())
+                .map(|rate| Aside { proofs: state.gate.into_iter().filter(of_answers).collect(), rate });
         }
         self.config = config.clone();
         let was = std::mem::replace(&mut self.ground, ground);
@@ -231,7 +247,9 @@ impl Watchman {
 
     /// What is to be kept of its guard.
     pub(crate) fn state(&self) -> GuardState {
-        self.guard.state()
+        let mut state = self.guard.state();
+        state.gate.extend(self.aside.iter().flat_map(|aside| aside.proofs.iter().cloned()));
+        state
     }
 
     /// What it goes by.
@@ -280,9 +298,11 @@ impl Watchman {
         }
     }
 
-    /// How often the answers match, by what the gate has counted; `None` where mismatches are not limited.
+    /// How often the answers match, by what the gate has counted, also while none are compared; `None` where mismatches
+    /// are not limited.
     pub(crate) fn match_rate(&self) -> Option<MatchRate> {
-        self.guard.match_proof().map(|proof| proof.rate)
+        let looked_at = self.guard.match_proof().map(|proof| proof.rate);
+        looked_at.or_else(|| self.aside.as_ref().map(|aside| aside.rate))
     }
 
     /// What is shown of the answers of both arms, as a sentence; `None` where mismatches are not limited.

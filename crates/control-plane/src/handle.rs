@@ -379,6 +379,13 @@ impl ControlHandle {
         }
     }
 
+    /// Has the controller end once it has kept what its guards know, for which its task is to be waited for. Whoever asks
+    /// it something later is told that it has gone.
+    pub async fn end(&self) {
+        // One that has ended is as good.
+        let _ = self.events.send(Event::Shutdown).await;
+    }
+
     async fn ask_of(
         &self,
         migration: &str,

@@ -120,6 +120,8 @@ pub(crate) struct ShadowWatch {
     /// `None`: nothing judges new.
     pairs: Option<Sight>,
     scene: Scene,
+    /// The phase in which requests were copied last, as far as this process knows.
+    copied_in: Option<Phase>,
     /// What answers are compared by, as it was when comparisons began to count.
     compares_by: String,
     /// What was compared before they did.
@@ -149,6 +151,7 @@ impl ShadowWatch {
             effect,
             pairs,
             scene,
+            copied_in: scene.copies.then_some(scene.phase),
             compares_by: migration.compares_by(),
             before: ComparisonTotals::default(),
             told: None,
@@ -182,7 +185,12 @@ impl ShadowWatch {
             // Somebody wants to see again.
             self.effect.iter_mut().for_each(|effect| effect.guard.resume());
         }
-        let begins = scene.copies && !was.copies;
+        // In another phase the copies say something else; where they were only switched off they go on.
+        let is_elsewhere = self.copied_in.is_some_and(|phase| phase != scene.phase);
+        let begins = scene.copies && !was.copies && is_elsewhere;
+        if scene.copies {
+            self.copied_in = Some(scene.phase);
+        }
         if (was.judges, was.phase) != (scene.judges, scene.phase) {
             self.pairs.iter_mut().for_each(|pairs| pairs.guard.resume());
             self.told = None;

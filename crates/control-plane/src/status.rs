@@ -160,6 +160,8 @@ pub struct ShadowStatus {
     /// How often the answers match since comparisons began to count anew, noise and races left out: by the counts of the
     /// gate of phase shadow, where mismatches are limited.
     pub match_rate: MatchRate,
+    /// Whether that is by the counts of the gate, which outlive a restart.
+    pub is_by_gate: bool,
     /// What is shown of the answers of both arms, as a sentence; `None` where mismatches are not limited.
     pub matching: Option<String>,
     /// What copies say of new, where they judge it, with a sentence.

@@ -18,6 +18,7 @@ use telemetry::access_log::{self, AccessLog, Destination};
 use telemetry::{SnapshotCell, Telemetry};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 
 use crate::diffing::Diffing;
 
@@ -25,6 +26,8 @@ use crate::diffing::Diffing;
 const CONTROL_THREADS: usize = 2;
 /// How long the controller may take to hear that the process ends.
 const CONTROL_WAIT: Duration = Duration::from_secs(1);
+/// How long the controller may take to keep what its guards know, for which it waits for the disk itself.
+const LAST_WORD: Duration = Duration::from_secs(2);
 /// How long tasks beside the users' path may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -32,6 +35,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) struct Serving {
     /// What changes the running configuration.
     pub(crate) control: ControlHandle,
+    controller: JoinHandle<()>,
     /// The workers.
     pub(crate) proxy: Arc<Proxy>,
     /// Who compares the answers of copied requests.
@@ -97,8 +101,19 @@ impl Serving {
         let listeners = Arc::new(ProxyListeners(Arc::clone(&proxy)));
         let borders =
             runtime.block_on(start_borders(controller, listeners, &admin, path, diffing.clone()))?;
-        let Borders { control, admin, probe } = borders;
-        Ok(Serving { control, proxy, diffing, snapshots, telemetry, admin, probe, runtime, access_log })
+        let Borders { control, controller, admin, probe } = borders;
+        Ok(Serving {
+            control,
+            controller,
+            proxy,
+            diffing,
+            snapshots,
+            telemetry,
+            admin,
+            probe,
+            runtime,
+            access_log,
+        })
     }
 
     /// What comparing found, as the admin interface tells it.
@@ -134,10 +149,20 @@ impl Serving {
 
     /// Ends everything; what is still under way is cut off.
     pub(crate) fn stop(self) {
-        let Serving { control, proxy, diffing, runtime, access_log, .. } = self;
-        drop(control);
+        let Serving { control, controller, proxy, diffing, runtime, access_log, .. } = self;
         // While the directory is still this process's own.
         diffing.comparer.stop();
+        let ending = async {
+            control.end().await;
+            // One that has panicked has told so itself.
+            let _ = controller.await;
+        };
+        if runtime.block_on(async { tokio::time::timeout(LAST_WORD, ending).await }).is_err() {
+            tracing::warn!(
+                "the controller has not ended within {} s, so what its guards learned last may not be kept",
+                LAST_WORD.as_secs()
+            );
+        }
         runtime.shutdown_timeout(STOP_TIMEOUT);
         // Held elsewhere only by a drain that was not waited for; then the workers end with the process.
         if let Some(proxy) = Arc::into_inner(proxy) {
@@ -171,6 +196,7 @@ impl Listeners for ProxyListeners {
 
 struct Borders {
     control: ControlHandle,
+    controller: JoinHandle<()>,
     admin: SocketAddr,
     probe: Option<SocketAddr>,
 }
@@ -193,7 +219,7 @@ async fn start_borders(
         Some(file) => Some(read_token(&resolve(path, file))?),
         None => None,
     };
-    let Control { handle: control, .. } = controller
+    let Control { handle: control, task } = controller
         .start(listeners, Settings::default())
         .await
         .map_err(|error| StartError(error.to_string()))?;
@@ -207,7 +233,7 @@ async fn start_borders(
         tokio::spawn(admin_api::serve(listener, admin_api::probe_router(parts)));
         bound
     });
-    Ok(Borders { control, admin, probe })
+    Ok(Borders { control, controller: task, admin, probe })
 }
 
 async fn bind(key: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

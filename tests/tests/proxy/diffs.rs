@@ -333,6 +333,39 @@ fn a_race_is_told_from_a_regression() {
 }
 
 #[test]
+fn what_was_found_outlives_a_restart_and_a_shadow_that_is_switched_off() {
+    let answer = |right: &'static str, other: &'static str| {
+        move |request: &Request, _| if request.target == "/other" { other } else { right }.to_owned()
+    };
+    let (old, new) = (Shop::start(answer("1", "2")), Shop::start(answer("1", "3")));
+    let state = TempDir::new().unwrap();
+    let config = config(&old, &new, state.path(), "");
+    let mut proxy = Proxy::start(&config);
+    send_and_wait(&proxy, 50, |number| if number < 40 { "/same" } else { "/other" }.to_owned());
+    // By the ledger, by the gate, and by what the one shows of the other.
+    let found = |proxy: &Proxy| {
+        let found = diffs(proxy, "");
+        let shop = proxy.admin_get("/api/v1/migrations/shop").json();
+        let by_gate = shop["shadow"]["match_rate"]["compared"].as_u64();
+        (count(&found, "matched"), count(&found, "mismatched"), found["judged"].as_u64(), by_gate)
+    };
+    let all = (40, 10, Some(50), Some(50));
+    eventually("all are judged", || found(&proxy) == all);
+    proxy.terminate();
+    assert_eq!(proxy.wait(), 0, "{}", proxy.log());
+    drop(proxy);
+
+    let proxy = Proxy::start(&config);
+    assert_eq!(found(&proxy), all, "after a restart");
+    for word in ["off", "on"] {
+        assert_eq!(proxy.command(&["shadow", "shop", word]).code, 0);
+        assert_eq!(found(&proxy), all, "switched {word}");
+    }
+    assert_eq!(proxy.command(&["shadow", "shop", "on", "--anew"]).code, 0);
+    eventually("they count anew", || found(&proxy) == (0, 0, Some(0), Some(0)));
+}
+
+#[test]
 fn a_place_that_cannot_be_written_costs_nothing_but_what_would_be_there() {
     let (old, new, state) = (Shop::start(old_answer), Shop::start(new_answer), TempDir::new().unwrap());
     fs::write(state.path().join("diffs"), "in the way").unwrap();

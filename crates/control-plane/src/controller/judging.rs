@@ -110,8 +110,11 @@ impl Controller {
         let old_is_there = self.old_is_there(name);
         let Some(watchman) = self.guards.get_mut(name) else { return };
         let watch = self.shadows.get_mut(name).filter(|_| by_copies);
-        let sentence =
+        let mut sentence =
             watch.as_ref().map_or_else(|| watchman.breach_sentence(), |watch| watch.breach_sentence());
+        if matches!(breach.cause.signal, Signal::Mismatches | Signal::ZeroTolerance) {
+            sentence.push_str(&format!("; `crossfade diffs {name}` shows where"));
+        }
         if watchman.config().dry_run {
             // To look further, as it would after a rollback that somebody resumed.
             match watch {

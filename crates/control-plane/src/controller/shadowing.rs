@@ -151,14 +151,15 @@ impl Controller {
         let guard = self.guards.get(&migration.name);
         let copies = migration.shadow.as_ref().filter(|_| scene.copies).map(|shadow| shadow.policy.canary);
         let counted = watch.counted();
-        let of_all = || MatchRate::of(counted.judged(), counted.mismatched);
+        let of_gate = guard.and_then(Watchman::match_rate);
         Some(ShadowStatus {
             state,
             sentence: change::shadow(&migration.name, intent, copies, last_changes),
             by: last_changes.shadow.clone().filter(|_| state == ShadowState::Off),
             pairs_per_s: watch.pairs_per_s(),
             comparisons: watch.comparisons(),
-            match_rate: guard.and_then(Watchman::match_rate).unwrap_or_else(of_all),
+            match_rate: of_gate.unwrap_or_else(|| MatchRate::of(counted.judged(), counted.mismatched)),
+            is_by_gate: of_gate.is_some(),
             matching: guard.and_then(Watchman::match_sentence),
             verdict: watch.verdict(),
             effect: watch.effect_sentence().filter(|_| state == ShadowState::On),

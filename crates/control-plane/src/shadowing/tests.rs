@@ -198,6 +198,20 @@ fn other_rules_make_comparisons_count_anew() {
 }
 
 #[test]
+fn a_shadow_that_was_only_switched_off_goes_on_counting_and_one_of_another_phase_begins() {
+    let mut stage = Stage::new("shadow = true", Phase::Shadow);
+    let [shadow, canary, full] = [Phase::Shadow, Phase::Canary, Phase::Full]
+        .map(|phase| Scene::of(&stage.migration, &intent(&stage.migration, phase)));
+    let off = Scene { copies: false, judges: false, ..shadow };
+    let mut begins = |scene| stage.watch.follow(&stage.telemetry, &stage.migration, scene);
+    for scene in [off, shadow, canary, off, canary, off] {
+        assert!(!begins(scene), "{scene:?}");
+    }
+    assert!(begins(full), "old gets the copies now");
+    assert!(!begins(full));
+}
+
+#[test]
 fn what_is_not_meant_to_be_copied_is_no_drop() {
     let cells = Telemetry::new(1).shadow("shop");
     for (times, why) in

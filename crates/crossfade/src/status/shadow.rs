@@ -66,7 +66,7 @@ impl Shadow {
             (
                 "compared",
                 format!(
-                    "{} matched, {} mismatched, {} noise, {} races, {} not comparable",
+                    "{} matched, {} mismatched, {} noise, {} races, {} not comparable, since this process began",
                     count("matched"),
                     count("mismatched"),
                     count("noise"),
@@ -113,7 +113,7 @@ mod tests {
             [
                 "shadow: on: new gets copies, 41.3 answers compared a second",
                 "match rate: 99.93 %, at least 99.80 % of 10000 comparisons",
-                "compared: 9993 matched, 7 mismatched, 12 noise, 3 races, 40 not comparable",
+                "compared: 9993 matched, 7 mismatched, 12 noise, 3 races, 40 not comparable, since this process began",
                 "matching: fewer than 0.1% of comparisons are shown to differ",
                 "by copies: healthy; more",
                 "effect: served requests are shown not to be slower for being copied",

@@ -62,6 +62,7 @@ fn comparing(matched: u64, mismatched: u64) -> Comparing {
             pairs_per_s: None,
             comparisons: ComparisonTotals::default(),
             match_rate: MatchRate::of(matched + mismatched, mismatched),
+            is_by_gate: true,
             matching: Some("fewer than 0.1% of comparisons are shown to differ".into()),
             verdict: None,
             effect: None,
