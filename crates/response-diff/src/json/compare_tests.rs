@@ -633,8 +633,8 @@ fn what_unwrapping_leaves_of_two_answers_of_old_is_compared_with_each_other() {
     let rules = JsonRules::compile(&spec).unwrap().of_old_alone();
     let found = |old: &str, new: &str| {
         let limits = Limits::default();
-        let [old, new] = [old, new].map(|text| crate::json::parse(text, &limits).unwrap());
-        let found = crate::json::differences(&old, &new, &rules, &limits).unwrap();
+        let [old, new] = [old, new].map(|text| parse(text, &limits).unwrap());
+        let found = differences(&old, &new, &rules, &limits).unwrap();
         found.iter().map(|one| format!("{} {}", one.at, one.kind)).collect::<Vec<_>>()
     };
     let one = r#"{"next":"/2","at":{"t":1},"items":[{"r":1,"x":1},{"r":2}]}"#;
