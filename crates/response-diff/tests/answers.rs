@@ -9,8 +9,8 @@ use flate2::write::{GzEncoder, ZlibEncoder};
 use proptest::prelude::*;
 use response_diff::json::{JsonSpec, MapSpec, RuleSpec};
 use response_diff::{
-    Answer, Body, Comparison, Field, Incomplete, Kind, Limits, NotCompared, Rules, RulesSpec, compare,
-    look_at_heads,
+    Answer, Body, Comparison, Field, Incomplete, Kind, Limits, NotCompared, RuleSet, RuleSetSpec, Rules,
+    RulesSpec, compare, look_at_heads,
 };
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -603,6 +603,36 @@ proptest! {
         let is_same = old.status == new.status && (old.body == new.body || old.status == 204);
         let comparison = compare(&old.answer(), &new.answer(), &Rules::default(), &Limits::default());
         prop_assert_eq!(comparison == Comparison::Match, is_same);
+    }
+
+    #[test]
+    fn nothing_beside_an_unwrapped_value_is_lost(
+        inner in prop::sample::select(vec!["1", "null", "[1,2]", "{}", "{\"x\":{\"y\":1}}"]),
+        (before, behind) in (0..3_usize, 0..3_usize),
+        is_element in any::<bool>(),
+    ) {
+        let members = |name: char, count: usize| (0..count).map(move |n| format!("\"{name}{n}\":[{n}]"));
+        let all: Vec<String> =
+            members('b', before).chain([format!("\"r\":{inner}")]).chain(members('c', behind)).collect();
+        let (old, new) = (format!("{{{}}}", all.join(",")), inner.to_owned());
+        let (old, new) = if is_element { (format!("[{old},7]"), format!("[{new},7]")) } else { (old, new) };
+        let unwrap = MapSpec {
+            unwrap: Some("$.r".to_owned()),
+            at: is_element.then(|| "$[*]".to_owned()),
+            ..MapSpec::default()
+        };
+        let json = JsonSpec { map: vec![unwrap], ..JsonSpec::default() };
+        let spec = RuleSetSpec { rules: RulesSpec { json, ..RulesSpec::default() }, endpoints: Vec::new() };
+        let rules = RuleSet::compile(&spec).unwrap();
+        let [old, new] = [old, new].map(|body| own("application/json", body));
+        let limits = Limits::default();
+        let found = compare(&old.answer(), &new.answer(), rules.for_path("/"), &limits);
+        let missing = paths(&found, false);
+        prop_assert_eq!(missing.len(), before + behind);
+        prop_assert!(missing.iter().all(|(_, kind)| *kind == Kind::Missing));
+        let alone = rules.of_old_alone();
+        let itself = compare(&old.answer(), &old.answer(), alone.for_path("/"), &limits);
+        prop_assert_eq!(itself, Comparison::Match);
     }
 
     #[test]
