@@ -10,20 +10,31 @@ use crate::path::{Place, Step};
 
 use super::compare::{Comparer, Sides};
 use super::map::Left;
-use super::tree::{Json, Value};
+use super::tree::Value;
 
 /// Tells all differences in what is left of two documents.
 pub(super) fn compare<'c>(comparer: &mut Comparer<'c>, left: [&'c [Left<'_>]; 2], start: &Place) {
-    let mut sides = left.map(|left| {
-        let mut found = Found::default();
-        for Left { json, places } in left {
-            found.collect(comparer, json, places, start);
-        }
+    match left {
+        // Told as they are found, so that there is no more of them at a time than one.
+        [old, []] => each(comparer, old, start, &mut |comparer, one| tell(comparer, Some(one), None)),
+        [[], new] => each(comparer, new, start, &mut |comparer, one| tell(comparer, None, Some(one))),
+        both => in_pairs(comparer, both, start),
+    }
+}
+
+fn in_pairs<'c>(comparer: &mut Comparer<'c>, left: [&'c [Left<'_>]; 2], start: &Place) {
+    let [mut old, mut new] = left.map(|left| {
+        let mut list = Vec::new();
+        each(comparer, left, start, &mut |comparer, one| {
+            // To be sorted, the ways are compared to the letter.
+            let names = one.steps.iter().map(|step| if let Step::Name(name) = step { name.len() } else { 0 });
+            comparer.work.take_bytes(names.sum());
+            list.push(one);
+        });
         // Stable: of places that have the same name twice, the first are compared with each other.
-        found.list.sort_by(|one, other| one.steps.cmp(&other.steps));
-        found.list.into_iter().peekable()
+        list.sort_by(|one, other| one.steps.cmp(&other.steps));
+        list.into_iter().peekable()
     });
-    let [old, new] = &mut sides;
     while !comparer.is_over() {
         let order = match (old.peek(), new.peek()) {
             (None, None) => return,
@@ -64,17 +75,21 @@ fn tell<'c>(comparer: &mut Comparer<'c>, old: Option<Leftover<'c>>, new: Option<
     comparer.steps = outer;
 }
 
-#[derive(Default)]
-struct Found<'c> {
-    list: Vec<Leftover<'c>>,
-    way: Vec<Step<'c>>,
+/// What is done with each value that is left.
+type Found<'f, 'c> = dyn FnMut(&mut Comparer<'c>, Leftover<'c>) + 'f;
+
+fn each<'c>(comparer: &mut Comparer<'c>, left: &'c [Left<'_>], start: &Place, found: &mut Found<'_, 'c>) {
+    for Left { json, places } in left {
+        Walk { way: Vec::new(), found }.look_into(comparer, json.root(), places, start);
+    }
 }
 
-impl<'c> Found<'c> {
-    fn collect(&mut self, comparer: &mut Comparer<'c>, json: &'c Json<'_>, places: &[usize], start: &Place) {
-        self.look_into(comparer, json.root(), places, start);
-    }
+struct Walk<'f, 'c, 'd> {
+    way: Vec<Step<'c>>,
+    found: &'f mut Found<'d, 'c>,
+}
 
+impl<'c> Walk<'_, 'c, '_> {
     /// Goes where something is left, and nowhere else.
     fn look_into(&mut self, comparer: &mut Comparer<'c>, value: Value<'c>, places: &[usize], place: &Place) {
         let json = value.json();
@@ -87,7 +102,10 @@ impl<'c> Found<'c> {
             let inside = places.partition_point(|at| *at < json.after(child.at()));
             let (here, behind) = places.split_at(inside);
             places = behind;
-            if here.is_empty() || comparer.work.is_spent() {
+            if comparer.is_over() {
+                return;
+            }
+            if here.is_empty() {
                 continue;
             }
             let inner = comparer.rules.places().step(place, step, siblings, child, &mut comparer.work);
@@ -96,11 +114,8 @@ impl<'c> Found<'c> {
             }
             self.way.push(step);
             if here.first() == Some(&child.at()) {
-                // To be sorted, the ways are compared to the letter.
-                let names =
-                    self.way.iter().map(|step| if let Step::Name(name) = step { name.len() } else { 0 });
-                comparer.work.take_bytes(names.sum());
-                self.list.push(Leftover { steps: self.way.clone(), value: child, place: inner });
+                let steps = self.way.clone();
+                (self.found)(comparer, Leftover { steps, value: child, place: inner });
             } else {
                 self.look_into(comparer, child, here, &inner);
             }
