@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use response_diff::redact::{Redactor, Said};
-use response_diff::{Answer, Body, Comparison, Field, Limits, Rules, SavedAnswer, compare};
+use response_diff::{Answer, Body, Comparison, Field, Limits, NotCompared, Rules, SavedAnswer, compare};
 
 const CODINGS: [&str; 8] = ["", "gzip", "deflate", "br", "zstd", "gzip, br", "zstd, deflate", "x-gzip"];
 const TYPES: [&str; 16] = [
@@ -52,7 +52,9 @@ fuzz_target!(|data: &[u8]| {
     }
     let saved = SavedAnswer::parse(rest, DECODED_BYTES);
     let again = compare(&saved.answer(), &saved.answer(), &rules, &limits);
-    assert_eq!(again, Comparison::Match);
+    let is_cut = matches!(saved.answer().body, Body::Incomplete(_));
+    let expected = if is_cut { Comparison::NotCompared(NotCompared::Incomplete) } else { Comparison::Match };
+    assert_eq!(again, expected);
     redact(&old, &new, old_body, there);
 });
 

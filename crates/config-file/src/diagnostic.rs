@@ -154,6 +154,12 @@ impl Sink {
         self.found.iter().any(|d| d.severity == Severity::Error && d.span == spot.span && d.path == spot.path)
     }
 
+    /// Whether an error was reported of this value or of a part of it.
+    pub(crate) fn has_error_in(&self, spot: &Spot) -> bool {
+        let is_inside = |span: &Range<usize>| span.start >= spot.span.start && span.end <= spot.span.end;
+        self.found.iter().any(|d| d.severity == Severity::Error && is_inside(&d.span))
+    }
+
     /// Everything found, with line and column, in file order and without repetitions.
     pub(crate) fn finish(self, text: &str) -> Vec<Diagnostic> {
         let lines = Lines::new(text);

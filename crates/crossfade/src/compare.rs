@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use response_diff::{Comparison, Difference, Limits, NotCompared, RuleSet, SavedAnswer, compare};
+use route_plan::normalise_path;
 use serde_json::{Value, json};
 
 use crate::api::CallError;
@@ -40,6 +41,7 @@ fn outcome(args: &CompareArgs, rules: &RuleSet, limits: &Limits) -> Result<Exit,
     if [&args.old, &args.new].iter().all(|path| is_standard_input(path)) {
         return Err(CallError::Usage("only one of the two answers can be standard input".to_owned()));
     }
+    let path = path(&args.path)?;
     let mut old = SavedAnswer::parse(&read(&args.old)?, limits.decoded_bytes);
     let mut new = SavedAnswer::parse(&read(&args.new)?, limits.decoded_bytes);
     // Beside a whole answer, a body alone says nothing of status and fields.
@@ -48,7 +50,7 @@ fn outcome(args: &CompareArgs, rules: &RuleSet, limits: &Limits) -> Result<Exit,
         (false, true) => old.take_head_of(&new),
         _ => {}
     }
-    let comparison = compare(&old.answer(), &new.answer(), rules.for_path(&args.path), limits);
+    let comparison = compare(&old.answer(), &new.answer(), rules.for_path(&path), limits);
     if args.json {
         output::say_line(&format!("{:#}", to_json(&comparison)));
     } else {
@@ -56,6 +58,15 @@ fn outcome(args: &CompareArgs, rules: &RuleSet, limits: &Limits) -> Result<Exit,
         output::say(&in_words(&comparison, limits, &style));
     }
     Ok(if comparison == Comparison::Match { Exit::Done } else { Exit::Failed })
+}
+
+/// The path as the proxy would match and forward it.
+fn path(given: &str) -> Result<String, CallError> {
+    let path = given.split(['?', '#']).next().unwrap_or_default();
+    match normalise_path(path.as_bytes()) {
+        Ok(path) => Ok(String::from_utf8_lossy(&path).into_owned()),
+        Err(error) => Err(CallError::Usage(format!("--path {given} is no path of a request: {error}"))),
+    }
 }
 
 fn is_standard_input(path: &Path) -> bool {
@@ -125,7 +136,9 @@ fn in_words(comparison: &Comparison, limits: &Limits, style: &differences::Style
 /// What the reason means for whoever reads it.
 fn sentence(why: NotCompared, limits: &Limits) -> String {
     match why {
-        NotCompared::Incomplete => "a body did not come to its end".to_owned(),
+        NotCompared::Incomplete => {
+            "a body did not come to its end: it is shorter than its Content-Length".to_owned()
+        }
         NotCompared::CaptureLimit => {
             "of a body, only length and hash were kept, which cannot tell".to_owned()
         }

@@ -141,6 +141,40 @@ fn a_migrations_rules_are_taken() {
     };
     assert_eq!(run("/carts/1"), (1, 1));
     assert_eq!(run("/orders/1?full=1"), (0, 0));
+    // As the proxy reads paths.
+    assert_eq!(run("/carts/../orders/./1"), (0, 0));
+    assert_eq!(run("/orders/%31"), (0, 0));
+    assert_eq!(run("/orders/.."), (1, 1));
+}
+
+#[test]
+fn a_download_that_broke_off_is_not_compared() {
+    let folder = folder();
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 10\r\n\r\n";
+    for (name, body) in [("whole", "abcdefghij"), ("cut", "abc"), ("head", "")] {
+        fs::write(folder.path().join(name), format!("{head}{body}")).unwrap();
+    }
+    let run = |old: &str, new: &str| {
+        let (code, out, _) = crossfade(folder.path(), &[old, new], "");
+        (code, out)
+    };
+    let cut =
+        "not compared (incomplete): a body did not come to its end: it is shorter than its Content-Length\n";
+    assert_eq!(run("whole", "cut"), (1, cut.to_owned()));
+    assert_eq!(run("cut", "cut"), (1, cut.to_owned()));
+    let (code, out) = run("head", "whole");
+    assert_eq!((code, out.contains("body  added")), (1, true), "{out}");
+    assert_eq!(run("head", "head").0, 0);
+}
+
+#[test]
+fn what_looks_like_a_head_within_a_body_is_body() {
+    let folder = folder();
+    let failure = "HTTP/1.1 500 X\r\n\r\nabc";
+    fs::write(folder.path().join("failure"), failure).unwrap();
+    fs::write(folder.path().join("quoting"), format!("HTTP/1.1 200 OK\r\n\r\n{failure}")).unwrap();
+    let (code, out, _) = crossfade(folder.path(), &["quoting", "failure"], "");
+    assert_eq!((code, out.contains("status  value")), (1, true), "{out}");
 }
 
 #[test]
@@ -156,6 +190,11 @@ fn what_cannot_be_asked_is_said_with_exit_code_2() {
             "there is no migration `shoop` in shop.toml",
         ),
         (&["old.http", "new.http", "-c", "old.http", "-m", "shop"], "error"),
+        (
+            &["old.http", "new.http", "--path", "orders/7"],
+            "--path orders/7 is no path of a request: the path does not begin with `/`",
+        ),
+        (&["old.http", "new.http", "--path", "/../x"], "the path climbs above the root"),
         (&["old.http", "new.http", "-c", "nowhere.toml", "-m", "shop"], "nowhere.toml"),
     ] {
         let (code, out, err) = crossfade(folder.path(), arguments, "");

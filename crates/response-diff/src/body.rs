@@ -2,6 +2,7 @@
 
 mod bytes;
 mod frames;
+mod parts;
 pub(crate) mod records;
 
 use std::borrow::Cow;
@@ -57,6 +58,18 @@ pub(crate) fn web_trailers(answer: &Answer<'_>, limits: &Limits) -> Vec<OwnedFie
     frames.iter().filter_map(frames::Frame::trailers).flat_map(message::field_lines).collect()
 }
 
+/// Whether nothing speaks against that bodies of parts have the boundaries which their Content-Types name. Where that
+/// cannot be told, what it is about is not compared at all, or there is no body.
+pub(crate) fn boundaries_fit(old: &Answer<'_>, new: &Answer<'_>, limits: &Limits) -> bool {
+    let (old, new) = (Side::of(old), Side::of(new));
+    if old.boundary() == new.boundary() {
+        return true;
+    }
+    // The same bytes have the same boundaries in them.
+    let is_same_hash = matches!(old.body, Body::Hashed { .. }) && old.body == new.body;
+    !is_same_hash && old.has_its_boundary(limits) && new.has_its_boundary(limits)
+}
+
 /// One of the two.
 struct Side<'a, 's> {
     answer: &'s Answer<'a>,
@@ -74,6 +87,18 @@ impl<'a, 's> Side<'a, 's> {
 
     fn kind(&self) -> Option<BodyKind> {
         self.media.as_ref().map(MediaType::kind)
+    }
+
+    /// What parts are said to be delimited by.
+    fn boundary(&self) -> Option<&str> {
+        let media = self.media.as_ref().filter(|media| media.kind() == BodyKind::Multipart)?;
+        media.parameter("boundary").filter(|boundary| !boundary.is_empty())
+    }
+
+    fn has_its_boundary(&self, limits: &Limits) -> bool {
+        let Body::Whole(body) = self.body else { return true };
+        let Ok(body) = self.decoded(body, limits) else { return true };
+        body.is_empty() || self.boundary().is_some_and(|boundary| parts::has_boundary(&body, boundary))
     }
 
     fn is_coded(&self) -> bool {
@@ -350,16 +375,12 @@ impl<'a> Pair<'_, 'a> {
 
     /// Parts between boundaries, as text in which all boundaries are the same.
     fn parts(&self, texts: &Texts<'_>, findings: &mut Findings) {
-        let boundary = |side: &Side<'_, '_>| {
-            let boundary = side.media.as_ref().and_then(|media| media.parameter("boundary"));
-            boundary.filter(|boundary| !boundary.is_empty()).map(|boundary| format!("--{boundary}"))
-        };
         let (old, new) = self.both(texts);
-        let without = |text: &str, boundary: Option<String>| match boundary {
-            Some(boundary) => text.replace(&boundary, "--boundary"),
+        let without = |text: &str, side: &Side<'_, '_>| match side.boundary() {
+            Some(boundary) => parts::with_one_boundary(text, boundary),
             None => text.to_owned(),
         };
-        self.lines(&without(&old, boundary(self.old)), &without(&new, boundary(self.new)), findings);
+        self.lines(&without(&old, self.old), &without(&new, self.new), findings);
     }
 
     /// Both as text by their charsets, or, where one has none, byte by byte.

@@ -4,6 +4,7 @@
 
 mod cookies;
 mod glob;
+mod place;
 mod table;
 
 use std::borrow::Cow;
@@ -22,6 +23,7 @@ use crate::rules::Rules;
 
 use cookies::Jar;
 pub(crate) use glob::Glob;
+pub(crate) use place::{FieldPlace, is_name};
 use table::{Treatment, treatment};
 
 /// Where a field stands.
@@ -46,27 +48,41 @@ impl Section {
 pub(crate) struct FieldRules {
     /// These headers alone; `None`: what the table says.
     pub(crate) only: Option<Vec<Glob>>,
-    /// Never these. A cookie is `set-cookie:NAME`.
-    pub(crate) ignored: Vec<(Section, Glob)>,
+    /// Never these.
+    pub(crate) ignored: Vec<FieldPlace>,
+}
+
+/// What of two answers decides how their fields are compared.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setting {
+    /// Content-Length is what there is of the bodies.
+    pub(crate) lengths_count: bool,
+    /// What bodies of parts are delimited by is what their fields say, or nothing speaks against it.
+    pub(crate) boundaries_fit: bool,
 }
 
 impl FieldRules {
-    fn ignores(&self, section: Section, name: &str) -> bool {
-        self.ignored.iter().any(|(of, glob)| *of == section && glob.fits(name))
+    fn ignores_cookie(&self, section: Section, name: &str) -> bool {
+        self.ignored.iter().any(|place| place.has_cookie(section, name))
     }
 
     /// How a field of this name, in lower case, is compared.
-    fn treatment(&self, section: Section, name: &str) -> Treatment {
-        if self.ignores(section, name) {
+    fn treatment(&self, section: Section, name: &str, setting: Setting) -> Treatment {
+        if self.ignored.iter().any(|place| place.has_field(section, name)) {
             return Treatment::Ignored;
         }
-        let by_table = treatment(name);
+        let by_table = match treatment(name) {
+            Treatment::Length if !setting.lengths_count => Treatment::Ignored,
+            other => other,
+        };
         match &self.only {
             Some(only) if section == Section::Header => {
                 let is_named = only.iter().any(|glob| glob.as_str() != ALL && glob.fits(name));
                 match by_table {
                     // Whoever names it wants all of it compared.
-                    Treatment::Ignored | Treatment::Presence if is_named => Treatment::Exact,
+                    Treatment::Ignored | Treatment::Presence | Treatment::Length if is_named => {
+                        Treatment::Exact
+                    }
                     other if is_named || only.iter().any(|glob| glob.as_str() == ALL) => other,
                     _ => Treatment::Ignored,
                 }
@@ -80,21 +96,26 @@ impl FieldRules {
 const ALL: &str = "*";
 
 /// Compares all header and trailer fields.
-pub(crate) fn compare(old: &Fields<'_>, new: &Fields<'_>, rules: &Rules, findings: &mut Findings) {
+pub(crate) fn compare(
+    old: &Fields<'_>,
+    new: &Fields<'_>,
+    setting: Setting,
+    rules: &Rules,
+    findings: &mut Findings,
+) {
     for section in [Section::Header, Section::Trailer] {
         let names: BTreeSet<&String> =
             old.section(section).keys().chain(new.section(section).keys()).collect();
         for name in names {
             let pair = Pair { section, name, old: old.values(section, name), new: new.values(section, name) };
-            match rules.fields().treatment(section, name) {
+            match rules.fields().treatment(section, name, setting) {
                 Treatment::Cookies => {
                     let old = Jar { fields: &pair.old, date: old.date };
                     let new = Jar { fields: &pair.new, date: new.date };
-                    let is_ignored =
-                        |cookie: &str| rules.fields().ignores(section, &format!("set-cookie:{cookie}"));
-                    cookies::compare(&old, &new, &is_ignored, findings);
+                    let is_ignored = |cookie: &str| rules.fields().ignores_cookie(section, cookie);
+                    cookies::compare(&old, &new, &is_ignored, rules, findings);
                 }
-                treatment => pair.compare(treatment, rules, findings),
+                treatment => pair.compare(treatment, setting, rules, findings),
             }
         }
     }
@@ -155,7 +176,7 @@ struct Pair<'a> {
 }
 
 impl Pair<'_> {
-    fn compare(&self, treatment: Treatment, rules: &Rules, findings: &mut Findings) {
+    fn compare(&self, treatment: Treatment, setting: Setting, rules: &Rules, findings: &mut Findings) {
         if treatment == Treatment::Ignored {
             return;
         }
@@ -164,6 +185,7 @@ impl Pair<'_> {
         let (old, new) = (self.old.join(&b", "[..]), self.new.join(&b", "[..]));
         let (old, new) = both(&old, &new);
         let kind = match (self.old.is_empty(), self.new.is_empty()) {
+            (false, true) | (true, false) if treatment == Treatment::Length => return,
             (false, true) => Kind::Missing,
             (true, false) => Kind::Added,
             _ if treatment == Treatment::Presence => return,
@@ -175,7 +197,7 @@ impl Pair<'_> {
         if self.name == "grpc-message" && percent_decoded(&old) == percent_decoded(&new) {
             return;
         }
-        if let Some((old, new)) = meanings(treatment, &old, &new)
+        if let Some((old, new)) = meanings(treatment, setting, &old, &new)
             && old == new
         {
             return;
@@ -191,7 +213,12 @@ impl Pair<'_> {
 }
 
 /// What the two values mean, where that is more than their bytes. A list without members is the same as none.
-fn meanings(treatment: Treatment, old: &str, new: &str) -> Option<(BTreeSet<String>, BTreeSet<String>)> {
+fn meanings(
+    treatment: Treatment,
+    setting: Setting,
+    old: &str,
+    new: &str,
+) -> Option<(BTreeSet<String>, BTreeSet<String>)> {
     let of: &dyn Fn(&str) -> BTreeSet<String> = match treatment {
         Treatment::Caseless => &|value| [value.to_ascii_lowercase()].into(),
         Treatment::Members => &|value| members(value).map(str::to_owned).collect(),
@@ -199,6 +226,7 @@ fn meanings(treatment: Treatment, old: &str, new: &str) -> Option<(BTreeSet<Stri
         Treatment::Directives => &|value| members(value).map(directive).collect(),
         Treatment::Parameters => &|value| parts(value, ';').map(directive).collect(),
         Treatment::Policy => &|value| members(value).map(policy).collect(),
+        Treatment::Length => &|value| members(value).map(length).collect(),
         Treatment::Moment => {
             return match (http_date(old.as_bytes()), http_date(new.as_bytes())) {
                 (Some(old), Some(new)) => Some(([old.to_string()].into(), [new.to_string()].into())),
@@ -206,7 +234,7 @@ fn meanings(treatment: Treatment, old: &str, new: &str) -> Option<(BTreeSet<Stri
             };
         }
         Treatment::MediaType => {
-            return match (media(old), media(new)) {
+            return match (media(old, setting), media(new, setting)) {
                 (Some(old), Some(new)) => Some((old, new)),
                 _ => None,
             };
@@ -234,6 +262,11 @@ fn directive(text: &str) -> String {
     }
 }
 
+/// `007` -> `7`. Several that are equal are one (RFC 9110 section 8.6).
+fn length(text: &str) -> String {
+    text.parse().map_or_else(|_| text.to_owned(), |bytes: u64| bytes.to_string())
+}
+
 /// One Content-Security-Policy: its directives by name, the sources of each in a fixed order, nonces without their
 /// value. Of a directive that is there twice the first one counts, by the standard.
 fn policy(text: &str) -> String {
@@ -253,8 +286,8 @@ fn policy(text: &str) -> String {
 }
 
 /// A media type as what it means: JSON and events are UTF-8 whether that is said or not (RFC 8259 section 11), and a
-/// boundary is drawn anew for each answer.
-fn media(value: &str) -> Option<BTreeSet<String>> {
+/// boundary, where it is what the body has, is drawn anew for each answer.
+fn media(value: &str, setting: Setting) -> Option<BTreeSet<String>> {
     let media = MediaType::parse(value.as_bytes())?;
     let kind = media.kind();
     let is_always_utf8 =
@@ -262,7 +295,7 @@ fn media(value: &str) -> Option<BTreeSet<String>> {
     let mut meaning = BTreeSet::from([media.essence]);
     for (name, value) in media.parameters {
         let value = match name.as_str() {
-            "boundary" if kind == BodyKind::Multipart => continue,
+            "boundary" if kind == BodyKind::Multipart && setting.boundaries_fit => String::new(),
             "charset" => match Encoding::for_label(value.as_bytes()) {
                 Some(encoding) if is_always_utf8 && encoding == encoding_rs::UTF_8 => continue,
                 Some(encoding) => encoding.name().to_owned(),

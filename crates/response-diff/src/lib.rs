@@ -39,12 +39,28 @@ pub fn compare(old: &Answer<'_>, new: &Answer<'_>, rules: &Rules, limits: &Limit
 /// Compares two answers to one request, and says what could not be compared beside the differences.
 #[must_use]
 pub fn look(old: &Answer<'_>, new: &Answer<'_>, rules: &Rules, limits: &Limits) -> Seen {
+    look_at(old, new, rules, limits, false)
+}
+
+/// As [`look`], for two answers to a HEAD request: what Content-Length says of the body that GET would have got is all
+/// that there is of it, so that two lengths that differ are a difference. They say nothing where one is left out, which
+/// RFC 9110 section 8.6 allows, where the content codings differ, and with status 304.
+#[must_use]
+pub fn look_at_heads(old: &Answer<'_>, new: &Answer<'_>, rules: &Rules, limits: &Limits) -> Seen {
+    let is_same_coding = decode::names(old).eq(decode::names(new));
+    let lengths_count = is_same_coding && old.status != 304 && new.status != 304;
+    look_at(old, new, rules, limits, lengths_count)
+}
+
+fn look_at(old: &Answer<'_>, new: &Answer<'_>, rules: &Rules, limits: &Limits, lengths_count: bool) -> Seen {
     let mut findings = findings::Findings::new(limits);
     rules.compare_status(old.status, new.status, &mut findings);
     let web_trailers = [old, new].map(|answer| body::web_trailers(answer, limits));
     let [old_fields, new_fields] = [(old, &web_trailers[0]), (new, &web_trailers[1])]
         .map(|(answer, more)| headers::Fields::of(answer, more.iter().map(message::field)));
-    headers::compare(&old_fields, &new_fields, rules, &mut findings);
+    let boundaries_fit = body::boundaries_fit(old, new, limits);
+    let setting = headers::Setting { lengths_count, boundaries_fit };
+    headers::compare(&old_fields, &new_fields, setting, rules, &mut findings);
     let before_bodies = findings.len();
     let unseen = body::compare(old, new, rules, limits, &mut findings).err();
     if unseen.is_some() {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::answer::{Answer, Body, Field};
+use crate::answer::{Answer, Body, Field, Incomplete};
 use crate::decode;
 use crate::outcome::NotCompared;
 
@@ -22,6 +22,8 @@ pub struct SavedAnswer {
     trailers: Vec<OwnedField>,
     body: Vec<u8>,
     has_head: bool,
+    /// The head says that there is more of the body.
+    is_cut: bool,
 }
 
 impl SavedAnswer {
@@ -29,10 +31,14 @@ impl SavedAnswer {
     /// header fields.
     ///
     /// Lines end in CRLF or LF. Of several heads the last one counts: before it stand interim answers, redirects that
-    /// were followed and answers to CONNECT, which have no body in such a file. The chunks of a transfer coding are
-    /// taken apart only where the body consists of them: `curl` has done so already, unless it was told `--raw`. In
-    /// the same way, a content coding that the head names and the body does not have was undone by whoever saved it
-    /// (`curl --compressed`): the field is left out.
+    /// were followed, 401 and 407 that were answered with credentials, and `200 Connection established` for CONNECT,
+    /// none of which have a body in such a file. Behind any other head comes its body, whatever that looks like. The
+    /// chunks of a transfer coding are taken apart only where the body consists of them: `curl` has done so already,
+    /// unless it was told `--raw`. In the same way, a content coding that the head names and the body does not have was
+    /// undone by whoever saved it (`curl --compressed`): the field is left out.
+    ///
+    /// A body that is shorter than its Content-Length did not come to its end, unless there is none at all, as of HEAD,
+    /// or a coding was undone. One that is longer is taken as it is.
     ///
     /// Nothing is refused: what looks like a head and is none is a body.
     #[must_use]
@@ -41,8 +47,12 @@ impl SavedAnswer {
         let mut last = None;
         for _ in 0..MOST_HEADS {
             let Some((head, behind)) = Head::parse(rest) else { break };
+            let is_last = !head.is_followed;
             last = Some(head);
             rest = behind;
+            if is_last {
+                break;
+            }
         }
         let Some(head) = last else {
             return SavedAnswer {
@@ -51,6 +61,7 @@ impl SavedAnswer {
                 trailers: Vec::new(),
                 body: bytes.to_vec(),
                 has_head: false,
+                is_cut: false,
             };
         };
         let (body, trailers) = match head.is_chunked().then(|| chunks(rest)).flatten() {
@@ -58,6 +69,7 @@ impl SavedAnswer {
             None => (Cow::Borrowed(rest), Vec::new()),
         };
         let mut saved = SavedAnswer {
+            is_cut: head.promises_more_than(&body),
             status: head.status,
             headers: head.fields,
             trailers,
@@ -91,7 +103,7 @@ impl SavedAnswer {
             status: self.status,
             headers: self.headers.iter().map(field).collect(),
             trailers: self.trailers.iter().map(field).collect(),
-            body: Body::Whole(&self.body),
+            body: if self.is_cut { Body::Incomplete(Incomplete::Upstream) } else { Body::Whole(&self.body) },
         }
     }
 
@@ -113,13 +125,17 @@ pub(crate) fn field(field: &OwnedField) -> Field<'_> {
 struct Head {
     status: u16,
     fields: Vec<OwnedField>,
+    /// Another head can come behind it: it is of an answer that was not the last, and whose body is not saved.
+    is_followed: bool,
 }
 
 impl Head {
     /// A head at the beginning of the bytes, and what comes behind it.
     fn parse(bytes: &[u8]) -> Option<(Head, &[u8])> {
         let (line, mut rest) = next_line(bytes)?;
-        let status = status_of(line)?;
+        let (status, reason) = status_of(line)?;
+        let is_tunnel = status == 200 && reason.eq_ignore_ascii_case(b"Connection established");
+        let is_followed = is_tunnel || matches!(status, 100..=199 | 300..=399 | 401 | 407);
         let mut fields = Vec::new();
         // A head at the end of a file may lack the empty line behind it.
         while let Some((line, behind)) = next_line(rest) {
@@ -129,21 +145,34 @@ impl Head {
             }
             add_field(line, &mut fields)?;
         }
-        Some((Head { status, fields }, rest))
+        Some((Head { status, fields, is_followed }, rest))
+    }
+
+    fn values<'s>(&'s self, wanted: &'s [u8]) -> impl DoubleEndedIterator<Item = &'s [u8]> {
+        self.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| &value[..])
+    }
+
+    /// Whether a part of the body is not there. Where there are codings, lengths are of something else than what was
+    /// saved; where there is nothing, it may be an answer to HEAD.
+    fn promises_more_than(&self, body: &[u8]) -> bool {
+        let is_coded = [&b"content-encoding"[..], b"transfer-encoding"]
+            .into_iter()
+            .any(|name| self.values(name).next().is_some());
+        let length = self.values(b"content-length").next_back();
+        let length: Option<u64> = length.and_then(|value| str::from_utf8(value).ok()?.parse().ok());
+        !is_coded && !body.is_empty() && length.is_some_and(|length| length > body.len() as u64)
     }
 
     fn is_chunked(&self) -> bool {
-        let mut codings =
-            self.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"transfer-encoding"));
-        codings.next_back().is_some_and(|(_, value)| {
+        self.values(b"transfer-encoding").next_back().is_some_and(|value| {
             let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
             last.trim_ascii().eq_ignore_ascii_case(b"chunked")
         })
     }
 }
 
-/// `HTTP/1.1 200 OK`, `HTTP/2 200`
-fn status_of(line: &[u8]) -> Option<u16> {
+/// Status and reason of `HTTP/1.1 200 OK` or `HTTP/2 200`.
+fn status_of(line: &[u8]) -> Option<(u16, &[u8])> {
     let rest = line.strip_prefix(b"HTTP/")?;
     let (version, rest) = rest.split_at(rest.iter().position(|byte| *byte == b' ')?);
     let is_version = !version.is_empty() && version.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
@@ -152,7 +181,7 @@ fn status_of(line: &[u8]) -> Option<u16> {
     let ends = rest.get(3).is_none_or(|byte| *byte == b' ');
     let status: u16 = str::from_utf8(digits).ok()?.parse().ok()?;
     (is_version && ends && digits.iter().all(u8::is_ascii_digit) && (100..=599).contains(&status))
-        .then_some(status)
+        .then_some((status, rest.get(4..).unwrap_or_default().trim_ascii()))
 }
 
 /// Adds a field line; `None` where it is none. A line that begins with white space goes on with the value of the one

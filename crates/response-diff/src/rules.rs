@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::findings::Findings;
-use crate::headers::{FieldRules, Glob, Section};
+use crate::headers::{FieldPlace, FieldRules, Glob, is_name};
 use crate::json::{JsonRules, JsonSpec, RuleError, RuleSpec};
 use crate::outcome::Kind;
 use crate::summary::endpoint::Template;
@@ -36,7 +36,7 @@ pub struct RulesSpec {
     pub headers: Option<Vec<String>>,
     /// How bodies are compared. Beside queries for JSON, `ignore` takes `header:NAME`, `trailer:NAME` and
     /// `header:set-cookie:NAME`, and a rule's path these and `body`, for bodies of text; there `within`, `case`,
-    /// `whitespace` and `mask` can be said.
+    /// `whitespace` and `mask` can be said. Those for cookies hold for their values, not for attributes.
     pub json: JsonSpec,
 }
 
@@ -330,32 +330,13 @@ fn only(names: &[String], errors: &mut Vec<RuleError>) -> Vec<Glob> {
     names.iter().map(|name| Glob::new(name)).collect()
 }
 
-fn ignored(entry: &String) -> Result<(Section, Glob), Vec<(String, String)>> {
-    field_place(entry).ok_or_else(|| {
+fn ignored(entry: &String) -> Result<FieldPlace, Vec<(String, String)>> {
+    FieldPlace::parse(entry).ok_or_else(|| {
         let message = format!(
             "`{entry}` is no place in an answer: write a JSONPath such as `$.eta`, `header:NAME` or `trailer:NAME`"
         );
         vec![(String::new(), message)]
     })
-}
-
-/// `header:date`, `trailer:x-*`, `header:set-cookie:session`
-fn field_place(text: &str) -> Option<(Section, Glob)> {
-    let (section, name) = [Section::Header, Section::Trailer]
-        .into_iter()
-        .find_map(|section| text.strip_prefix(section.prefix()).map(|name| (section, name)))?;
-    let field = match name.split_once(':') {
-        Some((field, cookie)) if field.eq_ignore_ascii_case("set-cookie") && is_name(cookie) => field,
-        Some(_) => return None,
-        None => name,
-    };
-    is_name(field).then(|| (section, Glob::new(name)))
-}
-
-/// A token (RFC 9110 section 5.6.2), which may have stars in it anyway.
-fn is_name(text: &str) -> bool {
-    let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(is_fine)
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use flate2::write::{GzEncoder, ZlibEncoder};
 use proptest::prelude::*;
 use response_diff::json::{JsonSpec, MapSpec, RuleSpec};
 use response_diff::{
-    Answer, Body, Comparison, Field, Incomplete, Kind, Limits, NotCompared, Rules, RulesSpec, compare,
+    Answer, Body, Comparison, Field, Incomplete, Kind, Limits, NotCompared, RuleSet, RuleSetSpec, Rules,
+    RulesSpec, compare, look_at_heads,
 };
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -221,6 +222,66 @@ fn records_events_and_forms() {
         )
     };
     comes_to(&multipart("one"), &multipart("another"), "match");
+}
+
+/// Boundaries are drawn anew for each answer, but a client finds no parts where the header names another one.
+#[test]
+fn boundaries_that_the_body_does_not_have_are_differences() {
+    let parts = |named: &str, used: &str| {
+        let named = if named.is_empty() { String::new() } else { format!("; boundary={named}") };
+        own(&format!("multipart/mixed{named}"), format!("--{used}\r\n\r\na\r\n--{used}--"))
+    };
+    let all = "header:content-type value, body:1 value, body:4 value";
+    for (old, new, expected) in [
+        (parts("Q", "Q"), parts("X", "X"), "match"),
+        (parts("Q", "Q").coded("gzip"), parts("X", "X"), "match"),
+        (parts("Q", "Q"), parts("X", "Q"), "header:content-type value"),
+        (parts("Q", "X"), parts("X", "Q"), all),
+        (parts("Q", "Q").coded("gzip"), parts("X", "Q").coded("gzip"), "header:content-type value"),
+        (parts("Q", "Q"), parts("", "Q"), "header:content-type value"),
+        (parts("Q", "Q"), parts("Q", "X"), "body:1 value, body:4 value"),
+        (parts("X", "Q"), parts("X", "Q"), "match"),
+        (parts("Q", "Q").hashed(), parts("X", "Q").hashed(), "header:content-type value"),
+        (parts("Q", "Q").hashed(), parts("X", "X").hashed(), "not compared: capture-limit"),
+        (parts("Q", "Q").hashed(), parts("X", "Q"), "header:content-type value"),
+        // Without a body, such as of HEAD, nothing speaks against it.
+        (own("multipart/mixed; boundary=Q", ""), own("multipart/mixed; boundary=X", ""), "match"),
+        (own("multipart/mixed; boundary=Q", ""), own("multipart/mixed", ""), "header:content-type value"),
+        // What looks like a boundary within a part is content.
+        (
+            own("multipart/mixed; boundary=Q", "--Q\r\n\r\nsee --Q\r\n--Q--"),
+            own("multipart/mixed; boundary=X", "--X\r\n\r\nsee --X\r\n--X--"),
+            "body:3 value",
+        ),
+    ] {
+        comes_to(&old, &new, expected);
+    }
+}
+
+/// All that is known of the body that GET would have got.
+#[test]
+fn lengths_are_compared_of_answers_to_head() {
+    let head = |length: &str| own("text/plain", "").with("Content-Length", length);
+    let gzip = |length: &str| head(length).with("Content-Encoding", "gzip");
+    for (old, new, differs) in [
+        (head("10"), head("20"), true),
+        (head("10"), head("10"), false),
+        (gzip("10"), gzip("20"), true),
+        (gzip("10"), head("20"), false),
+        (head("10").with("Content-Encoding", "identity"), head("20"), true),
+        (head("10"), own("text/plain", ""), false),
+        (head("10").status(304), head("20").status(304), false),
+    ] {
+        let (rules, limits) = (Rules::default(), Limits::default());
+        for (one, other) in [(&old, &new), (&new, &old)] {
+            let seen = look_at_heads(&one.answer(), &other.answer(), &rules, &limits);
+            let found: Vec<_> = seen.differences.iter().map(|found| (&*found.at, found.kind)).collect();
+            let expected: &[_] = if differs { &[("header:content-length", Kind::Value)] } else { &[] };
+            assert_eq!(found, expected, "{one:?} {other:?}");
+            assert!(seen.complete);
+        }
+        comes_to(&old, &new, "match");
+    }
 }
 
 #[test]
@@ -463,13 +524,14 @@ fn any_answer() -> impl Strategy<Value = Own> {
         "application/grpc",
         "application/grpc-web",
         "multipart/mixed; boundary=x",
+        "multipart/mixed; boundary=y",
         "image/png",
     ]);
     let body = prop_oneof![
         prop::collection::vec(any::<u8>(), 0..40),
         "[\\[\\]{}\":,a1\n ]{0,30}".prop_map(String::into_bytes),
         "(\\{\"a\":(1|2|\"x\"|null)\\}\n){0,3}".prop_map(String::into_bytes),
-        "(data: [ab]\n\n|a=[12]&|--x\r\n){0,4}".prop_map(String::into_bytes),
+        "(data: [ab]\n\n|a=[12]&|--[xy]\r\n){0,4}".prop_map(String::into_bytes),
         prop::collection::vec((0..2_u8, "[ab]{0,3}"), 0..3).prop_map(|messages| {
             messages.iter().flat_map(|(flags, text)| message(*flags, text.as_bytes())).collect()
         }),
@@ -541,6 +603,36 @@ proptest! {
         let is_same = old.status == new.status && (old.body == new.body || old.status == 204);
         let comparison = compare(&old.answer(), &new.answer(), &Rules::default(), &Limits::default());
         prop_assert_eq!(comparison == Comparison::Match, is_same);
+    }
+
+    #[test]
+    fn nothing_beside_an_unwrapped_value_is_lost(
+        inner in prop::sample::select(vec!["1", "null", "[1,2]", "{}", "{\"x\":{\"y\":1}}"]),
+        (before, behind) in (0..3_usize, 0..3_usize),
+        is_element in any::<bool>(),
+    ) {
+        let members = |name: char, count: usize| (0..count).map(move |n| format!("\"{name}{n}\":[{n}]"));
+        let all: Vec<String> =
+            members('b', before).chain([format!("\"r\":{inner}")]).chain(members('c', behind)).collect();
+        let (old, new) = (format!("{{{}}}", all.join(",")), inner.to_owned());
+        let (old, new) = if is_element { (format!("[{old},7]"), format!("[{new},7]")) } else { (old, new) };
+        let unwrap = MapSpec {
+            unwrap: Some("$.r".to_owned()),
+            at: is_element.then(|| "$[*]".to_owned()),
+            ..MapSpec::default()
+        };
+        let json = JsonSpec { map: vec![unwrap], ..JsonSpec::default() };
+        let spec = RuleSetSpec { rules: RulesSpec { json, ..RulesSpec::default() }, endpoints: Vec::new() };
+        let rules = RuleSet::compile(&spec).unwrap();
+        let [old, new] = [old, new].map(|body| own("application/json", body));
+        let limits = Limits::default();
+        let found = compare(&old.answer(), &new.answer(), rules.for_path("/"), &limits);
+        let missing = paths(&found, false);
+        prop_assert_eq!(missing.len(), before + behind);
+        prop_assert!(missing.iter().all(|(_, kind)| *kind == Kind::Missing));
+        let alone = rules.of_old_alone();
+        let itself = compare(&old.answer(), &old.answer(), alone.for_path("/"), &limits);
+        prop_assert_eq!(itself, Comparison::Match);
     }
 
     #[test]

@@ -322,7 +322,8 @@ impl Desk {
     /// Holds old's answer against new's, by the rules of their path.
     fn compare(&self, old: &Captured, new: &Captured, pair: &Pair) -> Look {
         let settings = &self.settings;
-        let mut found = look(old, new, settings.rules.for_path(&path_of(pair)), &settings.limits);
+        let mut found =
+            look(&pair.asked, old, new, settings.rules.for_path(&path_of(pair)), &settings.limits);
         found.intolerable = found.differences.iter().map(|one| settings.zero_tolerance.has(one)).collect();
         self.hide_names(&mut found, pair);
         found
@@ -331,7 +332,8 @@ impl Desk {
     /// Holds two answers of old against each other.
     fn compare_olds(&self, one: &Captured, other: &Captured, pair: &Pair) -> Look {
         let settings = &self.settings;
-        let mut found = look(one, other, settings.rules_of_old.for_path(&path_of(pair)), &settings.limits);
+        let mut found =
+            look(&pair.asked, one, other, settings.rules_of_old.for_path(&path_of(pair)), &settings.limits);
         self.hide_names(&mut found, pair);
         found
     }

@@ -1,7 +1,7 @@
 //! Two captured answers held against each other.
 
 use response_diff::{Answer, Body, Difference, Field, Incomplete, Limits, NotCompared, Rules, Seen};
-use route_plan::{Captured, CapturedBody, FieldLines, NotCopied};
+use route_plan::{Asked, Captured, CapturedBody, FieldLines, NotCopied};
 
 /// What holding two answers against each other came to.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,10 +15,10 @@ pub(crate) struct Look {
     pub(crate) complete: bool,
 }
 
-/// Holds what old answered against what new answered.
-pub(crate) fn look(old: &Captured, new: &Captured, rules: &Rules, limits: &Limits) -> Look {
-    let Seen { differences, unseen, complete } =
-        response_diff::look(&answer(old), &answer(new), rules, limits);
+/// Holds what old answered to a request against what new answered.
+pub(crate) fn look(asked: &Asked, old: &Captured, new: &Captured, rules: &Rules, limits: &Limits) -> Look {
+    let look = if *asked.method == *b"HEAD" { response_diff::look_at_heads } else { response_diff::look };
+    let Seen { differences, unseen, complete } = look(&answer(old), &answer(new), rules, limits);
     Look { differences, unseen, complete, intolerable: Vec::new() }
 }
 

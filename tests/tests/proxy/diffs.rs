@@ -366,6 +366,44 @@ fn what_was_found_outlives_a_restart_and_a_shadow_that_is_switched_off() {
 }
 
 #[test]
+fn answers_to_head_differ_where_their_lengths_do() {
+    let shop = |length: fn(&str) -> &'static str| {
+        Scripted::bind().serve(move |mut wire: Wire| {
+            while let Ok(request) = wire.try_request() {
+                let length = length(&request.target);
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-type: text/csv\r\n{length}\r\n");
+                if wire.try_send(head).is_err() {
+                    return;
+                }
+            }
+        })
+    };
+    let old = shop(|_| "content-length: 100000\r\n");
+    let new = shop(|target| match target {
+        "/cut.csv" => "content-length: 99999\r\n",
+        "/streamed.csv" => "transfer-encoding: chunked\r\n",
+        _ => "content-length: 100000\r\n",
+    });
+    let config = Config::pair(old.addr(), new.addr())
+        .migration("phase = \"shadow\"")
+        .proxy("compare_cpu = \"100%\"")
+        .section("[migration.shop.shadow]\nholdout = 0\nmax_effect = false\nper_second = 1000");
+    let proxy = Proxy::start(&config);
+    let mut client = proxy.connect();
+    for target in ["/whole.csv", "/streamed.csv", "/cut.csv"] {
+        client.send(request::with("HEAD", target, &[], b""));
+        assert_eq!(client.response_to_head().fields.get("content-length"), Some("100000"), "{target}");
+    }
+    eventually("all three are compared", || {
+        let found = diffs(&proxy, "");
+        (count(&found, "matched"), count(&found, "mismatched")) == (2, 1)
+    });
+    let found = groups(&diffs(&proxy, ""));
+    let places: Vec<_> = found.keys().map(|(path, kind)| (path.as_str(), kind.as_str())).collect();
+    assert_eq!(places, [("header:content-length", "value")]);
+}
+
+#[test]
 fn a_place_that_cannot_be_written_costs_nothing_but_what_would_be_there() {
     let (old, new, state) = (Shop::start(old_answer), Shop::start(new_answer), TempDir::new().unwrap());
     fs::write(state.path().join("diffs"), "in the way").unwrap();

@@ -6,6 +6,7 @@ use crate::charset::byte_by_byte;
 use crate::dates::http_date;
 use crate::findings::Findings;
 use crate::outcome::Kind;
+use crate::rules::Rules;
 
 /// Values from this length on are taken for what a session or a signature looks like, and not compared.
 const RANDOM_BYTES: usize = 16;
@@ -40,11 +41,12 @@ pub(crate) struct Jar<'a> {
     pub(crate) date: Option<i64>,
 }
 
-/// Compares all cookies that are set. `is_ignored` is asked with a cookie's name in lower case.
+/// Compares all cookies that are set. `is_ignored` is asked with a cookie's name.
 pub(crate) fn compare(
     old: &Jar<'_>,
     new: &Jar<'_>,
     is_ignored: &dyn Fn(&str) -> bool,
+    rules: &Rules,
     findings: &mut Findings,
 ) {
     let mut names: BTreeMap<String, (Vec<Cookie>, Vec<Cookie>)> = BTreeMap::new();
@@ -57,11 +59,11 @@ pub(crate) fn compare(
         names.entry(cookie.name.clone()).or_default().1.push(cookie);
     }
     for (name, (old, new)) in names {
-        if is_ignored(&name.to_ascii_lowercase()) {
+        if is_ignored(&name) {
             continue;
         }
         for pair in paired(old, new) {
-            compare_pair(&format!("header:set-cookie:{name}"), &pair, findings);
+            compare_pair(&format!("header:set-cookie:{name}"), &pair, rules, findings);
         }
     }
 }
@@ -193,7 +195,7 @@ fn paired(old: Vec<Cookie>, mut new: Vec<Cookie>) -> Vec<Pair> {
 }
 
 /// Whatever differs of a cookie is a difference of this cookie; which attribute it is, the place in the answer says.
-fn compare_pair(path: &str, pair: &Pair, findings: &mut Findings) {
+fn compare_pair(path: &str, pair: &Pair, rules: &Rules, findings: &mut Findings) {
     let (old, new) = match pair {
         (Some(old), Some(new)) => (old, new),
         (Some(old), None) => return findings.push(path, Kind::Missing, Some(&old.shown()), None),
@@ -202,7 +204,7 @@ fn compare_pair(path: &str, pair: &Pair, findings: &mut Findings) {
     };
     let is_deleted = old.lifetime == Lifetime::Deleted && new.lifetime == Lifetime::Deleted;
     let is_random = old.value.len() >= RANDOM_BYTES && new.value.len() >= RANDOM_BYTES;
-    if old.value != new.value && !is_random && !is_deleted {
+    if !rules.is_same_text(path, &old.value, &new.value) && !is_random && !is_deleted {
         findings.push(path, Kind::Value, Some(&old.value), Some(&new.value));
     }
     if !old.lifetime.is_as(new.lifetime) {

@@ -1,22 +1,28 @@
 //! Names with stars in them.
 
-/// A pattern for names, in lower case: `*` stands for any number of characters, none included.
+/// A pattern for names: `*` stands for any number of characters, none included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Glob {
     text: Box<str>,
 }
 
 impl Glob {
+    /// Of names that have no case, such as those of fields: they are compared in lower case.
     pub(crate) fn new(text: &str) -> Self {
         Glob { text: text.to_ascii_lowercase().into() }
     }
 
-    /// The pattern as written, in lower case.
+    /// Of names that have case, such as those of cookies.
+    pub(crate) fn of_case(text: &str) -> Self {
+        Glob { text: text.into() }
+    }
+
+    /// The pattern as it is compared.
     pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether a name, in lower case, fits.
+    /// Whether a name fits; of those without case, in lower case.
     pub(crate) fn fits(&self, name: &str) -> bool {
         let Some((start, rest)) = self.text.split_once('*') else { return *self.text == *name };
         let Some(mut name) = name.strip_prefix(start) else { return false };
@@ -57,6 +63,11 @@ mod tests {
             ("*", "anything", true),
         ] {
             assert_eq!(Glob::new(pattern).fits(name), fits, "{pattern} {name}");
+        }
+        for (pattern, name, fits) in
+            [("V", "V", true), ("V", "v", false), ("v", "V", false), ("S*", "Sid", true)]
+        {
+            assert_eq!(Glob::of_case(pattern).fits(name), fits, "{pattern} {name}");
         }
     }
 }

@@ -29,6 +29,8 @@ pub(crate) enum Treatment {
     Moment,
     /// As cookies, by name and attributes.
     Cookies,
+    /// As a number, where both have it and it is all that is known of a body; else not at all.
+    Length,
 }
 
 impl Treatment {
@@ -47,6 +49,7 @@ impl Treatment {
             Policy => "policy",
             Moment => "moment",
             Cookies => "cookies",
+            Length => "of HEAD, where both have it",
         }
     }
 }
@@ -76,8 +79,8 @@ const fn row(name: &'static str, treatment: Treatment, why: &'static str) -> Row
 }
 
 use Treatment::{
-    Caseless, CaselessMembers, Cookies, Directives, Exact, Ignored, MediaType, Members, Moment, Parameters,
-    Policy, Presence,
+    Caseless, CaselessMembers, Cookies, Directives, Exact, Ignored, Length, MediaType, Members, Moment,
+    Parameters, Policy, Presence,
 };
 
 const CACHE: &str = "What a cache on the way says of itself.";
@@ -114,7 +117,7 @@ pub(crate) static ROWS: &[Row] = &[
     row("content-disposition", Parameters, "Parameters have no order, their names no case."),
     row("content-encoding", Ignored, CODED),
     row("content-language", CaselessMembers, "Language tags have no case."),
-    row("content-length", Ignored, CODED),
+    row("content-length", Length, "Bodies are compared decoded; of HEAD, this is all that is known of them."),
     row("content-md5", Presence, DIGEST),
     row("content-security-policy", Policy, "Directives and sources have no order, nonces are random."),
     row(
@@ -122,7 +125,11 @@ pub(crate) static ROWS: &[Row] = &[
         Policy,
         "Directives and sources have no order, nonces are random.",
     ),
-    row("content-type", MediaType, "Names and charsets have no case; boundaries are random."),
+    row(
+        "content-type",
+        MediaType,
+        "Names and charsets have no case; boundaries that the body has are random.",
+    ),
     row("correlation-id", Ignored, REQUEST),
     row("date", Ignored, "When the answer was made."),
     row("digest", Presence, DIGEST),

@@ -1,6 +1,8 @@
+use std::time::Duration;
+
 use super::*;
 use crate::answer::Body;
-use crate::json::JsonSpec;
+use crate::json::{JsonSpec, RuleSpec};
 use crate::limits::Limits;
 use crate::outcome::Kind::{Added, Missing, Order, Value};
 use crate::rules::RulesSpec;
@@ -27,9 +29,15 @@ fn field_list(lines: &str) -> Vec<Field<'_>> {
         .collect()
 }
 
+const USUAL: Setting = Setting { lengths_count: false, boundaries_fit: true };
+
 fn found(old: &str, new: &str, rules: &Rules) -> Vec<(String, Kind)> {
+    found_in(USUAL, old, new, rules)
+}
+
+fn found_in(setting: Setting, old: &str, new: &str, rules: &Rules) -> Vec<(String, Kind)> {
     let mut findings = Findings::new(&Limits::default());
-    compare(&fields(&answer(old)), &fields(&answer(new)), rules, &mut findings);
+    compare(&fields(&answer(old)), &fields(&answer(new)), setting, rules, &mut findings);
     findings.into_list().into_iter().map(|difference| (difference.at, difference.kind)).collect()
 }
 
@@ -140,7 +148,7 @@ fn bytes_that_are_no_text_are_told_apart() {
             old.headers[0] = Field { name, value: &cookies[0] };
             new.headers[0] = Field { name, value: &cookies[1] };
             let mut findings = Findings::new(&Limits::default());
-            compare(&fields(&old), &fields(&new), &Rules::default(), &mut findings);
+            compare(&fields(&old), &fields(&new), USUAL, &Rules::default(), &mut findings);
             assert_eq!(findings.len() == 0, is_same, "{old:?} {new:?}");
         }
     }
@@ -191,10 +199,104 @@ fn rules_say_which_fields() {
         (rules(None, &["header:X-*"]), &["header:set-cookie:sid", "trailer:x-t"]),
         (rules(None, &["trailer:x-t"]), &["header:set-cookie:sid", "header:x-a"]),
         (rules(None, &["header:set-cookie"]), &["header:x-a", "trailer:x-t"]),
-        (rules(None, &["header:set-cookie:SID"]), &["header:x-a", "trailer:x-t"]),
+        (rules(None, &["header:Set-Cookie:sid"]), &["header:x-a", "trailer:x-t"]),
+        (rules(None, &["header:set-cookie:s*"]), &["header:x-a", "trailer:x-t"]),
+        // Names of cookies have case.
+        (rules(None, &["header:set-cookie:SID"]), &["header:set-cookie:sid", "header:x-a", "trailer:x-t"]),
     ] {
         let places: Vec<String> = found(old, new, &rules).into_iter().map(|(at, _)| at).collect();
         assert_eq!(places, expected, "{rules:?}");
+    }
+}
+
+#[test]
+fn lengths_count_where_they_are_all_there_is() {
+    let heads = Setting { lengths_count: true, ..USUAL };
+    let length = ("header:content-length".to_owned(), Value);
+    for (old, new, differs) in [
+        ("Content-Length: 10", "content-length: 20", true),
+        ("Content-Length: 10", "content-length: 010", false),
+        ("Content-Length: 10, 10", "content-length: 10", false),
+        ("Content-Length: 10", "content-length: ten", true),
+        ("Content-Length: 10", "", false),
+        ("Content-Length: 10", "transfer-encoding: chunked", false),
+        ("", "", false),
+    ] {
+        let expected = if differs { vec![length.clone()] } else { Vec::new() };
+        let all = Rules::default();
+        assert_eq!(found_in(heads, old, new, &all), expected, "{old} | {new}");
+        assert_eq!(found_in(heads, new, old, &all), expected, "{new} | {old}");
+        assert_eq!(found(old, new, &all), [], "{old} | {new}");
+    }
+    let only = |names: &[&str], ignored: &[&str]| {
+        let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let json = JsonSpec { ignore: own(ignored), ..JsonSpec::default() };
+        Rules::compile(&RulesSpec { headers: Some(own(names)), json, ..RulesSpec::default() }).unwrap()
+    };
+    let lengths = ("content-length: 10", "content-length: 20");
+    for (rules, differs) in [
+        (only(&["*"], &[]), true),
+        (only(&["etag"], &[]), false),
+        (only(&["content-*"], &[]), true),
+        (only(&["*"], &["header:content-length"]), false),
+    ] {
+        assert_eq!(!found_in(heads, lengths.0, lengths.1, &rules).is_empty(), differs, "{rules:?}");
+    }
+}
+
+#[test]
+fn boundaries_count_unless_the_bodies_have_them() {
+    let unfit = Setting { boundaries_fit: false, ..USUAL };
+    let content_type = ("header:content-type".to_owned(), Value);
+    for (old, new, differs, differs_unfit) in [
+        ("multipart/mixed; boundary=Q", "multipart/mixed; boundary=X", false, true),
+        ("multipart/mixed; boundary=Q", "multipart/mixed; boundary=\"Q\"", false, false),
+        ("multipart/mixed; boundary=Q", "multipart/mixed", true, true),
+        ("multipart/mixed; boundary=Q", "multipart/form-data; boundary=Q", true, true),
+        ("text/plain; boundary=Q", "text/plain; boundary=X", true, true),
+    ] {
+        let [old, new] = [old, new].map(|value| format!("content-type: {value}"));
+        for (setting, differs) in [(USUAL, differs), (unfit, differs_unfit)] {
+            let expected = if differs { vec![content_type.clone()] } else { Vec::new() };
+            assert_eq!(found_in(setting, &old, &new, &Rules::default()), expected, "{old} | {new}");
+        }
+    }
+}
+
+#[test]
+fn rules_hold_for_the_values_of_cookies() {
+    let rule = |path: &str, change: &dyn Fn(&mut RuleSpec)| {
+        let mut rule = RuleSpec { path: path.to_owned(), ..RuleSpec::default() };
+        change(&mut rule);
+        let json = JsonSpec { rules: vec![rule], ..JsonSpec::default() };
+        Rules::compile(&RulesSpec { json, ..RulesSpec::default() }).unwrap()
+    };
+    let mask = |rule: &mut RuleSpec| rule.mask = vec!["[0-9]".to_owned()];
+    let case = |rule: &mut RuleSpec| rule.case = Some("ignore".to_owned());
+    let space = |rule: &mut RuleSpec| rule.whitespace = Some("ignore".to_owned());
+    let within = |rule: &mut RuleSpec| rule.within = Some(Duration::from_secs(2));
+    let (a, value) = ("header:set-cookie:a", ("header:set-cookie:a", Value));
+    for (rules, old, new, expected) in [
+        (rule(a, &mask), "a=x1", "a=x2", &[][..]),
+        (rule(a, &mask), "a=x1", "a=y2", &[value]),
+        (rule(a, &mask), "b=x1", "b=x2", &[("header:set-cookie:b", Value)]),
+        (rule(a, &mask), "A=x1", "A=x2", &[("header:set-cookie:A", Value)]),
+        (rule("header:set-cookie", &mask), "b=x1", "b=x2", &[]),
+        (rule("header:set-cookie:*", &mask), "b=x1", "b=x2", &[]),
+        (rule("header:*", &mask), "b=x1", "b=x2", &[]),
+        (rule("header:x-*", &mask), "x-b=x1", "x-b=x2", &[("header:set-cookie:x-b", Value)]),
+        (rule("trailer:set-cookie", &mask), "a=x1", "a=x2", &[value]),
+        (rule(a, &case), "a=No", "a=nO", &[]),
+        (rule(a, &space), "a=1 2", "a=12", &[]),
+        (rule(a, &within), "a=1700000000", "a=1700000002", &[]),
+        (rule(a, &within), "a=1700000000", "a=1700000003", &[value]),
+        // Attributes are no part of the value.
+        (rule(a, &case), "a=1; Path=/A", "a=1; Path=/a", &[("header:set-cookie:a;path", Value)]),
+    ] {
+        let [old, new] = [old, new].map(|cookie| format!("set-cookie: {cookie}"));
+        let expected: Vec<_> = expected.iter().map(|(at, kind)| ((*at).to_owned(), *kind)).collect();
+        assert_eq!(found(&old, &new, &rules), expected, "{old} | {new}");
+        assert_eq!(found(&new, &old, &rules), expected, "{new} | {old}");
     }
 }
 

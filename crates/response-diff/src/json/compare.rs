@@ -10,6 +10,7 @@ use crate::outcome::{Difference, Kind};
 use crate::path::{Place, Step, concrete, normalised};
 use crate::{Limits, NotCompared};
 
+use super::leftovers;
 use super::rules::{JsonRules, Options};
 use super::tree::{Json, Type, Value, View};
 
@@ -39,9 +40,9 @@ pub(crate) fn compare(
 ) -> Result<(), NotCompared> {
     let mut work = Work::new(limits);
     let mapped = rules.map().apply(old, &mut work);
-    let old = mapped.as_ref().unwrap_or(old);
+    let old = mapped.as_ref().map_or(old, |mapped| &mapped.json);
     let other = if rules.is_of_old_alone() { rules.map().apply(new, &mut work) } else { None };
-    let new = other.as_ref().unwrap_or(new);
+    let new = other.as_ref().map_or(new, |mapped| &mapped.json);
     let mut comparer = Comparer {
         rules,
         align_left: limits.work / 8,
@@ -56,6 +57,8 @@ pub(crate) fn compare(
     // What is chosen at the document itself.
     if !rules.ignores(&start) {
         comparer.pair(old, new, &start);
+        let left = [&mapped, &other].map(|mapped| mapped.as_ref().map_or(&[][..], |mapped| &mapped.left));
+        leftovers::compare(&mut comparer, left, &start);
     }
     if comparer.work.is_spent() { Err(NotCompared::Work) } else { Ok(()) }
 }
@@ -68,7 +71,7 @@ pub(super) struct Comparer<'c> {
     shown: usize,
     findings: &'c mut Findings,
     /// The way to the pair that is looked at, with new's indexes.
-    steps: Vec<Step<'c>>,
+    pub(super) steps: Vec<Step<'c>>,
     weighing: Option<Weighing>,
 }
 

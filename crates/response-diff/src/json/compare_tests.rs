@@ -439,7 +439,7 @@ fn moved(from: &str, to: &str) -> MapSpec {
 #[allow(clippy::too_many_lines, reason = "a table")]
 fn intended_changes_are_no_differences() {
     let wrap = MapSpec { wrap: text("$.data"), ..MapSpec::default() };
-    let unwrap = MapSpec { unwrap: text("$.data.order"), ..MapSpec::default() };
+    let unwrap_of = |path: &str| MapSpec { unwrap: text(path), ..MapSpec::default() };
     let drop = |path: &str| MapSpec { drop: text(path), ..MapSpec::default() };
     let names = |at: &str| MapSpec { names: text("snake-to-camel"), at: text(at), ..MapSpec::default() };
     let convert = |how: &str| MapSpec { convert: text(how), at: text("$.items[*].id"), ..MapSpec::default() };
@@ -504,7 +504,82 @@ fn intended_changes_are_no_differences() {
             "[1,2]",
             r#"[{"data":1},{"data":2}]"#,
         ),
-        ("unwrapped", map(vec![unwrap]), r#"{"data":{"order":{"id":1}},"meta":{}}"#, r#"{"id":2}"#),
+        (
+            "unwrapped",
+            map(vec![unwrap_of("$.data.order")]),
+            r#"{"data":{"order":{"id":1}},"meta":{}}"#,
+            r#"{"id":2}"#,
+        ),
+        (
+            "unwrapped, and what stood beside it is still there",
+            map(vec![unwrap_of("$.data.order")]),
+            r#"{"data":{"order":{"id":1},"n":1},"more":2}"#,
+            r#"{"more":2,"id":1}"#,
+        ),
+        (
+            "unwrapped, with a member that stood beside it as well",
+            map(vec![unwrap_of("$.r")]),
+            r#"{"a":2,"r":{"a":1}}"#,
+            r#"{"a":1}"#,
+        ),
+        (
+            "unwrapped, with what is dropped before or after",
+            map(vec![drop("$.a"), unwrap_of("$.r"), drop("$.b")]),
+            r#"{"r":{"c":1},"a":2,"b":3}"#,
+            r#"{"c":1}"#,
+        ),
+        (
+            "unwrapped twice in a row, then wrapped",
+            map(vec![unwrap_of("$.r"), unwrap_of("$.s"), wrap.clone()]),
+            r#"{"r":{"s":{"c":1},"a":2},"b":3}"#,
+            r#"{"data":{"c":1}}"#,
+        ),
+        (
+            "unwrapped to no object",
+            map(vec![unwrap_of("$.data.items")]),
+            r#"{"data":{"n":1,"items":[1,2],"m":{}},"next":"/2"}"#,
+            r#"[1,3]"#,
+        ),
+        (
+            "unwrapped to no object, and dropped before",
+            map(vec![drop("$.next"), unwrap_of("$.items")]),
+            r#"{"items":[1,2],"next":"/2"}"#,
+            r#"[1,2]"#,
+        ),
+        (
+            "unwrapped to no object, and ignored",
+            JsonSpec { ignore: vec!["$.next".to_owned()], ..map(vec![unwrap_of("$.items")]) },
+            r#"{"items":[1,2],"next":"/2","n":1}"#,
+            r#"[1,2]"#,
+        ),
+        (
+            "unwrapped to no object, with null for nothing",
+            JsonSpec { null_is_absent: true, ..map(vec![unwrap_of("$.items")]) },
+            r#"{"items":[1,2],"error":null}"#,
+            r#"[1,2]"#,
+        ),
+        ("unwrapped to a name that is there twice", map(vec![unwrap_of("$.r")]), r#"{"r":1,"r":2}"#, "1"),
+        (
+            "unwrapped elements",
+            map(vec![MapSpec { at: text("$.items[*]"), ..unwrap_of("$.r") }]),
+            r#"{"items":[{"r":1,"x":1},{"r":{"a":1},"x":2},{"r":3},4]}"#,
+            r#"{"items":[1,{"a":1},3,4]}"#,
+        ),
+        (
+            "moved out of itself, with more in it",
+            map(vec![moved("$.a.value", "$.a")]),
+            r#"{"a":{"value":1,"unit":"m"}}"#,
+            r#"{"a":1}"#,
+        ),
+        ("renamed to what is there", map(vec![moved("$.a", "$.b")]), r#"{"b":1,"a":1}"#, r#"{"b":1}"#),
+        (
+            "moved to where something is",
+            map(vec![moved("$.a", "$.o.a")]),
+            r#"{"a":1,"o":{"a":2}}"#,
+            r#"{"o":{"a":1}}"#,
+        ),
+        ("names that become the same", map(vec![names("$")]), r#"{"a_b":1,"aB":1}"#, r#"{"aB":1}"#),
+        ("wrapped, with more beside it", map(vec![wrap.clone()]), "[1]", r#"{"data":[1],"more":1}"#),
         (
             "dropped",
             map(vec![drop("$.legacy"), drop("$.items[?@.old == true]")]),
@@ -549,6 +624,26 @@ fn intended_changes_are_no_differences() {
         ),
     ]);
     insta::assert_snapshot!(told);
+}
+
+#[test]
+fn what_unwrapping_leaves_of_two_answers_of_old_is_compared_with_each_other() {
+    let unwrap = |path: &str, at: &str| MapSpec { unwrap: text(path), at: text(at), ..MapSpec::default() };
+    let spec = map(vec![unwrap("$.items", "$"), unwrap("$.r", "$[*]")]);
+    let rules = JsonRules::compile(&spec).unwrap().of_old_alone();
+    let found = |old: &str, new: &str| {
+        let limits = Limits::default();
+        let [old, new] = [old, new].map(|text| parse(text, &limits).unwrap());
+        let found = differences(&old, &new, &rules, &limits).unwrap();
+        found.iter().map(|one| format!("{} {}", one.at, one.kind)).collect::<Vec<_>>()
+    };
+    let one = r#"{"next":"/2","at":{"t":1},"items":[{"r":1,"x":1},{"r":2}]}"#;
+    assert!(found(one, one).is_empty());
+    let other = r#"{"at":{"t":2},"items":[{"r":1},{"r":2,"x":1}],"n":1}"#;
+    let there = ["$.at.t value", "$.n added", "$.next missing", "$[0].x missing", "$[1].x added"];
+    assert_eq!(found(one, other), there);
+    let back = ["$.at.t value", "$.n missing", "$.next added", "$[0].x added", "$[1].x missing"];
+    assert_eq!(found(other, one), back);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod array;
 mod compare;
 mod fingerprint;
+mod leftovers;
 mod map;
 mod number;
 mod parse;

@@ -75,7 +75,9 @@ pub struct MapSpec {
     pub to: Option<String>,
     /// Old's document is what new has at this path: `$.data`.
     pub wrap: Option<String>,
-    /// New's document is what old has at this path; what old has beside it is left out.
+    /// New's document is what old has at this path. What old has beside it stays a member of the document, and where
+    /// there can be none, since no object was unwrapped, it is compared in the place that it had: it is missing in new
+    /// unless it is dropped before, or ignored.
     pub unwrap: Option<String>,
     /// New does not have this any more, by an RFC 9535 query.
     pub drop: Option<String>,

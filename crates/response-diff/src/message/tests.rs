@@ -45,11 +45,59 @@ fn of_several_heads_the_last_one_counts() {
         "HTTP/1.1 100 Continue\r\n\r\n",
         "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n",
         "HTTP/1.1 200 Connection established\r\n\r\n",
+        "HTTP/1.0 200 CONNECTION ESTABLISHED \r\nproxy-agent: x\r\n\r\n",
+        "HTTP/1.1 407 Proxy Authentication Required\r\n\r\nHTTP/1.1 200 Connection established\r\n\r\n",
+        "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Digest nonce=\"1\"\r\ncontent-length: 9\r\n\r\n",
         "HTTP/1.1 301 Moved\r\nlocation: /b\r\ncontent-length: 0\r\n\r\n",
         "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 302 Found\nlocation: /b\n\n",
     ] {
         let bytes = [before, "HTTP/2 201\r\nx: y\r\n\r\nbody"].concat();
         reads(bytes.as_bytes(), 201, &["x: y"], &[], "body");
+    }
+}
+
+#[test]
+fn behind_the_last_head_comes_its_body_whatever_it_looks_like() {
+    let inner = "HTTP/1.1 500 X\r\nx: y\r\n\r\nabc";
+    for (line, status) in [
+        ("HTTP/1.1 200 OK", 200),
+        ("HTTP/1.1 200", 200),
+        ("HTTP/2 200 ", 200),
+        ("HTTP/1.1 200 Connection established?", 200),
+        ("HTTP/1.1 201 Connection established", 201),
+        ("HTTP/1.1 404 Not Found", 404),
+        ("HTTP/1.1 502 Bad Gateway", 502),
+    ] {
+        let bytes = format!("{line}\r\na: b\r\n\r\n{inner}");
+        reads(bytes.as_bytes(), status, &["a: b"], &[], inner);
+    }
+}
+
+#[test]
+fn a_body_that_is_shorter_than_its_length_did_not_end() {
+    for (fields, body, is_cut) in [
+        ("content-length: 10", "abc", true),
+        ("Content-Length: 4", "abc", true),
+        ("content-length: 3", "abc", false),
+        ("content-length: 2", "abc", false),
+        // HEAD.
+        ("content-length: 10", "", false),
+        // What is not read as a length is none.
+        ("content-length: many", "abc", false),
+        ("x: 1", "abc", false),
+        // What was saved is not what was sent.
+        ("content-length: 10\r\ncontent-encoding: gzip", "abc", false),
+        ("content-length: 10\r\ntransfer-encoding: chunked", "abc", false),
+    ] {
+        let bytes = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n{body}");
+        let saved = SavedAnswer::parse(bytes.as_bytes(), MOST);
+        let expected =
+            if is_cut { Body::Incomplete(Incomplete::Upstream) } else { Body::Whole(body.as_bytes()) };
+        assert_eq!(saved.answer().body, expected, "{fields} {body}");
+        // A body alone says nothing of its length.
+        let mut alone = SavedAnswer::parse(b"ab", MOST);
+        alone.take_head_of(&saved);
+        assert_eq!(alone.answer().body, Body::Whole(b"ab"));
     }
 }
 

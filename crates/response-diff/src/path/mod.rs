@@ -21,7 +21,7 @@ pub(crate) use query::{Query, Segment, Selector};
 pub use set::{PathSet, PathSetError, Place};
 
 /// One step from a value to one inside it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step<'a> {
     /// To a member of an object.
     Name(&'a str),

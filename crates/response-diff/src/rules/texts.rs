@@ -1,9 +1,8 @@
-//! Rules for what is text and no part of a JSON document: header and trailer fields, and bodies of text.
+//! Rules for what is text and no part of a JSON document: header and trailer fields, values of cookies, and bodies of
+//! text.
 
-use crate::headers::{Glob, Section};
+use crate::headers::FieldPlace;
 use crate::json::{NumberSpec, RuleError, RuleSpec, ValueOptions, ValueRule};
-
-use super::field_place;
 
 /// How texts in certain places are compared.
 #[derive(Clone, Debug)]
@@ -15,7 +14,7 @@ pub(super) struct TextRule {
 #[derive(Clone, Debug)]
 enum TextPlace {
     Body,
-    Field(Section, Glob),
+    Field(FieldPlace),
 }
 
 impl TextRule {
@@ -23,7 +22,7 @@ impl TextRule {
     pub(super) fn compile(spec: &RuleSpec) -> Result<TextRule, Vec<(String, String)>> {
         let place = match spec.path.as_str() {
             "body" => Some(TextPlace::Body),
-            path => field_place(path).map(|(section, glob)| TextPlace::Field(section, glob)),
+            path => FieldPlace::parse(path).map(TextPlace::Field),
         };
         let mut wrong = Vec::new();
         if place.is_none() {
@@ -69,9 +68,7 @@ impl TextRule {
     pub(super) fn is_for(&self, place: &str) -> bool {
         match &self.place {
             TextPlace::Body => place == "body",
-            TextPlace::Field(section, glob) => {
-                place.strip_prefix(section.prefix()).is_some_and(|name| glob.fits(name))
-            }
+            TextPlace::Field(field) => field.has(place),
         }
     }
 }

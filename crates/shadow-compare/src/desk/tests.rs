@@ -110,6 +110,25 @@ fn a_mismatch_that_is_gone_a_moment_later_was_a_race() {
 }
 
 #[test]
+fn of_head_the_lengths_are_compared() {
+    let with_length = |method: &str, old: &str, new: &str| {
+        let mut pair = pair("shop", "/orders.csv", "", "");
+        pair.asked.method = method.as_bytes().into();
+        for (answer, length) in pair.answers.iter_mut().zip([old, new]) {
+            answer.headers.push(b"content-length", length.as_bytes());
+        }
+        pair
+    };
+    let mut bench = Bench::new(&[], &[]);
+    bench.asks = false;
+    for (method, new, mismatched) in [("HEAD", "10", 0), ("HEAD", "20", 1), ("GET", "20", 1)] {
+        bench.take(with_length(method, "10", new));
+        assert_eq!(bench.totals().mismatched, mismatched, "{method} {new}");
+    }
+    assert_eq!(bench.totals().matched, 2);
+}
+
+#[test]
 fn a_race_in_which_new_alone_changed_its_mind_is_counted_beside() {
     let mut bench = Bench::new(&[], &[]);
     bench.earn(400);

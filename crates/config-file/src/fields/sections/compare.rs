@@ -149,7 +149,11 @@ pub(super) static MAP: Section = Section {
         optional("from", MAP_PATH, "Where a member is in the form of `old`; with `to`."),
         optional("to", MAP_PATH, "Where that member is in the form of `new`."),
         optional("wrap", MAP_PATH, "All of `old` is what `new` has here, such as \"$.data\"."),
-        optional("unwrap", MAP_PATH, "All of `new` is what `old` has here."),
+        optional(
+            "unwrap",
+            MAP_PATH,
+            "All of `new` is what `old` has here; what is beside it and not dropped is missing in `new`.",
+        ),
         optional("drop", MAP_PATH, "What `new` does not have any more."),
         optional(
             "names",

@@ -47,12 +47,33 @@ impl Mapping {
     }
 
     /// Old's document in new's form; `None` when there is nothing to change.
-    pub(super) fn apply<'a>(&self, json: &Json<'a>, work: &mut Work) -> Option<Json<'a>> {
+    pub(super) fn apply<'a>(&self, json: &Json<'a>, work: &mut Work) -> Option<Mapped<'a>> {
         let mut mapped: Option<Json<'a>> = None;
+        let mut left = Vec::new();
         for change in &self.changes {
-            let next = rewrite::rewrite(mapped.as_ref().unwrap_or(json), change, work);
+            let before = mapped.take();
+            let (next, places) = rewrite::rewrite(before.as_ref().unwrap_or(json), change, work);
+            if !places.is_empty() {
+                left.push(Left { json: before.unwrap_or_else(|| json.clone()), places });
+            }
             mapped = Some(next);
         }
-        mapped
+        mapped.map(|json| Mapped { json, left })
     }
+}
+
+/// A document in new's form.
+#[derive(Debug)]
+pub(super) struct Mapped<'a> {
+    pub(super) json: Json<'a>,
+    pub(super) left: Vec<Left<'a>>,
+}
+
+/// What stood beside a value that was unwrapped and is no object, so that there is no room for it in new's form.
+#[derive(Debug)]
+pub(super) struct Left<'a> {
+    /// The document that was unwrapped.
+    pub(super) json: Json<'a>,
+    /// The values in it that are left, in document order; none is in another one, and none is the document.
+    pub(super) places: Vec<usize>,
 }

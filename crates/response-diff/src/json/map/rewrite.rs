@@ -7,11 +7,17 @@ use super::super::tree::{Json, Node, Tag, Value};
 use super::names::Manner;
 use super::{Change, Part};
 
-/// Documents nest no deeper than their limit and changes make them little deeper, so neither is this.
-pub(super) fn rewrite<'a>(json: &Json<'a>, change: &Change, work: &mut Work) -> Json<'a> {
+/// The changed document, and what of the one before has no place in it. Documents nest no deeper than their limit and
+/// changes make them little deeper, so neither is this.
+pub(super) fn rewrite<'a>(json: &Json<'a>, change: &Change, work: &mut Work) -> (Json<'a>, Vec<usize>) {
     work.take(json.nodes.len() as u64 / 8);
-    let mut writer =
-        Writer { from: json, nodes: Vec::with_capacity(json.nodes.len()), owned: json.owned.clone(), work };
+    let mut writer = Writer {
+        from: json,
+        nodes: Vec::with_capacity(json.nodes.len()),
+        owned: json.owned.clone(),
+        left: Vec::new(),
+        work,
+    };
     match change {
         Change::Drop(set) => {
             let start = set.start().clone();
@@ -24,13 +30,15 @@ pub(super) fn rewrite<'a>(json: &Json<'a>, change: &Change, work: &mut Work) -> 
         | Change::Values { at, .. }
         | Change::Convert { at, .. } => writer.seek(at, 0, change),
     }
-    Json { text: json.text, nodes: writer.nodes, owned: writer.owned }
+    (Json { text: json.text, nodes: writer.nodes, owned: writer.owned }, writer.left)
 }
 
 struct Writer<'w, 'a> {
     from: &'w Json<'a>,
     nodes: Vec<Node>,
     owned: String,
+    /// What unwrapping leaves, in document order.
+    left: Vec<usize>,
     work: &'w mut Work,
 }
 
@@ -82,7 +90,10 @@ impl Writer<'_, '_> {
                 _ => self.copy(at),
             },
             Change::Wrap { names, .. } => self.nested(Insert { names, value: at }),
-            Change::Unwrap { names, .. } => self.copy(self.find(value, names).unwrap_or(value).at()),
+            Change::Unwrap { names, .. } => match self.find(value, names) {
+                Some(inner) => self.unwrapped(at, inner.at(), names),
+                None => self.copy(at),
+            },
             Change::Rename { from, to, .. } => self.renamed(at, *from, *to),
             Change::Values { words, .. } => self.reworded(at, words),
             Change::Convert { to_text, .. } => self.converted(at, *to_text),
@@ -110,59 +121,94 @@ impl Writer<'_, '_> {
         true
     }
 
+    /// Writes what the names lead to in place of the value. What stands beside it is no less there than before: it
+    /// becomes members of what was unwrapped, and where that has none, it is told apart.
+    fn unwrapped(&mut self, at: usize, inner: usize, names: &[Box<str>]) {
+        let (value, node) = (self.from.value(at), self.from.node(inner));
+        if self.is_only(value, names) {
+            self.copy(inner);
+        } else if node.tag == Tag::Object {
+            let from = self.from;
+            self.container(node, |writer| {
+                writer.nodes.extend_from_slice(&from.nodes[inner + 1..from.after(inner)]);
+                writer.moving_members(at, Some(names), None);
+            });
+        } else {
+            self.leave(value, names);
+            self.copy(inner);
+        }
+    }
+
+    /// Notes all that is in a value beside what the names lead to.
+    fn leave(&mut self, value: Value<'_>, names: &[Box<str>]) {
+        let mut way = names.split_first();
+        for (name, member) in value.members() {
+            match way {
+                Some((next, rest)) if **next == *name => {
+                    way = None;
+                    if !rest.is_empty() {
+                        self.leave(member, rest);
+                    }
+                }
+                _ => self.left.push(member.at()),
+            }
+        }
+    }
+
     /// Writes an object without the member to which `remove` leads, and with another one where `insert` leads. Objects
     /// that lose their last member by that are left out, and those that are missing are made.
     fn moving(&mut self, at: usize, remove: Option<&[Box<str>]>, insert: Option<Insert<'_>>) {
-        let node = self.from.node(at);
-        let from = self.from;
-        self.container(node, |writer| {
-            let (mut remove, mut insert) = (remove, insert);
-            for (name, value) in from.value(at).members() {
-                let removing = remove.filter(|names| *names[0] == *name);
-                let inserting = insert.filter(|insert| *insert.names[0] == *name && insert.names.len() > 1);
-                match removing {
-                    Some([_]) => {
-                        remove = None;
-                        // A new name in the same object: it stays where it was among the members.
-                        if let Some(renamed) = insert.filter(|insert| insert.names.len() == 1) {
-                            insert = None;
-                            writer.nested_members(renamed);
-                        }
+        self.container(self.from.node(at), |writer| writer.moving_members(at, remove, insert));
+    }
+
+    fn moving_members(&mut self, at: usize, remove: Option<&[Box<str>]>, insert: Option<Insert<'_>>) {
+        let (from, writer) = (self.from, self);
+        let (mut remove, mut insert) = (remove, insert);
+        for (name, value) in from.value(at).members() {
+            let removing = remove.filter(|names| *names[0] == *name);
+            let inserting = insert.filter(|insert| *insert.names[0] == *name && insert.names.len() > 1);
+            match removing {
+                Some([_]) => {
+                    remove = None;
+                    // A new name in the same object: it stays where it was among the members.
+                    if let Some(renamed) = insert.filter(|insert| insert.names.len() == 1) {
+                        insert = None;
+                        writer.nested_members(renamed);
+                    }
+                    continue;
+                }
+                Some(names) => {
+                    remove = None;
+                    let is_left_empty = inserting.is_none() && writer.is_only(value, &names[1..]);
+                    if is_left_empty {
                         continue;
                     }
-                    Some(names) => {
-                        remove = None;
-                        let is_left_empty = inserting.is_none() && writer.is_only(value, &names[1..]);
-                        if is_left_empty {
-                            continue;
-                        }
-                        writer.copy(value.at() - 1);
-                        let inner = inserting.map(|insert| Insert { names: &insert.names[1..], ..insert });
-                        if inner.is_some() {
-                            insert = None;
-                        }
-                        writer.moving(value.at(), Some(&names[1..]), inner);
+                    writer.copy(value.at() - 1);
+                    let inner = inserting.map(|insert| Insert { names: &insert.names[1..], ..insert });
+                    if inner.is_some() {
+                        insert = None;
                     }
-                    None => {
-                        writer.copy(value.at() - 1);
-                        match inserting {
-                            Some(inner) => {
-                                insert = None;
-                                writer.moving(
-                                    value.at(),
-                                    None,
-                                    Some(Insert { names: &inner.names[1..], ..inner }),
-                                );
-                            }
-                            None => writer.copy(value.at()),
+                    writer.moving(value.at(), Some(&names[1..]), inner);
+                }
+                None => {
+                    writer.copy(value.at() - 1);
+                    match inserting {
+                        Some(inner) => {
+                            insert = None;
+                            writer.moving(
+                                value.at(),
+                                None,
+                                Some(Insert { names: &inner.names[1..], ..inner }),
+                            );
                         }
+                        None => writer.copy(value.at()),
                     }
                 }
             }
-            if let Some(insert) = insert {
-                writer.nested_members(insert);
-            }
-        });
+        }
+        if let Some(insert) = insert {
+            writer.nested_members(insert);
+        }
     }
 
     /// Whether there is nothing in an object but the way to a member.
