@@ -220,6 +220,12 @@ pub struct DiffsNoise {
     /// `noise`: old differs there from itself as often as from new. `real`: it does not. `unknown`: too few were asked
     /// twice.
     pub state: &'static str,
+    /// Where it is not noise: it is where less than this differs at once, in places (elements of a list, lines of a text,
+    /// or parts of 32 bytes of a line that is longer); 1, 2, 4 ... 128. State and counts are of comparisons with at least
+    /// as much. 1 where it is noise, or where nothing is.
+    pub at_least: u64,
+    /// In how many of the group's comparisons it is at least as much.
+    pub reaching: u64,
     /// How sure it is that it is noise.
     pub confidence: Option<f64>,
     /// About how many more sampled requests will tell.

@@ -554,6 +554,8 @@ impl Diffs for Found {
             last_seen_ms: 1_700_000_001_000,
             noise: DiffsNoise {
                 state: "unknown",
+                at_least: 1,
+                reaching: 1,
                 confidence: None,
                 needs: Some(9),
                 old_pairs: 1,

@@ -12,7 +12,7 @@ use control_plane::Follows;
 use response_diff::redact::RedactedDifference;
 use response_diff::summary::coverage::Covered;
 use response_diff::summary::groups::Sample;
-use response_diff::summary::noise::{Knowledge, State};
+use response_diff::summary::noise::State;
 use response_diff::summary::{Class, ClassCounts};
 use rollback_guard::{MATCH_CONFIDENCE, MatchRate};
 use route_plan::NotCopied;
@@ -156,12 +156,13 @@ fn group(group: &Group) -> DiffsGroup {
         races: group.races,
         first_seen_ms: group.first_ms,
         last_seen_ms: group.last_ms,
-        noise: noise(group.knowledge),
+        noise: noise(group),
         samples: group.samples.clone(),
     }
 }
 
-fn noise(known: Knowledge) -> DiffsNoise {
+fn noise(group: &Group) -> DiffsNoise {
+    let known = group.knowledge;
     let (state, confidence, needs) = match known.state {
         State::Noise { confidence } => ("noise", Some(confidence), None),
         State::Real => ("real", None, None),
@@ -170,6 +171,8 @@ fn noise(known: Knowledge) -> DiffsNoise {
     let evidence = known.evidence;
     DiffsNoise {
         state,
+        at_least: known.level.at_least(),
+        reaching: group.reaching,
         confidence,
         needs,
         old_pairs: evidence.old_pairs,

@@ -15,6 +15,9 @@ use crate::output::{self, Exit};
 
 mod beside;
 
+/// Of so many groups it is said that they are noise in part.
+const MOST_NOTED: usize = 3;
+
 pub(crate) fn diffs(args: &DiffsArgs) -> Exit {
     let path = path(args);
     let shown = Api::find(&args.admin).and_then(|api| {
@@ -145,6 +148,10 @@ struct Group {
 #[derive(Debug, Deserialize)]
 struct Noise {
     state: String,
+    at_least: u64,
+    reaching: u64,
+    old_pairs: u64,
+    old_differ: u64,
     confidence: Option<f64>,
     needs: Option<u64>,
 }
@@ -276,12 +283,31 @@ fn table(groups: &[Group], style: &Style) -> String {
 /// Whether a place is noise, in a few words.
 fn noise(noise: &Noise) -> String {
     let sure = noise.confidence.map(|confidence| percent((confidence * 1e4).floor() / 1e4));
+    let from = if noise.at_least > 1 { format!(" from {} on", noise.at_least) } else { String::new() };
     match (noise.state.as_str(), sure, noise.needs) {
         ("noise", Some(sure), _) => format!("noise, {sure} sure"),
-        ("real", ..) => "no".to_owned(),
-        (_, _, Some(needs)) => format!("unknown, {} samples tell", grouped(needs)),
-        _ => "unknown".to_owned(),
+        ("real", ..) => format!("no{from}"),
+        (_, _, Some(needs)) => format!("unknown{from}, {} samples tell", grouped(needs)),
+        _ => format!("unknown{from}"),
     }
+}
+
+/// Groups that are noise only as long as little differs at once, with what old does.
+fn noise_in_part(groups: &[Group]) -> impl Iterator<Item = String> {
+    groups.iter().filter(|group| group.noise.at_least > 1).take(MOST_NOTED).map(|group| {
+        let Noise { at_least, reaching, old_pairs, old_differ, .. } = group.noise;
+        format!(
+            "{} {} {}: in {} of {} comparisons {at_least} places or more differ at once; old differs from itself in so many \
+             in {} of {} sampled requests, and in fewer it is noise",
+            visible(&group.endpoint),
+            visible(&group.path),
+            visible(&group.kind),
+            grouped(reaching),
+            grouped(group.count),
+            grouped(old_differ),
+            grouped(old_pairs)
+        )
+    })
 }
 
 /// What is worth a sentence.
@@ -299,6 +325,7 @@ fn notes(found: &Found) -> String {
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         notes.push(format!("too few comparisons say something of {}{more}", shown.join(", ")));
     }
+    notes.extend(noise_in_part(&found.groups));
     let asked = &found.asked_again;
     if asked.races_of_new_alone > 0 {
         notes.push(format!(
@@ -367,6 +394,7 @@ impl One {
             kind: kind.unwrap_or(Kind::Value),
             old: self.old.clone(),
             new: self.new.clone(),
+            extent: 1,
         }
     }
 }

@@ -74,6 +74,8 @@ pub struct Group {
     pub kind: Kind,
     /// In how many comparisons.
     pub count: u64,
+    /// Of those: how many that are at least as large as `knowledge.level` says.
+    pub reaching: u64,
     /// The endpoint's comparisons.
     pub comparisons: u64,
     /// How often it was gone when both arms were asked again; not among `count`.
@@ -145,6 +147,7 @@ impl Group {
             path: view.path.to_owned(),
             kind: view.kind,
             count: view.count,
+            reaching: view.reaching,
             comparisons: view.comparisons,
             races: view.races,
             first_ms: view.first_ms,

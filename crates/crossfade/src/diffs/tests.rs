@@ -13,7 +13,7 @@ fn found() -> Found {
     let known = |state: &str, confidence: Value, needs: Value, old_pairs: u64| {
         json!({
             "state": state, "confidence": confidence, "needs": needs, "old_pairs": old_pairs, "old_differ": 2,
-            "new_pairs": 9, "new_differ": 9
+            "new_pairs": 9, "new_differ": 9, "at_least": 1, "reaching": 9
         })
     };
     serde_json::from_value(json!({
@@ -41,6 +41,10 @@ fn found() -> Found {
         "groups": [
             group("GET /orders/{id}", "$.items[*].price", 9, known("unknown", Value::Null, json!(21), 3)),
             group("GET /orders/{id}", "$.a['\u{1b}[31m']", 3, known("unknown", Value::Null, Value::Null, 0)),
+            group("GET /orders/{id}", "$.tags[*]", 2, json!({
+                "state": "real", "confidence": null, "needs": null, "old_pairs": 70, "old_differ": 1,
+                "new_pairs": 70, "new_differ": 31, "at_least": 4, "reaching": 2
+            })),
             group("GET /a/very/long/path/that/goes/on/and/on/{id}", "status", 2, known("real", Value::Null, Value::Null, 70)),
             group("GET /time", "$.now", 900, known("noise", json!(0.99987), Value::Null, 61)),
         ],

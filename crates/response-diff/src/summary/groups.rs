@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 use super::classes::Class;
 use super::endpoint::{Endpoint, Fold};
+use super::level::{Level, levels};
 use super::likeness::Likenesses;
 use super::noise::{Knowledge, Noise};
 use crate::redact::{Redacted, RedactedDifference};
@@ -101,6 +102,8 @@ pub struct GroupView<'g> {
     pub kind: Kind,
     /// In how many comparisons.
     pub count: u64,
+    /// Of those: how many that are at least as large as `knowledge.level` says.
+    pub reaching: u64,
     /// The endpoint's comparisons.
     pub comparisons: u64,
     /// How often a difference here was gone when both arms were asked again; not among `count`.
@@ -166,6 +169,8 @@ enum Slot {
 #[derive(Clone, Debug, Default)]
 struct Group {
     count: u64,
+    /// By how much differed at once: each counted at its highest level. Together they are `count`.
+    sizes: [u64; Level::COUNT],
     races: u64,
     first_ms: u64,
     last_ms: u64,
@@ -179,6 +184,17 @@ struct Group {
 impl Group {
     fn sample_ids(&self) -> impl Iterator<Item = u64> {
         self.first.into_iter().chain(self.drawn.iter().copied()).chain(self.latest.map(|(id, _)| id))
+    }
+
+    /// The highest level that any of its comparisons reaches.
+    fn highest(&self) -> Level {
+        let seen = (0_u8..).zip(self.sizes).filter(|(_, count)| *count > 0);
+        seen.last().and_then(|(number, _)| Level::numbered(number)).unwrap_or_default()
+    }
+
+    /// How many comparisons reach this level.
+    fn reaching(&self, level: Level) -> u64 {
+        self.sizes.iter().skip(usize::from(level.number())).sum()
     }
 
     fn forget(&mut self, id: u64) {
@@ -207,6 +223,9 @@ impl Group {
         self.first_ms = if self.count == 0 { other.first_ms } else { self.first_ms.min(other.first_ms) };
         self.last_ms = self.last_ms.max(other.last_ms);
         self.count += other.count;
+        for (mine, theirs) in self.sizes.iter_mut().zip(other.sizes) {
+            *mine += theirs;
+        }
         self.races += other.races;
         self.likenesses.merge(&other.likenesses);
         let when = |latest: &Option<(u64, u64)>| latest.map_or(0, |(_, at_ms)| at_ms);
@@ -263,6 +282,7 @@ impl Groups {
         for difference in differences {
             one_each.entry((&difference.path, difference.kind)).or_insert(difference);
         }
+        let levels = levels(differences);
         let mut slots = Vec::new();
         for (number, ((path, kind), difference)) in (0_u64..).zip(one_each) {
             let key = (path.to_owned(), kind);
@@ -275,6 +295,8 @@ impl Groups {
             }
             let Some(group) = self.enter(endpoint, &key, at_ms) else { continue };
             group.count += 1;
+            let level = levels.get(&(path, kind)).copied().unwrap_or_default();
+            group.sizes[usize::from(level.number())] += 1;
             group.last_ms = group.last_ms.max(at_ms);
             group.likenesses.add(difference);
             if let Some(slot) = group.wants(at_ms, mixed(random, number)) {
@@ -331,16 +353,18 @@ impl Groups {
                 all.groups.iter().filter(|(_, group)| group.count > 0).map(move |((path, kind), group)| {
                     let mut ids: Vec<_> = group.sample_ids().collect();
                     ids.dedup();
+                    let knowledge = noise.of(endpoint, path, *kind, group.highest());
                     GroupView {
                         endpoint,
                         path,
                         kind: *kind,
                         count: group.count,
+                        reaching: group.reaching(knowledge.level),
                         comparisons: all.comparisons,
                         races: group.races,
                         first_ms: group.first_ms,
                         last_ms: group.last_ms,
-                        knowledge: noise.of(endpoint, path, *kind),
+                        knowledge,
                         likenesses: group.likenesses,
                         samples: ids
                             .into_iter()

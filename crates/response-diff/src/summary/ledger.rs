@@ -232,6 +232,7 @@ mod tests {
             kind: Kind::Value,
             old: Some("1".to_owned()),
             new: Some("2".to_owned()),
+            extent: 1,
         };
         (0_u8..3).filter(|bit| mask & (1 << bit) != 0).map(one).collect()
     }

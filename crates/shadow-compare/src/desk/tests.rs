@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use response_diff::summary::Level;
 use response_diff::summary::noise::State;
 use route_plan::CapturedBody;
 use telemetry::{ComparisonTotals, Telemetry};
@@ -178,7 +179,7 @@ fn noise_is_learned_and_a_regression_beside_it_is_not_hidden() {
         bench.pass(Duration::from_millis(1), &again);
     }
     let endpoint = Endpoint::named("GET /good");
-    let known = bench.desk.ledger.noise().of(&endpoint, "$.at", response_diff::Kind::Value);
+    let known = bench.desk.ledger.noise().of(&endpoint, "$.at", response_diff::Kind::Value, Level::FIRST);
     assert!(matches!(known.state, State::Noise { confidence } if confidence >= 0.99), "{known:?}");
     assert!(known.evidence.old_pairs >= 27, "{known:?}");
     let before = bench.totals();

@@ -167,3 +167,27 @@ fn of_migrations_that_left_only_the_latest_are_kept() {
     assert_eq!(left.count(), MOST_DEPARTED + 2);
     assert!(folder.join("gone-3.json").exists() && folder.join("shop.json").exists());
 }
+
+#[test]
+fn a_file_from_before_places_had_levels_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = busy(&[]);
+    kept(dir.path(), &before);
+    let path = dir.path().join(DIR).join("shop.json");
+    let mut file: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let mut removed = 0;
+    let parts = [("/groups", "groups", "sizes"), ("/noise/endpoints", "places", "level")];
+    for (list, inner, field) in parts {
+        for one in file.pointer_mut(list).unwrap().as_array_mut().unwrap() {
+            for entry in one[inner].as_array_mut().unwrap() {
+                removed += usize::from(entry.as_object_mut().unwrap().remove(field).is_some());
+            }
+        }
+    }
+    assert!(removed > 0, "{file}");
+    fs::write(&path, file.to_string()).unwrap();
+    let (store, _) = Store::open(Some(dir.path().to_owned()), Telemetry::new(1));
+    let after = store.restore(desk(settings(&[], &[]), &Telemetry::new(1)));
+    // One difference in each place, which is what the first level is.
+    assert_eq!(before.ledger.state(), after.ledger.state());
+}

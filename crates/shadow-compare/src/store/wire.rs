@@ -7,7 +7,7 @@ use response_diff::redact::{Redacted, RedactedDifference, Redactor};
 use response_diff::summary::endpoint::EndpointsState;
 use response_diff::summary::groups::{EndpointGroups, GroupState, GroupsState, Sample, TurnedAway};
 use response_diff::summary::noise::{EndpointNoise, NoiseTable, PathNoise};
-use response_diff::summary::{Class, Ledger, LedgerState, Likenesses};
+use response_diff::summary::{Class, Ledger, LedgerState, Level, Likenesses};
 
 use crate::desk::{Desk, Questions, rules};
 
@@ -61,6 +61,9 @@ struct EndpointNoiseJson {
 struct PlaceJson {
     path: String,
     kind: String,
+    /// Files of before have places as a whole, which is what the first level is.
+    #[serde(default)]
+    level: u8,
     old_differ: u64,
     new_differ: u64,
     pending: u64,
@@ -85,6 +88,9 @@ struct GroupJson {
     path: String,
     kind: String,
     count: u64,
+    /// Not in files of before.
+    #[serde(default)]
+    sizes: Vec<u64>,
     races: u64,
     first_ms: u64,
     last_ms: u64,
@@ -220,6 +226,7 @@ fn noise_json(one: EndpointNoise) -> EndpointNoiseJson {
     let place = |place: PathNoise| PlaceJson {
         path: place.path,
         kind: place.kind.as_str().to_owned(),
+        level: place.level.number(),
         old_differ: place.old_differ,
         new_differ: place.new_differ,
         pending: place.pending,
@@ -241,6 +248,7 @@ impl EndpointNoiseJson {
             Some(PathNoise {
                 kind: kind_of(&place.kind)?,
                 path: place.path,
+                level: Level::numbered(place.level)?,
                 old_differ: place.old_differ,
                 new_differ: place.new_differ,
                 pending: place.pending,
@@ -263,6 +271,7 @@ fn groups_json(one: EndpointGroups) -> GroupsJson {
         path: group.path,
         kind: group.kind.as_str().to_owned(),
         count: group.count,
+        sizes: group.sizes,
         races: group.races,
         first_ms: group.first_ms,
         last_ms: group.last_ms,
@@ -282,6 +291,7 @@ impl GroupsJson {
                 kind: kind_of(&group.kind)?,
                 path: group.path,
                 count: group.count,
+                sizes: group.sizes,
                 races: group.races,
                 first_ms: group.first_ms,
                 last_ms: group.last_ms,

@@ -34,6 +34,7 @@ fn differs(path: &str, kind: Kind) -> Difference {
         kind,
         old: Some("1".into()),
         new: Some("2".into()),
+        extent: 1,
     }
 }
 
