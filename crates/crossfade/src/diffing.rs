@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use admin_api::{
     Diffs, DiffsAnswer, DiffsCounts, DiffsCoverage, DiffsDifference, DiffsEndpoint, DiffsGroup, DiffsNoise,
-    DiffsQuestions, DiffsSample, DiffsStorage, DiffsSummary, DiffsTurnedAway, DiffsWish,
+    DiffsQuestions, DiffsRace, DiffsSample, DiffsStorage, DiffsSummary, DiffsTurnedAway, DiffsWish,
 };
 use config_file::Checked;
 use control_plane::Follows;
@@ -16,7 +16,7 @@ use response_diff::summary::noise::State;
 use response_diff::summary::{Class, ClassCounts};
 use rollback_guard::{MATCH_CONFIDENCE, MatchRate};
 use route_plan::NotCopied;
-use shadow_compare::{Comparer, ENOUGH, Group, Report, Wish};
+use shadow_compare::{Comparer, ENOUGH, Group, RaceGroup, Report, Wish};
 use telemetry::Telemetry;
 
 /// Those who compare.
@@ -69,6 +69,7 @@ fn answer(report: &Report, not_copied: BTreeMap<String, u64>) -> DiffsAnswer {
     DiffsAnswer {
         endpoints: endpoints.collect(),
         groups: report.groups.iter().map(group).collect(),
+        races: report.races.iter().map(race).collect(),
         samples: report.samples.iter().map(|(number, one)| sample(*number, one)).collect(),
         summary: summary(report, not_copied),
     }
@@ -158,6 +159,20 @@ fn group(group: &Group) -> DiffsGroup {
         last_seen_ms: group.last_ms,
         noise: noise(group),
         samples: group.samples.clone(),
+    }
+}
+
+fn race(race: &RaceGroup) -> DiffsRace {
+    DiffsRace {
+        endpoint: race.endpoint.as_str().to_owned(),
+        path: race.path.clone(),
+        kind: race.kind.as_str(),
+        count: race.count,
+        new_alone: race.new_alone,
+        comparisons: race.comparisons,
+        first_seen_ms: race.first_ms,
+        last_seen_ms: race.last_ms,
+        samples: race.samples.clone(),
     }
 }
 

@@ -90,6 +90,7 @@ struct Found {
     suggestions: String,
     endpoints: Vec<Endpoint>,
     groups: Vec<Group>,
+    races: Vec<Race>,
     samples: Vec<Sample>,
 }
 
@@ -146,6 +147,18 @@ struct Group {
 }
 
 #[derive(Debug, Deserialize)]
+struct Race {
+    endpoint: String,
+    path: String,
+    kind: String,
+    count: u64,
+    new_alone: u64,
+    first_seen: String,
+    last_seen: String,
+    samples: Vec<u64>,
+}
+
+#[derive(Debug, Deserialize)]
 struct Noise {
     state: String,
     at_least: u64,
@@ -180,7 +193,11 @@ fn overview(found: &Found, style: &Style) -> String {
     let mut out = head(found, style);
     if found.groups.is_empty() {
         let judged = found.comparisons.matched > 0;
-        let text = if judged { "no differences were found" } else { "nothing was found yet" };
+        let text = match (judged, found.races.is_empty()) {
+            (_, false) => "no differences were found that stayed",
+            (true, true) => "no differences were found",
+            (false, true) => "nothing was found yet",
+        };
         let _ = writeln!(out, "\n{text}");
     } else {
         let _ = write!(out, "\n{}", table(&found.groups, style));
@@ -188,8 +205,17 @@ fn overview(found: &Found, style: &Style) -> String {
     if found.groups_left_out > 0 {
         let _ = writeln!(out, "and {} more: --limit shows more of them", found.groups_left_out);
     }
+    if !found.races.is_empty() {
+        let _ = write!(
+            out,
+            "\ngone when both were asked again (races), and in no match rate:\n{}",
+            races(&found.races, style)
+        );
+    }
     out.push_str(&notes(found));
-    if let Some(sample) = found.groups.iter().find_map(|group| group.samples.first()) {
+    let samples =
+        found.groups.iter().map(|group| &group.samples).chain(found.races.iter().map(|race| &race.samples));
+    if let Some(sample) = samples.flatten().next() {
         let name = visible(&found.migration);
         let _ = writeln!(
             out,
@@ -274,6 +300,26 @@ fn table(groups: &[Group], style: &Style) -> String {
             moment(&group.first_seen),
             moment(&group.last_seen),
             noise(&group.noise),
+            samples.join(" "),
+        ]
+    }));
+    output::table(&rows)
+}
+
+fn races(races: &[Race], style: &Style) -> String {
+    let head = ["ENDPOINT", "PLACE", "KIND", "RACES", "NEW ALONE", "FIRST SEEN", "LAST SEEN", "SAMPLES"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    let room = (style.columns / 5).max(16);
+    rows.extend(races.iter().map(|race| {
+        let samples: Vec<_> = race.samples.iter().map(ToString::to_string).collect();
+        vec![
+            cut(&visible(&race.endpoint), room),
+            cut(&visible(&race.path), room),
+            visible(&race.kind),
+            grouped(race.count),
+            if race.new_alone == 0 { "-".to_owned() } else { grouped(race.new_alone) },
+            moment(&race.first_seen),
+            moment(&race.last_seen),
             samples.join(" "),
         ]
     }));

@@ -46,6 +46,8 @@ pub struct GroupState {
     pub sizes: Vec<u64>,
     /// Differences that were gone when asked again.
     pub races: u64,
+    /// [`super::GroupView::new_alone`].
+    pub new_alone: u64,
     /// When it was first seen, in milliseconds since 1970.
     pub first_ms: u64,
     /// When it was last seen.
@@ -84,6 +86,7 @@ impl Groups {
             count: group.count,
             sizes: group.sizes.to_vec(),
             races: group.races,
+            new_alone: group.new_alone,
             first_ms: group.first_ms,
             last_ms: group.last_ms,
             likenesses: group.likenesses,
@@ -134,6 +137,7 @@ impl Groups {
                     count: kept.count,
                     sizes: kept.sizes(),
                     races: kept.races,
+                    new_alone: kept.new_alone,
                     first_ms: kept.first_ms,
                     last_ms: kept.last_ms,
                     likenesses: kept.likenesses,

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 
 use super::*;
-use crate::redact::Redactor;
+use crate::redact::{Redacted, Redactor};
 use crate::summary::Why;
 use crate::summary::noise::Rules;
 use crate::{Limits as ComparisonLimits, NotCompared};
