@@ -59,6 +59,9 @@ pub struct DiffsAnswer {
     pub endpoints: Vec<DiffsEndpoint>,
     /// Differences by endpoint, place and kind: those that are not noise first, the most frequent first.
     pub groups: Vec<DiffsGroup>,
+    /// Differences that were gone when both arms were asked again, the most frequent first: in no match rate, and in
+    /// `groups` only where they also stayed. At most as many as groups.
+    pub races: Vec<DiffsRace>,
     /// The samples that were asked for.
     pub samples: Vec<DiffsSample>,
 }
@@ -214,12 +217,43 @@ pub struct DiffsGroup {
     pub samples: Vec<u64>,
 }
 
+/// Differences of one endpoint, place and kind that were gone when both arms were asked again.
+#[derive(Clone, Debug, Serialize)]
+pub struct DiffsRace {
+    /// The endpoint.
+    pub endpoint: String,
+    /// The place: `$.items[*].price`, `header:location`, `status`.
+    pub path: String,
+    /// `missing`, `added`, `type`, `value`, `order` or `length`.
+    pub kind: &'static str,
+    /// In how many comparisons.
+    pub count: u64,
+    /// In how many of them old stood by its answer and new alone gave another one: a fault that comes and goes.
+    pub new_alone: u64,
+    /// Of the endpoint.
+    pub comparisons: u64,
+    /// When it was first seen, in milliseconds since 1970; travels as RFC 3339.
+    #[serde(rename = "first_seen", serialize_with = "as_time")]
+    pub first_seen_ms: u64,
+    /// When it was last seen, in milliseconds since 1970; travels as RFC 3339.
+    #[serde(rename = "last_seen", serialize_with = "as_time")]
+    pub last_seen_ms: u64,
+    /// The numbers of its samples: the answers that differed.
+    pub samples: Vec<u64>,
+}
+
 /// Whether a place is noise, and why.
 #[derive(Clone, Debug, Serialize)]
 pub struct DiffsNoise {
     /// `noise`: old differs there from itself as often as from new. `real`: it does not. `unknown`: too few were asked
     /// twice.
     pub state: &'static str,
+    /// Where it is not noise: it is where less than this differs at once, in places (elements of a list, lines of a text,
+    /// or parts of 32 bytes of a line that is longer); 1, 2, 4 ... 128. State and counts are of comparisons with at least
+    /// as much. 1 where it is noise, or where nothing is.
+    pub at_least: u64,
+    /// In how many of the group's comparisons it is at least as much.
+    pub reaching: u64,
     /// How sure it is that it is noise.
     pub confidence: Option<f64>,
     /// About how many more sampled requests will tell.
@@ -276,6 +310,7 @@ enum Line<'a> {
     Summary(&'a DiffsSummary),
     Endpoint(&'a DiffsEndpoint),
     Group(&'a DiffsGroup),
+    Race(&'a DiffsRace),
     Sample(&'a DiffsSample),
 }
 
@@ -350,10 +385,11 @@ fn wish(query: Option<&str>, headers: &HeaderMap) -> Result<(DiffsWish, bool), P
 
 /// One line after the other, so that no more of it is text at once than is being sent.
 fn export(found: DiffsAnswer) -> Response {
-    let DiffsAnswer { summary, endpoints, groups, samples } = found;
+    let DiffsAnswer { summary, endpoints, groups, races, samples } = found;
     let lines = std::iter::once(text(&Line::Summary(&summary)))
         .chain(endpoints.into_iter().map(|one| text(&Line::Endpoint(&one))))
         .chain(groups.into_iter().map(|one| text(&Line::Group(&one))))
+        .chain(races.into_iter().map(|one| text(&Line::Race(&one))))
         .chain(samples.into_iter().map(|one| text(&Line::Sample(&one))));
     let body = Body::new(Lines(lines));
     ([(CONTENT_TYPE, HeaderValue::from_static(NDJSON))], body).into_response()

@@ -28,7 +28,7 @@ use telemetry::Telemetry;
 
 pub use diffs::{
     Diffs, DiffsAnswer, DiffsCounts, DiffsCoverage, DiffsDifference, DiffsEndpoint, DiffsGroup, DiffsNoise,
-    DiffsQuestions, DiffsSample, DiffsStorage, DiffsSummary, DiffsTurnedAway, DiffsWish,
+    DiffsQuestions, DiffsRace, DiffsSample, DiffsStorage, DiffsSummary, DiffsTurnedAway, DiffsWish,
 };
 pub use guard::{Guard, MIN_TOKEN_BYTES, Token, TokenError};
 pub use serve::{MAX_CONNECTIONS, serve};

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use admin_api::{
-    Diffs, DiffsAnswer, DiffsCounts, DiffsCoverage, DiffsGroup, DiffsNoise, DiffsQuestions, DiffsSample,
-    DiffsStorage, DiffsSummary, DiffsTurnedAway, DiffsWish, Guard, MAX_CONNECTIONS, Parts, Token,
-    probe_router, router, serve,
+    Diffs, DiffsAnswer, DiffsCounts, DiffsCoverage, DiffsGroup, DiffsNoise, DiffsQuestions, DiffsRace,
+    DiffsSample, DiffsStorage, DiffsSummary, DiffsTurnedAway, DiffsWish, Guard, MAX_CONNECTIONS, Parts,
+    Token, probe_router, router, serve,
 };
 use control_plane::{Bound, Control, Controller, ListenError, Listeners, Settings, load};
 use route_plan::{Failure, Kept, Observation};
@@ -554,6 +554,8 @@ impl Diffs for Found {
             last_seen_ms: 1_700_000_001_000,
             noise: DiffsNoise {
                 state: "unknown",
+                at_least: 1,
+                reaching: 1,
                 confidence: None,
                 needs: Some(9),
                 old_pairs: 1,
@@ -568,8 +570,23 @@ impl Diffs for Found {
             summary: summary(),
             endpoints: Vec::new(),
             groups: vec![group; wish.limit.min(2)],
+            races: vec![race()],
             samples: wish.sample.into_iter().chain([1, 2]).filter(|_| known).map(sample).collect(),
         })
+    }
+}
+
+fn race() -> DiffsRace {
+    DiffsRace {
+        endpoint: "GET /orders/{id}".to_owned(),
+        path: "$.left".to_owned(),
+        kind: "value",
+        count: 3,
+        new_alone: 2,
+        comparisons: 30,
+        first_seen_ms: 1_700_000_000_000,
+        last_seen_ms: 1_700_000_001_000,
+        samples: vec![2],
     }
 }
 
@@ -604,6 +621,7 @@ async fn what_comparing_found_is_told_as_json_and_as_lines() {
     let told = answer.json();
     assert_eq!((&told["match_rate"], &told["since"]), (&json!(0.9), &json!("2023-11-14T22:13:20.000Z")));
     assert_eq!(told["groups"][0]["last_seen"], "2023-11-14T22:13:21.000Z");
+    assert_eq!((&told["races"][0]["path"], &told["races"][0]["new_alone"]), (&json!("$.left"), &json!(2)));
     assert_eq!((&told["groups"][0]["noise"]["needs"], &told["samples"][0]["sample"]), (&json!(9), &json!(2)));
     let wish = DiffsWish {
         endpoint: Some("GET /orders/{id}".to_owned()),
@@ -616,7 +634,7 @@ async fn what_comparing_found_is_told_as_json_and_as_lines() {
     let by_header = admin.send("GET", diffs, "Accept: text/plain, application/x-ndjson;q=0.9\r\n", "").await;
     for lines in [&by_name, &by_header] {
         assert!(lines.head.contains("content-type: application/x-ndjson"), "{}", lines.head);
-        for kind in ["summary", "group", "sample"] {
+        for kind in ["summary", "group", "race", "sample"] {
             assert!(lines.body.contains(&format!("{{\"line\":\"{kind}\",")), "{kind}: {}", lines.body);
         }
     }

@@ -106,7 +106,7 @@ fn to_json(comparison: &Comparison) -> Value {
 }
 
 fn difference_json(difference: &Difference) -> Value {
-    let Difference { path, at, kind, old, new } = difference;
+    let Difference { path, at, kind, old, new, .. } = difference;
     let mut object = json!({ "path": path, "kind": kind.as_str(), "at": at });
     for (name, value) in [("old", old), ("new", new)] {
         if let Some(value) = value {

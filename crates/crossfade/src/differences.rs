@@ -91,7 +91,7 @@ fn line_of(difference: &Difference) -> Option<usize> {
 }
 
 fn one(difference: &Difference, style: &Style, out: &mut String) {
-    let Difference { path, at, kind, old, new } = difference;
+    let Difference { path, at, kind, old, new, .. } = difference;
     let place = if at == path { String::new() } else { style.faint(&format!("  at {}", visible(at))) };
     let _ = writeln!(out, "{}  {kind}{place}", style.bold(&visible(path)));
     let room = style.columns.saturating_sub(8);
@@ -155,7 +155,7 @@ mod tests {
 
     fn difference(path: &str, at: &str, kind: Kind, old: Option<&str>, new: Option<&str>) -> Difference {
         let own = |text: Option<&str>| text.map(str::to_owned);
-        Difference { path: path.to_owned(), at: at.to_owned(), kind, old: own(old), new: own(new) }
+        Difference { path: path.to_owned(), at: at.to_owned(), kind, old: own(old), new: own(new), extent: 1 }
     }
 
     fn examples() -> Vec<Difference> {

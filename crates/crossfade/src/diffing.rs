@@ -5,18 +5,18 @@ use std::sync::Arc;
 
 use admin_api::{
     Diffs, DiffsAnswer, DiffsCounts, DiffsCoverage, DiffsDifference, DiffsEndpoint, DiffsGroup, DiffsNoise,
-    DiffsQuestions, DiffsSample, DiffsStorage, DiffsSummary, DiffsTurnedAway, DiffsWish,
+    DiffsQuestions, DiffsRace, DiffsSample, DiffsStorage, DiffsSummary, DiffsTurnedAway, DiffsWish,
 };
 use config_file::Checked;
 use control_plane::Follows;
 use response_diff::redact::RedactedDifference;
 use response_diff::summary::coverage::Covered;
 use response_diff::summary::groups::Sample;
-use response_diff::summary::noise::{Knowledge, State};
+use response_diff::summary::noise::State;
 use response_diff::summary::{Class, ClassCounts};
 use rollback_guard::{MATCH_CONFIDENCE, MatchRate};
 use route_plan::NotCopied;
-use shadow_compare::{Comparer, ENOUGH, Group, Report, Wish};
+use shadow_compare::{Comparer, ENOUGH, Group, RaceGroup, Report, Wish};
 use telemetry::Telemetry;
 
 /// Those who compare.
@@ -69,6 +69,7 @@ fn answer(report: &Report, not_copied: BTreeMap<String, u64>) -> DiffsAnswer {
     DiffsAnswer {
         endpoints: endpoints.collect(),
         groups: report.groups.iter().map(group).collect(),
+        races: report.races.iter().map(race).collect(),
         samples: report.samples.iter().map(|(number, one)| sample(*number, one)).collect(),
         summary: summary(report, not_copied),
     }
@@ -156,12 +157,27 @@ fn group(group: &Group) -> DiffsGroup {
         races: group.races,
         first_seen_ms: group.first_ms,
         last_seen_ms: group.last_ms,
-        noise: noise(group.knowledge),
+        noise: noise(group),
         samples: group.samples.clone(),
     }
 }
 
-fn noise(known: Knowledge) -> DiffsNoise {
+fn race(race: &RaceGroup) -> DiffsRace {
+    DiffsRace {
+        endpoint: race.endpoint.as_str().to_owned(),
+        path: race.path.clone(),
+        kind: race.kind.as_str(),
+        count: race.count,
+        new_alone: race.new_alone,
+        comparisons: race.comparisons,
+        first_seen_ms: race.first_ms,
+        last_seen_ms: race.last_ms,
+        samples: race.samples.clone(),
+    }
+}
+
+fn noise(group: &Group) -> DiffsNoise {
+    let known = group.knowledge;
     let (state, confidence, needs) = match known.state {
         State::Noise { confidence } => ("noise", Some(confidence), None),
         State::Real => ("real", None, None),
@@ -170,6 +186,8 @@ fn noise(known: Knowledge) -> DiffsNoise {
     let evidence = known.evidence;
     DiffsNoise {
         state,
+        at_least: known.level.at_least(),
+        reaching: group.reaching,
         confidence,
         needs,
         old_pairs: evidence.old_pairs,

@@ -15,6 +15,9 @@ use crate::output::{self, Exit};
 
 mod beside;
 
+/// Of so many groups it is said that they are noise in part.
+const MOST_NOTED: usize = 3;
+
 pub(crate) fn diffs(args: &DiffsArgs) -> Exit {
     let path = path(args);
     let shown = Api::find(&args.admin).and_then(|api| {
@@ -87,6 +90,7 @@ struct Found {
     suggestions: String,
     endpoints: Vec<Endpoint>,
     groups: Vec<Group>,
+    races: Vec<Race>,
     samples: Vec<Sample>,
 }
 
@@ -143,8 +147,24 @@ struct Group {
 }
 
 #[derive(Debug, Deserialize)]
+struct Race {
+    endpoint: String,
+    path: String,
+    kind: String,
+    count: u64,
+    new_alone: u64,
+    first_seen: String,
+    last_seen: String,
+    samples: Vec<u64>,
+}
+
+#[derive(Debug, Deserialize)]
 struct Noise {
     state: String,
+    at_least: u64,
+    reaching: u64,
+    old_pairs: u64,
+    old_differ: u64,
     confidence: Option<f64>,
     needs: Option<u64>,
 }
@@ -173,7 +193,11 @@ fn overview(found: &Found, style: &Style) -> String {
     let mut out = head(found, style);
     if found.groups.is_empty() {
         let judged = found.comparisons.matched > 0;
-        let text = if judged { "no differences were found" } else { "nothing was found yet" };
+        let text = match (judged, found.races.is_empty()) {
+            (_, false) => "no differences were found that stayed",
+            (true, true) => "no differences were found",
+            (false, true) => "nothing was found yet",
+        };
         let _ = writeln!(out, "\n{text}");
     } else {
         let _ = write!(out, "\n{}", table(&found.groups, style));
@@ -181,8 +205,17 @@ fn overview(found: &Found, style: &Style) -> String {
     if found.groups_left_out > 0 {
         let _ = writeln!(out, "and {} more: --limit shows more of them", found.groups_left_out);
     }
+    if !found.races.is_empty() {
+        let _ = write!(
+            out,
+            "\ngone when both were asked again (races), and in no match rate:\n{}",
+            races(&found.races, style)
+        );
+    }
     out.push_str(&notes(found));
-    if let Some(sample) = found.groups.iter().find_map(|group| group.samples.first()) {
+    let samples =
+        found.groups.iter().map(|group| &group.samples).chain(found.races.iter().map(|race| &race.samples));
+    if let Some(sample) = samples.flatten().next() {
         let name = visible(&found.migration);
         let _ = writeln!(
             out,
@@ -273,15 +306,54 @@ fn table(groups: &[Group], style: &Style) -> String {
     output::table(&rows)
 }
 
+fn races(races: &[Race], style: &Style) -> String {
+    let head = ["ENDPOINT", "PLACE", "KIND", "RACES", "NEW ALONE", "FIRST SEEN", "LAST SEEN", "SAMPLES"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    let room = (style.columns / 5).max(16);
+    rows.extend(races.iter().map(|race| {
+        let samples: Vec<_> = race.samples.iter().map(ToString::to_string).collect();
+        vec![
+            cut(&visible(&race.endpoint), room),
+            cut(&visible(&race.path), room),
+            visible(&race.kind),
+            grouped(race.count),
+            if race.new_alone == 0 { "-".to_owned() } else { grouped(race.new_alone) },
+            moment(&race.first_seen),
+            moment(&race.last_seen),
+            samples.join(" "),
+        ]
+    }));
+    output::table(&rows)
+}
+
 /// Whether a place is noise, in a few words.
 fn noise(noise: &Noise) -> String {
     let sure = noise.confidence.map(|confidence| percent((confidence * 1e4).floor() / 1e4));
+    let from = if noise.at_least > 1 { format!(" from {} on", noise.at_least) } else { String::new() };
     match (noise.state.as_str(), sure, noise.needs) {
         ("noise", Some(sure), _) => format!("noise, {sure} sure"),
-        ("real", ..) => "no".to_owned(),
-        (_, _, Some(needs)) => format!("unknown, {} samples tell", grouped(needs)),
-        _ => "unknown".to_owned(),
+        ("real", ..) => format!("no{from}"),
+        (_, _, Some(needs)) => format!("unknown{from}, {} samples tell", grouped(needs)),
+        _ => format!("unknown{from}"),
     }
+}
+
+/// Groups that are noise only as long as little differs at once, with what old does.
+fn noise_in_part(groups: &[Group]) -> impl Iterator<Item = String> {
+    groups.iter().filter(|group| group.noise.at_least > 1).take(MOST_NOTED).map(|group| {
+        let Noise { at_least, reaching, old_pairs, old_differ, .. } = group.noise;
+        format!(
+            "{} {} {}: in {} of {} comparisons {at_least} places or more differ at once; old differs from itself in so many \
+             in {} of {} sampled requests, and in fewer it is noise",
+            visible(&group.endpoint),
+            visible(&group.path),
+            visible(&group.kind),
+            grouped(reaching),
+            grouped(group.count),
+            grouped(old_differ),
+            grouped(old_pairs)
+        )
+    })
 }
 
 /// What is worth a sentence.
@@ -299,6 +371,7 @@ fn notes(found: &Found) -> String {
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         notes.push(format!("too few comparisons say something of {}{more}", shown.join(", ")));
     }
+    notes.extend(noise_in_part(&found.groups));
     let asked = &found.asked_again;
     if asked.races_of_new_alone > 0 {
         notes.push(format!(
@@ -367,6 +440,7 @@ impl One {
             kind: kind.unwrap_or(Kind::Value),
             old: self.old.clone(),
             new: self.new.clone(),
+            extent: 1,
         }
     }
 }

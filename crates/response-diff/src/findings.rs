@@ -48,6 +48,19 @@ impl Findings {
 
     /// A difference in the place that is called `path` in all answers and `at` in this one.
     pub(crate) fn push_at(&mut self, path: &str, at: &str, kind: Kind, old: Option<&str>, new: Option<&str>) {
+        self.push_sized(path, at, kind, [old, new], 1);
+    }
+
+    /// A difference of which it is known how much it is ([`Difference::extent`]). `sides` are old and new.
+    pub(crate) fn push_sized(
+        &mut self,
+        path: &str,
+        at: &str,
+        kind: Kind,
+        sides: [Option<&str>; 2],
+        extent: u32,
+    ) {
+        let [old, new] = sides;
         if self.is_full() {
             return;
         }
@@ -59,6 +72,7 @@ impl Findings {
             kind,
             old: old.map(shown),
             new: new.map(shown),
+            extent: extent.max(1),
         });
     }
 

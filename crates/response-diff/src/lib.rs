@@ -8,6 +8,7 @@ mod body;
 mod charset;
 mod dates;
 mod decode;
+mod extent;
 mod findings;
 mod headers;
 pub mod json;

@@ -52,6 +52,9 @@ pub struct Difference {
     pub old: Option<String>,
     /// What new has there, shortened; `None` where it has nothing.
     pub new: Option<String>,
+    /// How much differs, at least 1: 1 for a value, for a line of text or for bytes one for each 32 bytes of it that
+    /// differ.
+    pub extent: u32,
 }
 
 /// In which way two answers differ in one place.

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
+use crate::extent::of_texts;
 use crate::findings::Findings;
 use crate::limits::Limits;
 use crate::outcome::Kind;
@@ -50,7 +51,7 @@ struct Texts<'a> {
     is_swapped: bool,
 }
 
-impl Texts<'_> {
+impl<'t> Texts<'t> {
     fn compare(&self, normal: &dyn Fn(&str) -> String, limits: &Limits, findings: &mut Findings) {
         let normal = |lines: &[&str]| lines.iter().map(|line| normal(line)).collect::<Vec<_>>();
         let (one, other) = (normal(&self.one), normal(&self.other));
@@ -65,38 +66,58 @@ impl Texts<'_> {
         if middle.is_empty() && other_middle.is_empty() {
             // Only together do they differ, such as by a mask that reaches over several lines.
             let first = self.one.iter().zip(&self.other).take_while(|pair| pair.0 == pair.1).count();
-            self.push(first..first + 1, first..first + 1, findings);
+            self.push_first(first, 1, findings);
         } else if is_small {
             for op in capture_diff_slices(Algorithm::Myers, middle, other_middle) {
                 if !matches!(op, DiffOp::Equal { .. }) {
                     let shift = |range: Range<usize>| range.start + start..range.end + start;
-                    self.push(shift(op.old_range()), shift(op.new_range()), findings);
+                    let ranges = [shift(op.old_range()), shift(op.new_range())];
+                    self.push(&ranges, [&one, &other], findings);
                 }
             }
         } else {
-            self.push(start..start + 1, start..start + 1, findings);
+            // One difference stands for all that follow it, and says how much that is.
+            let lines = u32::try_from(middle.len().max(other_middle.len())).unwrap_or(u32::MAX);
+            let extent = of_texts(middle, other_middle);
+            self.push_first(start, if lines > 1 { extent.max(lines) } else { extent }, findings);
         }
     }
 
     /// Lines in place of other lines, one pair after the other.
-    fn push(&self, one: Range<usize>, other: Range<usize>, findings: &mut Findings) {
+    fn push(&self, ranges: &[Range<usize>; 2], normal: [&[String]; 2], findings: &mut Findings) {
+        let [one, other] = ranges;
         for step in 0..one.len().max(other.len()) {
             if findings.is_full() {
                 return;
             }
-            let (number, other_number) = (one.start + step, other.start + step);
-            let line = |lines: &[&'_ str], range: &Range<usize>, number: usize| {
-                range.contains(&number).then(|| lines.get(number).map(|line| (*line).to_owned())).flatten()
+            let numbers = [one.start + step, other.start + step];
+            let counts = |side: usize| {
+                let line = ranges[side].contains(&numbers[side]).then(|| normal[side].get(numbers[side]));
+                line.flatten().map_or("", String::as_str)
             };
-            let (first, second) = (line(&self.one, &one, number), line(&self.other, &other, other_number));
-            // The line's number is old's, where old has it.
-            let old_has_it = if self.is_swapped { second.is_some() } else { first.is_some() };
-            let number = if old_has_it == self.is_swapped { other_number } else { number };
-            let at = format!("{}:{}", self.place, number + 1);
-            let (first, second) = without_ends(first.as_deref(), second.as_deref());
-            if first.is_some() || second.is_some() {
-                findings.push_at(self.place, &at, Kind::Value, first.as_deref(), second.as_deref());
-            }
+            let extent = of_texts(&[counts(0)], &[counts(1)]);
+            let line = |lines: &[&'t str], side: usize| {
+                ranges[side].contains(&numbers[side]).then(|| lines.get(numbers[side]).copied()).flatten()
+            };
+            self.push_line(numbers, [line(&self.one, 0), line(&self.other, 1)], extent, findings);
+        }
+    }
+
+    /// The line of this number on both sides, in the name of all that differs.
+    fn push_first(&self, number: usize, extent: u32, findings: &mut Findings) {
+        let lines = [self.one.get(number).copied(), self.other.get(number).copied()];
+        self.push_line([number; 2], lines, extent, findings);
+    }
+
+    fn push_line(&self, numbers: [usize; 2], lines: [Option<&str>; 2], extent: u32, findings: &mut Findings) {
+        // The line's number is old's, where old has it.
+        let old_has_it = if self.is_swapped { lines[1].is_some() } else { lines[0].is_some() };
+        let number = if old_has_it == self.is_swapped { numbers[1] } else { numbers[0] };
+        let at = format!("{}:{}", self.place, number + 1);
+        let (first, second) = without_ends(lines[0], lines[1]);
+        if first.is_some() || second.is_some() {
+            let sides = [first.as_deref(), second.as_deref()];
+            findings.push_sized(self.place, &at, Kind::Value, sides, extent);
         }
     }
 }
@@ -175,6 +196,24 @@ mod tests {
         let many = |first: usize| (first..first + 1_001).map(|n| format!("{n}\n")).collect::<String>();
         let list = found(&many(1), &many(5_000), &Limits::default());
         assert_eq!(shown(&list), [("body:1", Some("1"), Some("5000"))]);
+    }
+
+    #[test]
+    fn how_much_differs_is_told() {
+        let page = |line: &str, lines: usize| format!("{}{line}\n", "a line of a page\n".repeat(lines));
+        let extent = |old: &str, new: &str| {
+            let list = found(old, new, &Limits::default());
+            list.iter().map(|found| u64::from(found.extent)).sum::<u64>()
+        };
+        let (short, long) = (page("1", 20), page("1", 10_000));
+        assert_eq!(extent(&short, &page("2", 20)), 1);
+        assert_eq!(extent(&short, "Error\n"), 21);
+        // Beyond the limits there is one difference, and it says what it stands for.
+        assert_eq!(extent(&long, &page("2", 10_000)), 1);
+        assert_eq!(extent(&long, &format!("Error\n{}", "another line\n".repeat(9_000))), 10_001);
+        let line = |token: &str| format!("{token} {}{token}\n", "and much text ".repeat(10_000));
+        assert_eq!(extent(&line("1"), &line("2")), 1);
+        assert!(extent(&line("1"), "Error\n") > 1_000);
     }
 
     #[test]

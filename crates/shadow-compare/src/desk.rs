@@ -255,7 +255,10 @@ impl Desk {
         // What is noise may be known by now.
         let class = match self.class_of(&endpoint, &first) {
             Class::Mismatched => match answers {
-                [Ok(old), Ok(new)] => self.settled(&pair, &endpoint, old, new),
+                [Ok(old), Ok(new)] => match self.raced(&pair, &endpoint, old, new) {
+                    Some(new_alone) => return self.close_race(&endpoint, &first, &pair, moment, new_alone),
+                    None => Class::Mismatched,
+                },
                 _ => {
                     self.questions.not_rechecked += 1;
                     Class::Mismatched
@@ -266,20 +269,20 @@ impl Desk {
         self.close(&endpoint, class, &first, &pair, moment);
     }
 
-    fn settled(&mut self, pair: &Pair, endpoint: &Endpoint, old: &Captured, new: &Captured) -> Class {
+    /// Whether the difference is gone, and if so, whether new alone gave another answer than before.
+    fn raced(&mut self, pair: &Pair, endpoint: &Endpoint, old: &Captured, new: &Captured) -> Option<bool> {
         self.questions.rechecked += 1;
         let again = self.compare(old, new, pair);
         let judged = self.ledger.judge(endpoint, &again.differences, again.complete);
         if again.unseen.is_some() || judged.class == Class::Mismatched {
-            return Class::Mismatched;
+            return None;
         }
         let itself = self.compare_olds(&pair.answers[Arm::Old.index()], old, pair);
         let stands = self.ledger.judge(endpoint, &itself.differences, itself.complete).class;
-        self.questions.new_alone += u64::from(matches!(stands, Class::Matched | Class::Noise));
-        Class::Race
+        Some(matches!(stands, Class::Matched | Class::Noise))
     }
 
-    /// What becomes of a pair when nothing more is to come: the one place where it is counted.
+    /// What becomes of a pair when nothing more is to come: here and in [`Desk::close_race`] it is counted, and nowhere else.
     fn close(&mut self, endpoint: &Endpoint, class: Class, found: &Look, pair: &Pair, moment: &Moment) {
         self.sources.comparisons.record(result_of(class));
         if class == Class::Mismatched && self.is_intolerable(endpoint, found) {
@@ -291,6 +294,23 @@ impl Desk {
         let at_ms = pair.asked.at_ms;
         let wanted = self.ledger.end(endpoint, class, &found.differences, at_ms, moment.random[0]);
         if let Some(wanted) = wanted {
+            self.keep_sample(wanted, found, pair);
+        }
+    }
+
+    /// The same of a race.
+    fn close_race(
+        &mut self,
+        endpoint: &Endpoint,
+        found: &Look,
+        pair: &Pair,
+        moment: &Moment,
+        new_alone: bool,
+    ) {
+        self.sources.comparisons.record(Compared::Race);
+        self.questions.new_alone += u64::from(new_alone);
+        let (at_ms, random) = (pair.asked.at_ms, moment.random[0]);
+        if let Some(wanted) = self.ledger.raced(endpoint, &found.differences, at_ms, random, new_alone) {
             self.keep_sample(wanted, found, pair);
         }
     }

@@ -27,7 +27,7 @@ mod zero;
 
 pub use comparer::Comparer;
 pub use desk::Questions;
-pub use report::{ENOUGH, Group, Report, Wish};
+pub use report::{ENOUGH, Group, RaceGroup, Report, Wish};
 pub use store::Kept;
 
 #[cfg(test)]

@@ -47,6 +47,8 @@ pub struct Report {
     pub endpoints: Vec<(Endpoint, ClassCounts)>,
     /// The groups that were asked for, the worst first.
     pub groups: Vec<Group>,
+    /// What was gone when both arms were asked again: in no group above, unless it also stayed, and in no match rate.
+    pub races: Vec<RaceGroup>,
     /// Groups beyond the limit.
     pub groups_left_out: usize,
     /// The samples that were asked for.
@@ -74,6 +76,8 @@ pub struct Group {
     pub kind: Kind,
     /// In how many comparisons.
     pub count: u64,
+    /// Of those: how many that are at least as large as `knowledge.level` says.
+    pub reaching: u64,
     /// The endpoint's comparisons.
     pub comparisons: u64,
     /// How often it was gone when both arms were asked again; not among `count`.
@@ -84,6 +88,29 @@ pub struct Group {
     pub last_ms: u64,
     /// Whether it is noise, and why.
     pub knowledge: Knowledge,
+    /// The numbers of its samples.
+    pub samples: Vec<u64>,
+}
+
+/// Differences of one endpoint, place and kind that were gone when both arms were asked again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RaceGroup {
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// The place, normalised.
+    pub path: String,
+    /// In which way the answers differed there.
+    pub kind: Kind,
+    /// In how many comparisons.
+    pub count: u64,
+    /// In how many of them old stood by its answer and new alone gave another one.
+    pub new_alone: u64,
+    /// The endpoint's comparisons.
+    pub comparisons: u64,
+    /// When it was first seen, in milliseconds since 1970.
+    pub first_ms: u64,
+    /// When it was last seen.
+    pub last_ms: u64,
     /// The numbers of its samples.
     pub samples: Vec<u64>,
 }
@@ -100,11 +127,13 @@ impl Report {
         let groups_left_out = views.len().saturating_sub(wish.limit);
         let mut samples: Vec<(u64, Sample)> = Vec::new();
         if let Some(number) = wish.sample {
-            samples.extend(ledger.groups().sample(number).map(|sample| (number, sample.clone())));
+            samples.extend(ledger.sample(number).map(|sample| (number, sample.clone())));
         }
         let listed = &views[..views.len().min(wish.limit)];
+        let races = ledger.races().list(ledger.noise(), None);
+        let races = races.iter().filter(|view| is_wanted(view.endpoint)).take(wish.limit);
         if wish.samples {
-            let all = listed.iter().flat_map(|view| &view.samples);
+            let all = listed.iter().chain(races.clone()).flat_map(|view| &view.samples);
             samples.extend(all.map(|(number, sample)| (*number, (*sample).clone())));
             samples.sort_by_key(|(number, _)| *number);
             samples.dedup_by_key(|(number, _)| *number);
@@ -127,14 +156,39 @@ impl Report {
             coverage,
             endpoints,
             groups: listed.iter().map(Group::of).collect(),
+            races: races.map(|view| RaceGroup::of(view, ledger.groups().of(view.endpoint).0)).collect(),
             groups_left_out,
             samples,
             questions: desk.questions,
-            turned_away: ledger.groups().turned_away(),
+            turned_away: both(ledger.groups().turned_away(), ledger.races().turned_away()),
             suggestions: ledger.suggestions().toml(&desk.settings.name, &desk.settings.rules),
             kept: kept.clone(),
             let_in,
         }
+    }
+}
+
+impl RaceGroup {
+    fn of(view: &GroupView<'_>, comparisons: u64) -> RaceGroup {
+        RaceGroup {
+            endpoint: view.endpoint.clone(),
+            path: view.path.to_owned(),
+            kind: view.kind,
+            count: view.count,
+            new_alone: view.new_alone,
+            comparisons,
+            first_ms: view.first_ms,
+            last_ms: view.last_ms,
+            samples: view.samples.iter().map(|(number, _)| *number).collect(),
+        }
+    }
+}
+
+fn both(one: TurnedAway, other: TurnedAway) -> TurnedAway {
+    TurnedAway {
+        differences: one.differences + other.differences,
+        groups: one.groups + other.groups,
+        samples: one.samples + other.samples,
     }
 }
 
@@ -145,6 +199,7 @@ impl Group {
             path: view.path.to_owned(),
             kind: view.kind,
             count: view.count,
+            reaching: view.reaching,
             comparisons: view.comparisons,
             races: view.races,
             first_ms: view.first_ms,

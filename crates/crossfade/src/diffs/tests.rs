@@ -13,7 +13,7 @@ fn found() -> Found {
     let known = |state: &str, confidence: Value, needs: Value, old_pairs: u64| {
         json!({
             "state": state, "confidence": confidence, "needs": needs, "old_pairs": old_pairs, "old_differ": 2,
-            "new_pairs": 9, "new_differ": 9
+            "new_pairs": 9, "new_differ": 9, "at_least": 1, "reaching": 9
         })
     };
     serde_json::from_value(json!({
@@ -41,8 +41,22 @@ fn found() -> Found {
         "groups": [
             group("GET /orders/{id}", "$.items[*].price", 9, known("unknown", Value::Null, json!(21), 3)),
             group("GET /orders/{id}", "$.a['\u{1b}[31m']", 3, known("unknown", Value::Null, Value::Null, 0)),
+            group("GET /orders/{id}", "$.tags[*]", 2, json!({
+                "state": "real", "confidence": null, "needs": null, "old_pairs": 70, "old_differ": 1,
+                "new_pairs": 70, "new_differ": 31, "at_least": 4, "reaching": 2
+            })),
             group("GET /a/very/long/path/that/goes/on/and/on/{id}", "status", 2, known("real", Value::Null, Value::Null, 70)),
             group("GET /time", "$.now", 900, known("noise", json!(0.99987), Value::Null, 61)),
+        ],
+        "races": [
+            {
+                "endpoint": "GET /flap", "path": "$.total", "kind": "value", "count": 4, "new_alone": 3, "comparisons": 900,
+                "first_seen": "2026-11-26T08:00:00.123Z", "last_seen": "2026-11-26T09:30:00.000Z", "samples": [17, 18]
+            },
+            {
+                "endpoint": "GET /stock", "path": "$.left", "kind": "value", "count": 1, "new_alone": 0, "comparisons": 900,
+                "first_seen": "2026-11-26T08:00:00.123Z", "last_seen": "2026-11-26T08:00:00.123Z", "samples": []
+            }
         ],
         "samples": []
     }))
@@ -69,8 +83,15 @@ fn at_the_beginning_it_says_that_there_is_nothing() {
         storage: Storage { on_disk: false, error: None },
         endpoints: Vec::new(),
         groups: Vec::new(),
+        races: Vec::new(),
         ..found()
     };
+    insta::assert_snapshot!(overview(&found, &Style { columns: 120, is_coloured: false }));
+}
+
+#[test]
+fn differences_that_came_and_went_are_shown_without_any_that_stayed() {
+    let found = Found { groups: Vec::new(), groups_left_out: 0, ..found() };
     insta::assert_snapshot!(overview(&found, &Style { columns: 120, is_coloured: false }));
 }
 

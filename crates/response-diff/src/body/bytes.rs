@@ -2,6 +2,7 @@
 
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::extent::of_bytes;
 use crate::findings::Findings;
 use crate::outcome::Kind;
 
@@ -26,6 +27,11 @@ impl Print {
 
 /// Says how two bodies differ, if they do.
 pub(crate) fn compare_prints(path: &str, at: &str, old: Print, new: Print, findings: &mut Findings) {
+    compare_sized(path, at, [old, new], 1, findings);
+}
+
+fn compare_sized(path: &str, at: &str, sides: [Print; 2], extent: u32, findings: &mut Findings) {
+    let [old, new] = sides;
     let kind = match (old.bytes, new.bytes) {
         _ if old == new => return,
         (0, _) => Kind::Added,
@@ -33,11 +39,11 @@ pub(crate) fn compare_prints(path: &str, at: &str, old: Print, new: Print, findi
         (old, new) if old != new => Kind::Length,
         _ => Kind::Value,
     };
-    findings.push_at(path, at, kind, old.shown().as_deref(), new.shown().as_deref());
+    findings.push_sized(path, at, kind, [old.shown().as_deref(), new.shown().as_deref()], extent);
 }
 
 pub(crate) fn compare(path: &str, at: &str, old: &[u8], new: &[u8], findings: &mut Findings) {
     if old != new {
-        compare_prints(path, at, Print::of(old), Print::of(new), findings);
+        compare_sized(path, at, [Print::of(old), Print::of(new)], of_bytes(old, new), findings);
     }
 }

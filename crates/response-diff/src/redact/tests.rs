@@ -103,7 +103,14 @@ fn targets_are_kept_without_secret_parameters() {
 
 fn difference(path: &str, at: &str, old: &str, new: &str) -> Difference {
     let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    Difference { path: path.to_owned(), at: at.to_owned(), kind: Kind::Value, old: text(old), new: text(new) }
+    Difference {
+        path: path.to_owned(),
+        at: at.to_owned(),
+        kind: Kind::Value,
+        old: text(old),
+        new: text(new),
+        extent: 1,
+    }
 }
 
 #[test]
@@ -380,6 +387,7 @@ fn what_the_request_says_in_secret_is_hidden_where_an_answer_repeats_it() {
             kind: Kind::Value,
             old: Some(format!("\"no user for {secret}\"")),
             new: Some("\"no user for nobody\"".to_owned()),
+            extent: 1,
         };
         let kept = format!(
             "{} {:?} {} {}",
@@ -472,6 +480,7 @@ fn a_place_has_no_name_that_the_request_says_in_secret() {
             kind: Kind::Value,
             old: None,
             new: None,
+            extent: 1,
         }];
         redactor.hide_names_said(&mut found, &said);
         assert_eq!((found[0].path.as_str(), found[0].at.as_str()), (expected, expected));

@@ -15,15 +15,16 @@ use std::collections::BTreeMap;
 
 use super::classes::Class;
 use super::endpoint::{Endpoint, Fold};
+use super::level::{Level, levels};
 use super::likeness::Likenesses;
 use super::noise::{Knowledge, Noise};
-use crate::redact::{Redacted, RedactedDifference};
 use crate::{Difference, Kind};
 
 mod keep;
 mod samples;
 
 pub use keep::{EndpointGroups, GroupState, GroupsState};
+pub use samples::Sample;
 use samples::Samples;
 
 /// A new latest sample is wanted when the one before is older.
@@ -61,32 +62,15 @@ impl Default for Limits {
     }
 }
 
-/// One comparison as a person may look at it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sample {
-    /// When it was, in milliseconds since 1970.
-    pub at_ms: u64,
-    /// Method and target.
-    pub request: Redacted,
-    /// The id by which the request is found in the logs of both arms.
-    pub request_id: Redacted,
-    /// All its differences, those of other groups too.
-    pub differences: Vec<RedactedDifference>,
-    /// Old's answer.
-    pub old: Redacted,
-    /// New's answer.
-    pub new: Redacted,
-}
-
-impl Sample {
-    /// About how much memory it takes, in bytes.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        let side = |side: &Option<Redacted>| side.as_ref().map_or(0, Redacted::len);
-        let difference =
-            |one: &RedactedDifference| one.path.len() + one.at.len() + side(&one.old) + side(&one.new) + 128;
-        let texts = [&self.request, &self.request_id, &self.old, &self.new].map(Redacted::len);
-        texts.iter().sum::<usize>() + self.differences.iter().map(difference).sum::<usize>() + 160
+impl Limits {
+    /// Of what was gone when asked again, beside the groups of what stays: an eighth of the groups, a quarter of the bytes.
+    pub(super) fn of_races(self) -> Limits {
+        Limits {
+            groups_per_endpoint: self.groups_per_endpoint.div_ceil(8),
+            groups: self.groups.div_ceil(8),
+            samples_bytes: self.samples_bytes / 4,
+            ..self
+        }
     }
 }
 
@@ -101,10 +85,14 @@ pub struct GroupView<'g> {
     pub kind: Kind,
     /// In how many comparisons.
     pub count: u64,
+    /// Of those: how many that are at least as large as `knowledge.level` says.
+    pub reaching: u64,
     /// The endpoint's comparisons.
     pub comparisons: u64,
     /// How often a difference here was gone when both arms were asked again; not among `count`.
     pub races: u64,
+    /// Among what was gone when asked again: how often new alone gave another answer than before.
+    pub new_alone: u64,
     /// When it was first seen, in milliseconds since 1970.
     pub first_ms: u64,
     /// When it was last seen.
@@ -141,11 +129,22 @@ pub struct TurnedAway {
 #[must_use = "a sample is wanted"]
 pub struct Wanted {
     endpoint: Endpoint,
+    /// Of a race, which has groups of its own.
+    is_race: bool,
     at_ms: u64,
     slots: Vec<((String, Kind), Slot)>,
 }
 
 impl Wanted {
+    /// The same in the groups of races.
+    pub(super) fn of_race(self) -> Wanted {
+        Wanted { is_race: true, ..self }
+    }
+
+    pub(super) const fn is_race(&self) -> bool {
+        self.is_race
+    }
+
     pub(super) const fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
@@ -166,7 +165,10 @@ enum Slot {
 #[derive(Clone, Debug, Default)]
 struct Group {
     count: u64,
+    /// By how much differed at once: each counted at its highest level. Together they are `count`.
+    sizes: [u64; Level::COUNT],
     races: u64,
+    new_alone: u64,
     first_ms: u64,
     last_ms: u64,
     likenesses: Likenesses,
@@ -179,6 +181,17 @@ struct Group {
 impl Group {
     fn sample_ids(&self) -> impl Iterator<Item = u64> {
         self.first.into_iter().chain(self.drawn.iter().copied()).chain(self.latest.map(|(id, _)| id))
+    }
+
+    /// The highest level that any of its comparisons reaches.
+    fn highest(&self) -> Level {
+        let seen = (0_u8..).zip(self.sizes).filter(|(_, count)| *count > 0);
+        seen.last().and_then(|(number, _)| Level::numbered(number)).unwrap_or_default()
+    }
+
+    /// How many comparisons reach this level.
+    fn reaching(&self, level: Level) -> u64 {
+        self.sizes.iter().skip(usize::from(level.number())).sum()
     }
 
     fn forget(&mut self, id: u64) {
@@ -207,7 +220,11 @@ impl Group {
         self.first_ms = if self.count == 0 { other.first_ms } else { self.first_ms.min(other.first_ms) };
         self.last_ms = self.last_ms.max(other.last_ms);
         self.count += other.count;
+        for (mine, theirs) in self.sizes.iter_mut().zip(other.sizes) {
+            *mine += theirs;
+        }
         self.races += other.races;
+        self.new_alone += other.new_alone;
         self.likenesses.merge(&other.likenesses);
         let when = |latest: &Option<(u64, u64)>| latest.map_or(0, |(_, at_ms)| at_ms);
         if when(&other.latest) > when(&self.latest) {
@@ -263,6 +280,7 @@ impl Groups {
         for difference in differences {
             one_each.entry((&difference.path, difference.kind)).or_insert(difference);
         }
+        let levels = levels(differences);
         let mut slots = Vec::new();
         for (number, ((path, kind), difference)) in (0_u64..).zip(one_each) {
             let key = (path.to_owned(), kind);
@@ -275,13 +293,34 @@ impl Groups {
             }
             let Some(group) = self.enter(endpoint, &key, at_ms) else { continue };
             group.count += 1;
+            let level = levels.get(&(path, kind)).copied().unwrap_or_default();
+            group.sizes[usize::from(level.number())] += 1;
             group.last_ms = group.last_ms.max(at_ms);
             group.likenesses.add(difference);
             if let Some(slot) = group.wants(at_ms, mixed(random, number)) {
                 slots.push((key, slot));
             }
         }
-        (!slots.is_empty()).then(|| Wanted { endpoint: endpoint.clone(), at_ms, slots })
+        (!slots.is_empty()).then(|| Wanted { endpoint: endpoint.clone(), is_race: false, at_ms, slots })
+    }
+
+    /// Of a race that was recorded: new alone gave another answer than before.
+    pub(super) fn new_alone(&mut self, endpoint: &Endpoint, differences: &[Difference]) {
+        let Some(all) = self.endpoints.get_mut(endpoint) else { return };
+        for (path, kind) in levels(differences).into_keys() {
+            if let Some(group) = all.groups.get_mut(&(path.to_owned(), kind)) {
+                group.new_alone += 1;
+            }
+        }
+    }
+
+    /// Samples that are kept from now on have this number or a higher one.
+    pub(super) fn number_from(&mut self, next: u64) {
+        self.samples.number_from(next);
+    }
+
+    pub(super) const fn next_sample(&self) -> u64 {
+        self.samples.next()
     }
 
     /// Keeps the sample that was wanted, if it is small enough. The number by which it is found, if any group has it.
@@ -331,16 +370,19 @@ impl Groups {
                 all.groups.iter().filter(|(_, group)| group.count > 0).map(move |((path, kind), group)| {
                     let mut ids: Vec<_> = group.sample_ids().collect();
                     ids.dedup();
+                    let knowledge = noise.of(endpoint, path, *kind, group.highest());
                     GroupView {
                         endpoint,
                         path,
                         kind: *kind,
                         count: group.count,
+                        reaching: group.reaching(knowledge.level),
                         comparisons: all.comparisons,
                         races: group.races,
+                        new_alone: group.new_alone,
                         first_ms: group.first_ms,
                         last_ms: group.last_ms,
-                        knowledge: noise.of(endpoint, path, *kind),
+                        knowledge,
                         likenesses: group.likenesses,
                         samples: ids
                             .into_iter()

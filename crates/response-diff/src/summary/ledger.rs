@@ -35,6 +35,8 @@ pub struct Ledger {
     tally: Tally,
     noise: Noise,
     groups: Groups,
+    /// What was gone when asked again.
+    races: Groups,
     moved: BTreeMap<Endpoint, Endpoint>,
 }
 
@@ -49,6 +51,8 @@ pub struct LedgerState {
     pub noise: NoiseTable,
     /// The groups, with their samples.
     pub groups: GroupsState,
+    /// Those of races.
+    pub races: GroupsState,
 }
 
 impl Ledger {
@@ -60,6 +64,7 @@ impl Ledger {
             tally: Tally::default(),
             noise: Noise::new(rules.noise),
             groups: Groups::new(rules.groups),
+            races: Groups::new(rules.groups.of_races()),
             moved: BTreeMap::new(),
         }
     }
@@ -76,6 +81,7 @@ impl Ledger {
             tally,
             noise: Noise::restore(rules.noise, &state.noise),
             groups: Groups::restore(rules.groups, &state.groups),
+            races: Groups::restore(rules.groups.of_races(), &state.races),
             moved: BTreeMap::new(),
         }
     }
@@ -92,6 +98,7 @@ impl Ledger {
             tally: self.tally.iter().flat_map(counts).collect(),
             noise: self.noise.table(),
             groups: self.groups.state(),
+            races: self.races.state(),
         }
     }
 
@@ -102,6 +109,7 @@ impl Ledger {
             self.tally.fold(fold);
             self.noise.fold(fold);
             self.groups.fold(fold);
+            self.races.fold(fold);
             if self.moved.len() >= MOST_MOVED {
                 self.moved.clear();
             }
@@ -135,9 +143,36 @@ impl Ledger {
         at_ms: u64,
         random: u64,
     ) -> Option<Wanted> {
+        if class == Class::Race {
+            return self.raced(endpoint, differences, at_ms, random, false);
+        }
         let endpoint = self.now(endpoint).clone();
         self.tally.count(&endpoint, class);
         self.groups.record(&endpoint, class, differences, at_ms, random)
+    }
+
+    /// Takes a request whose differences were gone when it was asked again: a race. It has groups and samples of its own
+    /// ([`Ledger::races`]), of the differences that are no noise. `new_alone` is whether old stood by its answer.
+    pub fn raced(
+        &mut self,
+        endpoint: &Endpoint,
+        differences: &[Difference],
+        at_ms: u64,
+        random: u64,
+        new_alone: bool,
+    ) -> Option<Wanted> {
+        let endpoint = self.now(endpoint).clone();
+        self.tally.count(&endpoint, Class::Race);
+        let noise = self.noise.judge(&endpoint, differences, true).noise;
+        let gone = differences.iter().zip(noise).filter(|(_, is_noise)| !is_noise);
+        let gone: Vec<Difference> = gone.map(|(difference, _)| difference.clone()).collect();
+        // There it adds to what stays, and wants no sample.
+        let _ = self.groups.record(&endpoint, Class::Race, &gone, at_ms, random);
+        let wanted = self.races.record(&endpoint, Class::Mismatched, &gone, at_ms, random);
+        if new_alone {
+            self.races.new_alone(&endpoint, &gone);
+        }
+        wanted.map(Wanted::of_race)
     }
 
     /// Takes a request that was not compared.
@@ -167,12 +202,17 @@ impl Ledger {
     /// Keeps a sample that was wanted ([`Groups::keep`]).
     pub fn keep(&mut self, wanted: Wanted, sample: Sample) -> Option<u64> {
         let endpoint = self.now(wanted.endpoint()).clone();
-        self.groups.keep(wanted.at(endpoint), sample)
+        // One number is one sample, whichever of the two has it.
+        let next = self.groups.next_sample().max(self.races.next_sample());
+        let groups = if wanted.is_race() { &mut self.races } else { &mut self.groups };
+        groups.number_from(next);
+        groups.keep(wanted.at(endpoint), sample)
     }
 
     /// Forgets all samples ([`Groups::forget_samples`]).
     pub fn forget_samples(&mut self) {
         self.groups.forget_samples();
+        self.races.forget_samples();
     }
 
     /// The endpoints.
@@ -199,6 +239,18 @@ impl Ledger {
         &self.groups
     }
 
+    /// The groups of what was gone when asked again; counts and samples are of races alone.
+    #[must_use]
+    pub const fn races(&self) -> &Groups {
+        &self.races
+    }
+
+    /// A sample by its number, of a race too.
+    #[must_use]
+    pub fn sample(&self, number: u64) -> Option<&Sample> {
+        self.groups.sample(number).or_else(|| self.races.sample(number))
+    }
+
     /// How much of what is known has been compared, at least `enough` times each.
     #[must_use]
     pub fn coverage(&self, enough: u64) -> Coverage {
@@ -219,6 +271,7 @@ mod tests {
 
     use super::*;
     use crate::Kind;
+    use crate::redact::Redactor;
 
     fn rules() -> LedgerRules {
         let endpoints = endpoint::Limits { endpoints: 12, values: 3, early_values: 2, depth: 3 };
@@ -232,6 +285,7 @@ mod tests {
             kind: Kind::Value,
             old: Some("1".to_owned()),
             new: Some("2".to_owned()),
+            extent: 1,
         };
         (0_u8..3).filter(|bit| mask & (1 << bit) != 0).map(one).collect()
     }
@@ -270,6 +324,68 @@ mod tests {
             _ => ledger.judge(endpoint, &list, true).class,
         };
         let _ = ledger.end(endpoint, class, &list, u64::from(mask), 3);
+    }
+
+    #[test]
+    fn races_have_groups_and_samples_of_their_own() {
+        let redactor = Redactor::new(&[0; 32], &[], &crate::Limits::default(), 1 << 20).unwrap();
+        let text = |text: &str| redactor.restored(text.to_owned());
+        let sample = |at_ms| Sample {
+            at_ms,
+            request: text("GET /a"),
+            request_id: text("r-1"),
+            differences: Vec::new(),
+            old: text("old"),
+            new: text("new"),
+        };
+        let mut ledger = Ledger::new(Vec::new(), rules());
+        let endpoint = ledger.locate("GET", "/a", true);
+        let noise = differences(1);
+        for _ in 0..40 {
+            ledger.sampled(&endpoint, &noise, true, &noise);
+        }
+        let mut numbers = Vec::new();
+        for at_ms in 0..20 {
+            let wanted = match at_ms % 2 {
+                0 => ledger.raced(&endpoint, &differences(0b11), at_ms, 1, at_ms < 6),
+                _ => ledger.end(&endpoint, Class::Mismatched, &differences(0b10), at_ms, 1),
+            };
+            numbers.extend(wanted.and_then(|wanted| ledger.keep(wanted, sample(at_ms))));
+        }
+        // What is noise was not what was gone.
+        let races = ledger.races().list(ledger.noise(), None);
+        let [race] = races.as_slice() else { panic!("{races:?}") };
+        assert_eq!((race.path, race.count, race.new_alone), ("$.p1", 10, 3));
+        let groups = ledger.groups().list(ledger.noise(), None);
+        // The first race came before anything had stayed.
+        assert_eq!((groups.len(), groups[0].count, groups[0].races), (1, 10, 9));
+        assert_eq!(ledger.tally().total().of(Class::Race), 10);
+        // A number is one sample, and a race's is one of a race.
+        let all: std::collections::BTreeSet<_> = numbers.iter().copied().collect();
+        assert_eq!(all.len(), numbers.len());
+        assert!(
+            race.samples
+                .iter()
+                .all(|(number, sample)| { sample.at_ms % 2 == 0 && ledger.sample(*number) == Some(sample) })
+        );
+        assert!(!race.samples.is_empty() && race.samples.len() <= 4);
+        let restored = Ledger::restore(Vec::new(), rules(), &ledger.state());
+        assert_eq!(restored.state(), ledger.state());
+        ledger.forget_samples();
+        assert!(numbers.iter().all(|number| ledger.sample(*number).is_none()));
+    }
+
+    #[test]
+    fn races_are_bounded() {
+        let mut ledger = Ledger::new(Vec::new(), rules());
+        let endpoint = ledger.locate("GET", "/a", true);
+        for number in 0..100 {
+            let mut one = differences(1);
+            one[0].path = format!("$.p{number}");
+            let _ = ledger.raced(&endpoint, &one, 0, 1, true);
+        }
+        assert_eq!(ledger.races().list(ledger.noise(), None).len(), 25);
+        assert_eq!(ledger.races().turned_away().differences, 75);
     }
 
     proptest! {

@@ -205,7 +205,14 @@ mod tests {
 
     fn likeness(kind: Kind, old: Option<&str>, new: Option<&str>) -> Likeness {
         let text = |text: Option<&str>| text.map(str::to_owned);
-        of(&Difference { path: "$.a".into(), at: "$.a".into(), kind, old: text(old), new: text(new) })
+        of(&Difference {
+            path: "$.a".into(),
+            at: "$.a".into(),
+            kind,
+            old: text(old),
+            new: text(new),
+            extent: 1,
+        })
     }
 
     #[test]

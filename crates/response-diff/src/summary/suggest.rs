@@ -5,7 +5,7 @@
 //! what is ignored can hide anything. Each rule has its evidence beside it.
 //!
 //! Where a place is noise in one way and differs for real in another (by value and by type, say), it is not ignored; that
-//! is said in a comment. What differs for real, but always in a way that clients often do not mind (`1` and `1.0`, `null`
+//! is said in a comment; so it is where it is noise only as long as little differs at once ([`Level`]). What differs for real, but always in a way that clients often do not mind (`1` and `1.0`, `null`
 //! and nothing, letter case, white space), is proposed in comments, for a person to decide: it is no noise.
 //!
 //! A rule for a place that is noise at three endpoints or more, and at no endpoint differs for real, is suggested once for
@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::groups::GroupView;
+use super::level::Level;
 use super::likeness::Likenesses;
 use super::noise::{Evidence, State};
 use crate::{Kind, RuleSet};
@@ -103,7 +104,7 @@ impl Suggestions {
         if let Some(ignored) = remedies.get(&Remedy::Ignore).cloned() {
             let kinds: Vec<_> = real.iter().map(|group| group.kind.as_str()).collect();
             let obstacle = match (template, kinds.as_slice()) {
-                _ if !is_ignorable(path) => Some("no rule can leave it out".to_owned()),
+                _ if !is_ignorable(path) => Some(no_rule(path).to_owned()),
                 (None, _) => Some("its endpoint has no path that a rule could name".to_owned()),
                 (Some(_), []) => None,
                 (Some(_), kinds) => {
@@ -119,6 +120,8 @@ impl Suggestions {
                 remedies = BTreeMap::from([(Remedy::Ignore, evidence)]);
             }
         }
+        let in_part = real.iter().filter(|group| group.knowledge.level > Level::FIRST);
+        self.without.extend(in_part.map(|group| noise_in_part(group)));
         let Some(template) = template else { return };
         let suggestion = |(remedy, evidence): (Remedy, Vec<String>)| Suggestion {
             endpoint: Some(template.clone()),
@@ -294,6 +297,32 @@ fn proposal(likenesses: &Likenesses) -> Option<Remedy> {
 
 fn is_ignorable(path: &str) -> bool {
     path.len() > 1 && path.starts_with('$') || path.starts_with("header:") || path.starts_with("trailer:")
+}
+
+fn no_rule(path: &str) -> &'static str {
+    if path == "body" {
+        "no rule can leave it out, but where it is text, one can mask what varies, with REGEX for that: \
+         rules = [{ path = \"body\", mask = \"REGEX\" }]"
+    } else {
+        "no rule can leave it out"
+    }
+}
+
+/// What old does too, but not so much of it at once.
+fn noise_in_part(group: &GroupView<'_>) -> String {
+    let Evidence { old_pairs, old_differ, new_pairs, new_differ } = group.knowledge.evidence;
+    let GroupView { path, endpoint, kind, reaching, count, .. } = group;
+    let much = group.knowledge.level.at_least();
+    let mut text = format!(
+        "{path}: {endpoint} {kind}: noise where less than {much} differs at once, and in {reaching} of {count} it is \
+         {much} or more, as old from itself in {old_differ} of {old_pairs} and from new in {new_differ} of {new_pairs}; \
+         "
+    );
+    text += match group.knowledge.state {
+        State::Real => "a rule would hide that",
+        State::Unknown { .. } | State::Noise { .. } => "whether that is noise too is not known yet",
+    };
+    text
 }
 
 fn evidence(group: &GroupView<'_>) -> String {

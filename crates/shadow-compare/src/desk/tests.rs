@@ -1,13 +1,17 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use response_diff::Kind;
+use response_diff::summary::Level;
 use response_diff::summary::noise::State;
 use route_plan::CapturedBody;
 use telemetry::{ComparisonTotals, Telemetry};
 
 use super::*;
 use crate::inquiry::Next;
+use crate::report::{Report, Wish};
 use crate::scripted::{captured, desk, pair, settings};
+use crate::store::Kept;
 
 /// A desk with its inquiries, a clock of its own, and arms that answer as told.
 struct Bench {
@@ -135,6 +139,22 @@ fn a_race_in_which_new_alone_changed_its_mind_is_counted_beside() {
     bench.take(pair("shop", "/stock", r#"{"left":3}"#, r#"{"left":2}"#));
     bench.pass(SOON, &says(r#"{"left":3}"#));
     assert_eq!((bench.totals().race, bench.desk.questions.new_alone), (1, 1));
+    // It is in no group of what stays, and has one of its own, with both answers.
+    let report = Report::of(&bench.desk, &Wish::default(), &Kept::default(), 1.0);
+    assert!(report.groups.is_empty() && report.counts.judged() == 400);
+    let [race] = report.races.as_slice() else { panic!("{:?}", report.races) };
+    assert_eq!(
+        (race.endpoint.as_str(), race.path.as_str(), race.kind),
+        ("GET /stock", "$.left", Kind::Value)
+    );
+    assert_eq!((race.count, race.new_alone, race.comparisons), (1, 1, 1));
+    let wish = Wish { sample: race.samples.first().copied(), ..Wish::default() };
+    let report = Report::of(&bench.desk, &wish, &Kept::default(), 1.0);
+    let [(_, sample)] = report.samples.as_slice() else { panic!("{:?}", report.samples) };
+    assert!(
+        sample.old.as_str().contains("\"left\": 3") && sample.new.as_str().contains("\"left\": 2"),
+        "{sample:?}"
+    );
 }
 
 #[test]
@@ -197,7 +217,7 @@ fn noise_is_learned_and_a_regression_beside_it_is_not_hidden() {
         bench.pass(Duration::from_millis(1), &again);
     }
     let endpoint = Endpoint::named("GET /good");
-    let known = bench.desk.ledger.noise().of(&endpoint, "$.at", response_diff::Kind::Value);
+    let known = bench.desk.ledger.noise().of(&endpoint, "$.at", Kind::Value, Level::FIRST);
     assert!(matches!(known.state, State::Noise { confidence } if confidence >= 0.99), "{known:?}");
     assert!(known.evidence.old_pairs >= 27, "{known:?}");
     let before = bench.totals();

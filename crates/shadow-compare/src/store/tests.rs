@@ -2,6 +2,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use response_diff::summary::LedgerState;
+use response_diff::summary::groups::{GroupsState, Sample};
+use response_diff::{Difference, Kind};
 use telemetry::Telemetry;
 
 use super::*;
@@ -24,7 +27,26 @@ fn busy(ignore: &[&str]) -> Desk {
             &mut inquiries,
         );
     }
+    race(&mut desk);
     desk
+}
+
+/// Something that was gone when asked again, with its sample.
+fn race(desk: &mut Desk) {
+    let (path, old, new) = ("$.left".to_owned(), Some("1".to_owned()), Some("2".to_owned()));
+    let one = Difference { at: path.clone(), path, kind: Kind::Value, old, new, extent: 1 };
+    let endpoint = desk.ledger.locate("GET", "/stock", true);
+    let wanted = desk.ledger.raced(&endpoint, &[one], 1, 1, true).unwrap();
+    let text = |text: &str| desk.settings.redactor.restored(text.to_owned());
+    let sample = Sample {
+        at_ms: 1,
+        request: text("GET /stock"),
+        request_id: text("r-1"),
+        differences: Vec::new(),
+        old: text("1"),
+        new: text("2"),
+    };
+    desk.ledger.keep(wanted, sample).unwrap();
 }
 
 fn kept(dir: &Path, desk: &Desk) -> Kept {
@@ -47,6 +69,7 @@ fn what_was_found_is_found_again() {
     let after = store.restore(desk(settings(&[], &[]), &Telemetry::new(1)));
     assert_eq!(before.ledger.state(), after.ledger.state());
     assert!(!after.ledger.state().groups.samples.is_empty());
+    assert_eq!(after.ledger.state().races.samples.len(), 1);
     assert_eq!((before.questions, before.since_ms), (after.questions, after.since_ms));
     let folder = dir.path().join(DIR);
     assert_eq!(
@@ -166,4 +189,30 @@ fn of_migrations_that_left_only_the_latest_are_kept() {
         .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(ENDING));
     assert_eq!(left.count(), MOST_DEPARTED + 2);
     assert!(folder.join("gone-3.json").exists() && folder.join("shop.json").exists());
+}
+
+#[test]
+fn a_file_from_before_places_had_levels_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = busy(&[]);
+    kept(dir.path(), &before);
+    let path = dir.path().join(DIR).join("shop.json");
+    let mut file: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let mut removed = 0;
+    let parts = [("/groups", "groups", "sizes"), ("/noise/endpoints", "places", "level")];
+    for (list, inner, field) in parts {
+        for one in file.pointer_mut(list).unwrap().as_array_mut().unwrap() {
+            for entry in one[inner].as_array_mut().unwrap() {
+                removed += usize::from(entry.as_object_mut().unwrap().remove(field).is_some());
+            }
+        }
+    }
+    assert!(removed > 0, "{file}");
+    file.as_object_mut().unwrap().remove("races").unwrap();
+    fs::write(&path, file.to_string()).unwrap();
+    let (store, _) = Store::open(Some(dir.path().to_owned()), Telemetry::new(1));
+    let after = store.restore(desk(settings(&[], &[]), &Telemetry::new(1)));
+    // One difference in each place, which is what the first level is.
+    let state = LedgerState { races: GroupsState::default(), ..before.ledger.state() };
+    assert_eq!(state, after.ledger.state());
 }

@@ -7,7 +7,7 @@ use response_diff::redact::{Redacted, RedactedDifference, Redactor};
 use response_diff::summary::endpoint::EndpointsState;
 use response_diff::summary::groups::{EndpointGroups, GroupState, GroupsState, Sample, TurnedAway};
 use response_diff::summary::noise::{EndpointNoise, NoiseTable, PathNoise};
-use response_diff::summary::{Class, Ledger, LedgerState, Likenesses};
+use response_diff::summary::{Class, Ledger, LedgerState, Level, Likenesses};
 
 use crate::desk::{Desk, Questions, rules};
 
@@ -27,6 +27,18 @@ pub(super) struct DeskJson {
     /// Endpoint, class with its reason, requests.
     tally: Vec<(String, String, u64)>,
     noise: NoiseJson,
+    groups: Vec<GroupsJson>,
+    next_sample: u64,
+    turned_away: [u64; 3],
+    samples: Vec<(u64, SampleJson)>,
+    /// Not in files of before.
+    #[serde(default)]
+    races: AllGroupsJson,
+}
+
+/// Groups with their samples.
+#[derive(Default, Serialize, Deserialize)]
+struct AllGroupsJson {
     groups: Vec<GroupsJson>,
     next_sample: u64,
     turned_away: [u64; 3],
@@ -61,6 +73,9 @@ struct EndpointNoiseJson {
 struct PlaceJson {
     path: String,
     kind: String,
+    /// Files of before have places as a whole, which is what the first level is.
+    #[serde(default)]
+    level: u8,
     old_differ: u64,
     new_differ: u64,
     pending: u64,
@@ -85,7 +100,12 @@ struct GroupJson {
     path: String,
     kind: String,
     count: u64,
+    /// Not in files of before.
+    #[serde(default)]
+    sizes: Vec<u64>,
     races: u64,
+    #[serde(default)]
+    new_alone: u64,
     first_ms: u64,
     last_ms: u64,
     alike: LikenessesJson,
@@ -130,8 +150,7 @@ struct DifferenceJson {
 /// What a desk knows, as text.
 pub(super) fn encode(desk: &Desk, with_samples: bool) -> Vec<u8> {
     let state = desk.ledger.state();
-    let samples = if with_samples { state.groups.samples.as_slice() } else { &[] };
-    let TurnedAway { differences, groups, samples: away } = state.groups.turned_away;
+    let groups = all_json(state.groups, with_samples);
     let Questions { sampled, rechecked, not_rechecked, new_alone } = desk.questions;
     let json = DeskJson {
         version: VERSION,
@@ -148,13 +167,39 @@ pub(super) fn encode(desk: &Desk, with_samples: bool) -> Vec<u8> {
             excess: state.noise.excess,
             endpoints: state.noise.endpoints.into_iter().map(noise_json).collect(),
         },
-        groups: state.groups.endpoints.into_iter().map(groups_json).collect(),
-        next_sample: state.groups.next_sample,
-        turned_away: [differences, groups, away],
-        samples: samples.iter().map(|(number, sample)| (*number, sample_json(sample))).collect(),
+        groups: groups.groups,
+        next_sample: groups.next_sample,
+        turned_away: groups.turned_away,
+        samples: groups.samples,
+        races: all_json(state.races, with_samples),
     };
     // Numbers and texts under literal names: nothing in it can fail to be JSON.
     serde_json::to_vec(&json).unwrap_or_default()
+}
+
+fn all_json(state: GroupsState, with_samples: bool) -> AllGroupsJson {
+    let samples = if with_samples { state.samples.as_slice() } else { &[] };
+    let TurnedAway { differences, groups, samples: away } = state.turned_away;
+    AllGroupsJson {
+        groups: state.endpoints.into_iter().map(groups_json).collect(),
+        next_sample: state.next_sample,
+        turned_away: [differences, groups, away],
+        samples: samples.iter().map(|(number, sample)| (*number, sample_json(sample))).collect(),
+    }
+}
+
+impl AllGroupsJson {
+    /// Samples that were redacted by other rules are left out.
+    fn read(self, redactor: &Redactor, is_redacted_alike: bool) -> GroupsState {
+        let samples = if is_redacted_alike { self.samples } else { Vec::new() };
+        let [differences, groups, away] = self.turned_away;
+        GroupsState {
+            endpoints: self.groups.into_iter().map(GroupsJson::read).collect(),
+            samples: samples.into_iter().map(|(number, one)| (number, one.read(redactor))).collect(),
+            next_sample: self.next_sample,
+            turned_away: TurnedAway { differences, groups, samples: away },
+        }
+    }
 }
 
 /// Reads what was kept.
@@ -171,7 +216,9 @@ impl DeskJson {
     /// redacted by others are left out.
     pub(super) fn into_desk(self, desk: Desk) -> Desk {
         let is_same = self.compares_by == desk.settings.compares_by;
-        let samples = if self.redacts_by == desk.settings.redacts_by { self.samples } else { Vec::new() };
+        let is_redacted_alike = self.redacts_by == desk.settings.redacts_by;
+        let Self { groups, next_sample, turned_away, samples, races, .. } = self;
+        let groups = AllGroupsJson { groups, next_sample, turned_away, samples };
         let redactor = &desk.settings.redactor;
         let state = LedgerState {
             endpoints: EndpointsState { endpoints: self.endpoints, folded: self.folded },
@@ -182,16 +229,11 @@ impl DeskJson {
             },
             ..LedgerState::default()
         };
-        let [differences, groups, away] = self.turned_away;
         let state = if is_same {
             LedgerState {
                 tally: self.tally.into_iter().filter_map(class_of).collect(),
-                groups: GroupsState {
-                    endpoints: self.groups.into_iter().map(GroupsJson::read).collect(),
-                    samples: samples.into_iter().map(|(number, one)| (number, one.read(redactor))).collect(),
-                    next_sample: self.next_sample,
-                    turned_away: TurnedAway { differences, groups, samples: away },
-                },
+                groups: groups.read(redactor, is_redacted_alike),
+                races: races.read(redactor, is_redacted_alike),
                 ..state
             }
         } else {
@@ -220,6 +262,7 @@ fn noise_json(one: EndpointNoise) -> EndpointNoiseJson {
     let place = |place: PathNoise| PlaceJson {
         path: place.path,
         kind: place.kind.as_str().to_owned(),
+        level: place.level.number(),
         old_differ: place.old_differ,
         new_differ: place.new_differ,
         pending: place.pending,
@@ -241,6 +284,7 @@ impl EndpointNoiseJson {
             Some(PathNoise {
                 kind: kind_of(&place.kind)?,
                 path: place.path,
+                level: Level::numbered(place.level)?,
                 old_differ: place.old_differ,
                 new_differ: place.new_differ,
                 pending: place.pending,
@@ -263,7 +307,9 @@ fn groups_json(one: EndpointGroups) -> GroupsJson {
         path: group.path,
         kind: group.kind.as_str().to_owned(),
         count: group.count,
+        sizes: group.sizes,
         races: group.races,
+        new_alone: group.new_alone,
         first_ms: group.first_ms,
         last_ms: group.last_ms,
         alike: likenesses_json(group.likenesses),
@@ -282,7 +328,9 @@ impl GroupsJson {
                 kind: kind_of(&group.kind)?,
                 path: group.path,
                 count: group.count,
+                sizes: group.sizes,
                 races: group.races,
+                new_alone: group.new_alone,
                 first_ms: group.first_ms,
                 last_ms: group.last_ms,
                 likenesses: group.alike.read(),

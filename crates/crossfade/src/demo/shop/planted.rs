@@ -102,6 +102,8 @@ pub(in crate::demo) mod tests {
             last_seen_ms: 0,
             noise: DiffsNoise {
                 state,
+                at_least: 1,
+                reaching: 412,
                 confidence,
                 needs: None,
                 old_pairs: 31,

@@ -3,6 +3,7 @@
 use super::{DRAWN, Group, Groups, GroupsOf, Limits, Sample, Samples, TurnedAway};
 use crate::Kind;
 use crate::summary::endpoint::Endpoint;
+use crate::summary::level::Level;
 use crate::summary::likeness::Likenesses;
 
 /// All groups of one migration. Its samples hold redacted texts; whoever reads them back from where they were stored
@@ -41,8 +42,12 @@ pub struct GroupState {
     pub kind: Kind,
     /// In how many comparisons.
     pub count: u64,
+    /// How many of those differ so much at once, by level, the first one first; what is missing is of the first one.
+    pub sizes: Vec<u64>,
     /// Differences that were gone when asked again.
     pub races: u64,
+    /// [`super::GroupView::new_alone`].
+    pub new_alone: u64,
     /// When it was first seen, in milliseconds since 1970.
     pub first_ms: u64,
     /// When it was last seen.
@@ -57,6 +62,20 @@ pub struct GroupState {
     pub drawn: Vec<u64>,
 }
 
+impl GroupState {
+    fn sizes(&self) -> [u64; Level::COUNT] {
+        let mut sizes = [0_u64; Level::COUNT];
+        // Each as far as there are comparisons for it.
+        let mut left = self.count;
+        for (size, kept) in sizes.iter_mut().zip(&self.sizes).skip(1) {
+            *size = (*kept).min(left);
+            left -= *size;
+        }
+        sizes[0] = left;
+        sizes
+    }
+}
+
 impl Groups {
     /// All groups, to be kept.
     #[must_use]
@@ -65,7 +84,9 @@ impl Groups {
             path: path.clone(),
             kind: *kind,
             count: group.count,
+            sizes: group.sizes.to_vec(),
             races: group.races,
+            new_alone: group.new_alone,
             first_ms: group.first_ms,
             last_ms: group.last_ms,
             likenesses: group.likenesses,
@@ -114,7 +135,9 @@ impl Groups {
                 }
                 let group = Group {
                     count: kept.count,
+                    sizes: kept.sizes(),
                     races: kept.races,
+                    new_alone: kept.new_alone,
                     first_ms: kept.first_ms,
                     last_ms: kept.last_ms,
                     likenesses: kept.likenesses,

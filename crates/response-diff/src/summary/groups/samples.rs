@@ -2,7 +2,36 @@
 
 use std::collections::BTreeMap;
 
-use super::Sample;
+use crate::redact::{Redacted, RedactedDifference};
+
+/// One comparison as a person may look at it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// When it was, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// Method and target.
+    pub request: Redacted,
+    /// The id by which the request is found in the logs of both arms.
+    pub request_id: Redacted,
+    /// All its differences, those of other groups too.
+    pub differences: Vec<RedactedDifference>,
+    /// Old's answer.
+    pub old: Redacted,
+    /// New's answer.
+    pub new: Redacted,
+}
+
+impl Sample {
+    /// About how much memory it takes, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let side = |side: &Option<Redacted>| side.as_ref().map_or(0, Redacted::len);
+        let difference =
+            |one: &RedactedDifference| one.path.len() + one.at.len() + side(&one.old) + side(&one.new) + 128;
+        let texts = [&self.request, &self.request_id, &self.old, &self.new].map(Redacted::len);
+        texts.iter().sum::<usize>() + self.differences.iter().map(difference).sum::<usize>() + 160
+    }
+}
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Samples {
@@ -15,6 +44,10 @@ pub(super) struct Samples {
 impl Samples {
     pub(super) fn restored(next: u64) -> Samples {
         Samples { next, ..Samples::default() }
+    }
+
+    pub(super) fn number_from(&mut self, next: u64) {
+        self.next = self.next.max(next);
     }
 
     /// Adds a sample that nobody has yet.

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 
 use super::*;
-use crate::redact::Redactor;
+use crate::redact::{Redacted, Redactor};
 use crate::summary::Why;
 use crate::summary::noise::Rules;
 use crate::{Limits as ComparisonLimits, NotCompared};
@@ -34,6 +34,7 @@ fn differs(path: &str, kind: Kind) -> Difference {
         kind,
         old: Some("1".into()),
         new: Some("2".into()),
+        extent: 1,
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::evidence::Wealth;
 use super::place::{Mark, Place};
-use super::{Evidence, Noise, PlacesOf, Rules};
+use super::{Evidence, Key, Noise, PlacesOf, Rules};
 use crate::Kind;
 use crate::summary::endpoint::Endpoint;
+use crate::summary::level::Level;
 
 /// All that is known of noise in one migration.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,13 +33,15 @@ pub struct EndpointNoise {
     pub places: Vec<PathNoise>,
 }
 
-/// What is known of one place.
+/// What is known of one place at one level.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PathNoise {
     /// The normalised path.
     pub path: String,
     /// The kind of difference.
     pub kind: Kind,
+    /// How much of it differs at once, at least.
+    pub level: Level,
     /// [`Evidence::old_differ`].
     pub old_differ: u64,
     /// [`Evidence::new_differ`].
@@ -63,9 +66,10 @@ impl Noise {
     /// What is known, to be kept.
     #[must_use]
     pub fn table(&self) -> NoiseTable {
-        let path = |((path, kind), place): (&(String, Kind), &Place)| PathNoise {
+        let path = |((path, kind, level), place): (&Key, &Place)| PathNoise {
             path: path.clone(),
             kind: *kind,
+            level: *level,
             old_differ: place.evidence.old_differ,
             new_differ: place.evidence.new_differ,
             pending: place.pending,
@@ -104,7 +108,7 @@ impl Noise {
             let room = rules.places_per_endpoint.min(rules.places - all.places);
             let fits = endpoint.places.iter().filter(|place| place.path.len() <= rules.path_bytes).take(room);
             let places: std::collections::BTreeMap<_, _> = fits
-                .map(|kept| ((kept.path.clone(), kept.kind), kept.restored(&rules, same_rules)))
+                .map(|kept| ((kept.path.clone(), kept.kind, kept.level), kept.restored(&rules, same_rules)))
                 .collect();
             let name = Endpoint::named(&endpoint.endpoint);
             all.places += places.len();

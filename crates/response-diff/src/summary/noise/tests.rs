@@ -6,20 +6,24 @@ use super::*;
 struct Random(u64);
 
 impl Random {
-    fn happens(&mut self, chance: f64) -> bool {
+    /// From 0 to below 1.
+    fn unit(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        let unit = ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64;
-        unit < chance
+        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    fn happens(&mut self, chance: f64) -> bool {
+        self.unit() < chance
     }
 }
 
 const PATH: &str = "$.meta.generated_at";
 
 fn differs(path: &str, kind: Kind) -> Difference {
-    Difference { path: path.to_owned(), at: path.to_owned(), kind, old: None, new: None }
+    Difference { path: path.to_owned(), at: path.to_owned(), kind, old: None, new: None, extent: 1 }
 }
 
 fn differ(yes: bool) -> Vec<Difference> {
@@ -31,7 +35,7 @@ fn endpoint() -> Endpoint {
 }
 
 fn known(noise: &Noise) -> Knowledge {
-    noise.of(&endpoint(), PATH, Kind::Value)
+    noise.of(&endpoint(), PATH, Kind::Value, Level::FIRST)
 }
 
 /// How often a place differs, and how many comparisons there are for each sampled request.
@@ -217,7 +221,7 @@ fn kinds_are_judged_apart() {
         };
         noise.sampled(&endpoint(), &old_new, true, &old_old);
     }
-    assert_eq!(noise.of(&endpoint(), "$.promo", Kind::Missing).state, State::Real);
+    assert_eq!(noise.of(&endpoint(), "$.promo", Kind::Missing, Level::FIRST).state, State::Real);
     assert_eq!(noise.judge(&endpoint(), &[missing], true).class, Class::Mismatched);
     // Both have it at random: noise of both kinds.
     let mut noise = Noise::new(Rules::default());
@@ -231,7 +235,7 @@ fn kinds_are_judged_apart() {
         noise.sampled(&endpoint(), &kinds(served, new), true, &kinds(served, second));
     }
     for kind in [Kind::Missing, Kind::Added] {
-        assert!(noise.of(&endpoint(), "$.promo", kind).is_noise(), "{kind}");
+        assert!(noise.of(&endpoint(), "$.promo", kind, Level::FIRST).is_noise(), "{kind}");
     }
 }
 
@@ -314,7 +318,7 @@ fn folded_endpoints_share_what_they_know() {
     for from in [one, other] {
         noise.fold(&Fold { from, into: into.clone() });
     }
-    let merged = noise.of(&into, PATH, Kind::Value);
+    let merged = noise.of(&into, PATH, Kind::Value, Level::FIRST);
     assert!(merged.is_noise());
     assert_eq!(merged.evidence, Evidence { old_pairs: 80, old_differ: 80, new_pairs: 80, new_differ: 80 });
     assert_eq!(noise.places, 1);
@@ -339,6 +343,128 @@ fn kept_evidence_that_is_broken_or_of_another_rule_is_none() {
         assert!(matches!(restored.state, State::Unknown { .. }), "{restored:?}");
         assert_eq!(restored.evidence.old_differ, 40);
     }
+}
+
+/// `extent` of one place at once.
+fn so_much(extent: u32) -> Vec<Difference> {
+    (0..extent).map(|_| differs(PATH, Kind::Value)).collect()
+}
+
+/// Sampled requests in which old differs from itself and from new by as much as is drawn.
+fn learn(seed: u64, sampled: u32, old: &[u32], new: &[u32]) -> Noise {
+    let (mut noise, mut random) = (Noise::new(Rules::default()), Random(seed));
+    let mut drawn = |of: &[u32]| {
+        let last = of.len() - 1;
+        let at = (0..last).find(|at| random.happens(1.0 / (of.len() - at) as f64));
+        so_much(of[at.unwrap_or(last)])
+    };
+    for _ in 0..sampled {
+        noise.sampled(&endpoint(), &drawn(new), true, &drawn(old));
+    }
+    noise
+}
+
+#[test]
+fn what_differs_more_at_once_than_old_from_itself_is_no_noise() {
+    // How much differs between two answers of old, and between old and new; how much is noise then, and how much not.
+    let lists: [(&[u32], &[u32], u32, u32); 6] = [
+        // One event or element is random, new has another one wrong.
+        (&[1], &[2], 1, 2),
+        // The value of a cookie, and two of its attributes with it.
+        (&[1], &[3], 1, 3),
+        // One line of a page, and another page.
+        (&[1], &[40], 1, 40),
+        // Half of the time only.
+        (&[1], &[1, 4], 1, 4),
+        // In old the list varies in a few elements, in new in all.
+        (&[0, 2, 3], &[9, 30], 3, 9),
+        (&[10, 12, 15, 21, 30], &[99], 30, 99),
+    ];
+    for (old, new, little, much) in lists {
+        let mut noise = learn(7, 600, old, new);
+        if new == [2] {
+            let known = noise.of(&endpoint(), PATH, Kind::Value, Level::of(2));
+            assert_eq!((known.state, known.level.at_least()), (State::Real, 2));
+            assert_eq!((known.evidence.old_differ, known.evidence.new_differ), (0, 600));
+        }
+        let judged = noise.judge(&endpoint(), &so_much(much), true);
+        assert_eq!(judged.class, Class::Mismatched, "{old:?} {new:?}");
+        assert_eq!(judged.noise, vec![false; much as usize], "{old:?} {new:?}");
+        // Where new is mended, what is noise is known soon.
+        for _ in 0..2_000 {
+            noise.sampled(&endpoint(), &so_much(little), true, &so_much(little));
+        }
+        assert_eq!(noise.judge(&endpoint(), &so_much(little), true).class, Class::Noise, "{old:?} {new:?}");
+    }
+}
+
+#[test]
+fn lists_whose_length_varies_are_noise() {
+    for (varies, sampled) in
+        [(&[1_u32][..], 27), (&[3, 3, 3], 27), (&[10, 12, 15, 16, 21, 30], 200), (&[1, 2, 2, 3], 300)]
+    {
+        let noise = learn(3, sampled, varies, varies);
+        for extent in varies {
+            let judged = noise.judge(&endpoint(), &so_much(*extent), true);
+            assert_eq!(judged.class, Class::Noise, "{extent} of {varies:?} after {sampled}");
+        }
+        let more = varies.iter().max().unwrap() * 2;
+        assert_eq!(noise.judge(&endpoint(), &so_much(more), true).class, Class::Mismatched, "{varies:?}");
+    }
+}
+
+#[test]
+fn all_levels_together_are_wrong_less_often_than_promised() {
+    // Each level of new is on the line: a quarter more often than in old.
+    let runs = 120;
+    let mut wrong = 0;
+    for seed in 0..runs {
+        let (mut noise, mut random) = (Noise::new(Rules::default()), Random(seed));
+        let mut drawn = |scale: f64| {
+            let extent = [8, 4, 2, 1].into_iter().zip([0.1, 0.2, 0.4, 0.8]);
+            // One number for all levels: what reaches one reaches those before it.
+            let uniform = random.unit();
+            extent.into_iter().find(|(_, rate)| uniform < rate * scale).map_or(0, |(extent, _)| extent)
+        };
+        let is_wrong = (0..600).any(|_| {
+            let (new, old) = (drawn(1.25), drawn(1.0));
+            noise.sampled(&endpoint(), &so_much(new), true, &so_much(old));
+            (0..4).any(|power| noise.judge(&endpoint(), &so_much(1 << power), true).class == Class::Noise)
+        });
+        wrong += u64::from(is_wrong);
+    }
+    println!("at any of four levels called noise within 600 sampled requests: {wrong} of {runs}");
+    assert!(wrong <= 5, "{wrong} of {runs}");
+}
+
+#[test]
+fn what_was_kept_before_levels_is_the_first_one() {
+    let noise = learn(1, 40, &[5], &[5]);
+    let mut table = noise.table();
+    table.endpoints[0].places.retain(|place| place.level == Level::FIRST);
+    let mut restored = Noise::restore(Rules::default(), &table);
+    assert_eq!(restored.judge(&endpoint(), &so_much(1), true).class, Class::Noise);
+    assert_eq!(restored.judge(&endpoint(), &so_much(5), true).class, Class::Mismatched);
+    for _ in 0..27 {
+        restored.sampled(&endpoint(), &so_much(5), true, &so_much(5));
+    }
+    assert_eq!(restored.judge(&endpoint(), &so_much(5), true).class, Class::Noise);
+}
+
+#[test]
+fn levels_are_bounded() {
+    let noise = learn(1, 40, &[100], &[100]);
+    assert_eq!(noise.places(&endpoint()).count(), 7);
+    let huge = vec![Difference { extent: u32::MAX, ..differs(PATH, Kind::Value) }; 99];
+    let mut noise = Noise::new(Rules { places_per_endpoint: 3, ..Rules::default() });
+    noise.sampled(&endpoint(), &huge, true, &huge);
+    assert_eq!((noise.places(&endpoint()).count(), noise.turned_away()), (3, 2 * 5));
+    for _ in 0..100 {
+        noise.sampled(&endpoint(), &huge, true, &huge);
+    }
+    // Where there is no room for its level, a difference is a mismatch.
+    assert_eq!(noise.judge(&endpoint(), &huge, true).class, Class::Mismatched);
+    assert_eq!(noise.judge(&endpoint(), &so_much(4), true).class, Class::Noise);
 }
 
 /// Which of three places differ in each of two comparisons, whether old was asked twice, at which of two endpoints.
@@ -379,7 +505,7 @@ proptest! {
         let masked: Vec<_> = rounds.iter().map(|(new, old, sampled, first)| (*new, old & 0b101, *sampled, *first)).collect();
         play(&mut noise, &masked);
         for name in ["GET /a", "GET /b"] {
-            prop_assert!(!noise.of(&Endpoint::named(name), "$.p1", Kind::ALL[1]).is_noise());
+            prop_assert!(!noise.of(&Endpoint::named(name), "$.p1", Kind::ALL[1], Level::FIRST).is_noise());
             prop_assert!(noise.places(&Endpoint::named(name)).count() <= places);
         }
     }

@@ -8,7 +8,7 @@ use crate::json::{JsonSpec, RuleSpec};
 use crate::summary::endpoint::{Endpoint, Template};
 use crate::summary::groups::Limits;
 use crate::summary::noise::Rules;
-use crate::summary::{Class, Groups, Noise};
+use crate::summary::{Class, Groups, Level, Noise};
 use crate::{Comparison, Difference, EndpointSpec, RuleSet, RuleSetSpec, RulesSpec};
 
 /// Comparisons of several endpoints, and what is known of noise after them.
@@ -33,6 +33,7 @@ impl Seen {
                 kind: *kind,
                 old: text(old),
                 new: text(new),
+                extent: 1,
             })
             .collect();
         let endpoint = Endpoint::named(endpoint);
@@ -190,6 +191,37 @@ fn without_noise_there_are_no_rules() {
     // Twice is too little to propose anything.
     assert_eq!(seen.suggestions(), Suggestions::default());
     check(&seen.suggestions().toml("x", &RuleSet::default()));
+}
+
+#[test]
+fn a_place_that_is_noise_only_where_little_differs_gets_no_rule() {
+    let mut seen = Seen::new();
+    let endpoint = Endpoint::named("GET /list");
+    let one = |index: u32| Difference {
+        path: "$.xs[*].v".to_owned(),
+        at: format!("$.xs[{index}].v"),
+        kind: Kind::Value,
+        old: Some("1".to_owned()),
+        new: Some("2".to_owned()),
+        extent: 1,
+    };
+    for at_ms in 0..40_u64 {
+        let both = [one(0), one(1)];
+        seen.noise.sampled(&endpoint, &both, true, &both[..1]);
+        let _ = seen.groups.record(
+            &endpoint,
+            Class::Mismatched,
+            if at_ms % 2 == 0 { &both[..1] } else { &both },
+            at_ms,
+            0,
+        );
+    }
+    seen.take("GET /page", 40, true, &[("body", Kind::Value, "<b>1</b>", "<b>2</b>")]);
+    let groups = seen.groups.list(&seen.noise, None);
+    assert_eq!((groups[0].count, groups[0].reaching, groups[0].knowledge.level), (40, 20, Level::of(2)));
+    let toml = seen.suggestions().toml("shop", &RuleSet::default());
+    assert!(rules_of(&toml).endpoints.is_empty(), "{toml}");
+    insta::assert_snapshot!(toml);
 }
 
 #[test]

@@ -54,7 +54,13 @@ fn comparing(matched: u64, mismatched: u64) -> Comparing {
     groups.iter_mut().for_each(|group| group.samples = vec![7]);
     groups.extend(NOISE.iter().map(|one| group(*one, "noise")));
     Comparing {
-        answer: DiffsAnswer { summary, endpoints: Vec::new(), groups, samples: vec![sample] },
+        answer: DiffsAnswer {
+            summary,
+            endpoints: Vec::new(),
+            groups,
+            races: Vec::new(),
+            samples: vec![sample],
+        },
         shadow: ShadowStatus {
             state: ShadowState::On,
             sentence: "on".into(),
