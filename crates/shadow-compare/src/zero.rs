@@ -66,6 +66,7 @@ mod tests {
                 kind: Kind::Value,
                 old: None,
                 new: None,
+                extent: 1,
             };
             let places = ZeroTolerance::new([place].into_iter());
             assert_eq!(places.has(&difference), expected, "{place} {path}");
