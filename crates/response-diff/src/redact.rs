@@ -13,7 +13,8 @@
 //! - The values of headers, trailers, members of JSON, fields of forms and parameters of queries whose name says so:
 //!   `authorization`, `x-api-key`, `password`, `client_secret`, `accessToken`, `card`, `cvv`, `iban`, `sessionId` and
 //!   the like. Everything inside such a member is secret too. Cookies keep their names and attributes.
-//! - What the operator names: `$.customer.email` (RFC 9535), `header:x-tenant`, `trailer:x-checksum`, `query:code`.
+//! - What the operator names: `$.customer.email` (RFC 9535), `header:x-tenant`, `trailer:x-checksum`, `query:code`, which
+//!   holds for all links.
 //! - In all texts: JSON web tokens, credentials after `Bearer` and `Basic` and in URLs, private keys in PEM, and what
 //!   matches the operator's `text:REGEX`; where that has a group, only the group.
 //! - In all texts, those within JSON and header fields too, what is written beside a secret's name: `name=value`,

@@ -1,6 +1,6 @@
 //! Values in HTML and XML whose element or attribute says that they are secret.
 //!
-//! - `<Password>...</Password>`, with a prefix, in CDATA;
+//! - `<Password>...</Password>`, with a prefix, in CDATA; `<password value="..."/>`;
 //! - `<user password="...">`, `<div data-token='...'>`;
 //! - `<input name=csrf_token value=...>`, `<meta content="..." name="csrf-token">`, `<add key="ApiKey" value="..."/>`, in any
 //!   order and with any quotes or none; `<entry key="password">...</entry>`.
@@ -149,7 +149,8 @@ impl Pass<'_> {
             at += open + 1;
             let Some(tag) = Tag::read(text, at, |name| self.is_secret(name)) else { continue };
             at = tag.end;
-            let is_named = tag.is_named || tag.has_id;
+            let is_secret = self.is_secret(tag.name);
+            let is_named = is_secret || tag.is_named || tag.has_id;
             for (held, value) in tag.values.iter().cloned() {
                 if matches!(held, Held::Secret) || is_named && matches!(held, Held::Value) {
                     self.hide_part(value, text, &mut out);
@@ -158,8 +159,7 @@ impl Pass<'_> {
                     out.replace(value.start, value.end, &inner);
                 }
             }
-            let is_secret = self.is_secret(tag.name);
-            if tag.has_text && (is_secret || is_named) {
+            if tag.has_text && is_named {
                 let (parts, end) = content(text, at);
                 at = end;
                 for part in parts {

@@ -95,6 +95,7 @@ fn values_end_where_what_they_are_written_in_does() {
         ("?token=&x=1", "?token=&x=1"),
         ("token=\"\" x", "token=\"\" x"),
         ("Authorization: Bearer abcdefgh", "Authorization: Bearer §"),
+        ("as Bearer access_token=abc/1 said", "as Bearer § said"),
         (r#""authorization": "Bearer abcdefgh""#, r#""authorization": "Bearer §""#),
     ] {
         let shown = redactor.text(text);
@@ -163,6 +164,7 @@ fn elements_and_attributes_say_what_is_secret() {
         "<textarea name=token>§</textarea>",
         "<Password>§</Password>",
         "<p:Password>§</p:Password>",
+        r#"<password value="§" since="2026"/>"#,
         "<p:Password xmlns:p=\"x\">\n  §\n</p:Password>",
         "<p:Password><![CDATA[§]]></p:Password>",
         "<password><![CDATA[§]]><![CDATA[§]]></password>",
