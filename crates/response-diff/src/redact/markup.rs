@@ -14,12 +14,14 @@ use super::scan::{Spliced, opening, up_to, without_slash};
 /// Attributes that say what an element's `value`, `content` or text is, beside `id`.
 const NAMING: [&str; 4] = ["name", "key", "property", "itemprop"];
 const VALUES: [&str; 2] = ["value", "content"];
+/// Elements of HTML that have no text: what follows them is that of another one.
+const VOID: [&str; 5] = ["img", "input", "link", "meta", "param"];
 
 /// What `<name a=b c="d">` says.
 struct Tag<'t> {
     name: &'t str,
-    /// Where those values stand that may have something to hide.
-    values: Vec<(Held, Range<usize>)>,
+    /// Values, and whether they are secret by the name of their attribute; else they are if the element is named so.
+    values: Vec<(bool, Range<usize>)>,
     /// Whether an attribute other than `id` is a secret's name, and whether `id` is one.
     is_named: bool,
     has_id: bool,
@@ -29,20 +31,19 @@ struct Tag<'t> {
     has_text: bool,
 }
 
-/// What an attribute's value may have to hide.
-#[derive(Clone, Copy)]
-enum Held {
-    /// All of it: its own name says so.
-    Secret,
-    /// All of it if the element is named so.
-    Value,
-    /// What is written in it: a page, or a text of a script.
-    Page,
+/// Where values in quotes end. A page may stand in an attribute or in a script, and a script has `<` and quotes that are
+/// neither of an element nor of an attribute: a text is read in both ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// With the quote.
+    Quotes,
+    /// With the quote, or where an element may begin, and then the element around it has ended, too.
+    Elements,
 }
 
 impl<'t> Tag<'t> {
     /// The tag behind a `<`; `None` where none is.
-    fn read(text: &'t str, start: usize, is_secret: impl Fn(&str) -> bool) -> Option<Self> {
+    fn read(text: &'t str, start: usize, reading: Reading, is_secret: impl Fn(&str) -> bool) -> Option<Self> {
         let first = text.as_bytes().get(start)?;
         if !(first.is_ascii_alphabetic() || *first == b'_') {
             return None;
@@ -63,7 +64,7 @@ impl<'t> Tag<'t> {
             let is_closed = text[at..text.len() - rest.len()].ends_with('/');
             at = text.len() - rest.len();
             if rest.starts_with('>') {
-                tag.has_text = !is_closed;
+                tag.has_text = !is_closed && !VOID.iter().any(|void| tag.name.eq_ignore_ascii_case(void));
                 at += 1;
             }
             if rest.is_empty() || rest.starts_with(['>', '<', '=']) {
@@ -71,7 +72,7 @@ impl<'t> Tag<'t> {
             }
             let name = word(&text[at..]);
             at += name.len();
-            let Some(value) = assigned(text, at) else { continue };
+            let Some(value) = assigned(text, at, reading) else { continue };
             at = value.after;
             tag.take(local(name), value.inner, text, &is_secret);
         }
@@ -88,13 +89,10 @@ impl<'t> Tag<'t> {
             self.is_named |= NAMING.iter().any(is) && is_secret(says);
             self.is_named |= is(&"type") && says.eq_ignore_ascii_case("password");
         }
-        let held = match says {
-            "" => None,
-            _ if is_secret(name) => Some(Held::Secret),
-            _ if VALUES.iter().any(is) => Some(Held::Value),
-            _ => says.contains('<').then_some(Held::Page),
-        };
-        self.values.extend(held.map(|held| (held, value)));
+        let is_secret = is_secret(name);
+        if !value.is_empty() && (is_secret || VALUES.iter().any(is)) {
+            self.values.push((is_secret, value));
+        }
     }
 
     /// Whether its text is secret. What has an id may be a caption or a form as well: a token is one word with a digit.
@@ -122,7 +120,7 @@ struct Assigned {
 }
 
 /// The value of the attribute whose name ends here, if it has one.
-fn assigned(text: &str, at: usize) -> Option<Assigned> {
+fn assigned(text: &str, at: usize, reading: Reading) -> Option<Assigned> {
     let mut rest = text[at..].trim_ascii_start().strip_prefix('=')?.trim_ascii_start();
     let mut start = text.len() - rest.len();
     if let Some(quote) = opening(rest) {
@@ -130,6 +128,10 @@ fn assigned(text: &str, at: usize) -> Option<Assigned> {
         rest = &rest[quote.len()..];
         // Where it is closed nowhere, none like it is left, so that nobody looks for it again.
         if let Some(length) = memchr::memmem::find(rest.as_bytes(), quote.as_bytes()) {
+            let element = memchr::memchr(b'<', &rest.as_bytes()[..length]);
+            if let Some(element) = element.filter(|_| reading == Reading::Elements) {
+                return Some(Assigned { inner: start..start, after: start + element });
+            }
             let end = start + length;
             return Some(Assigned { inner: start..end, after: end + quote.len() });
         }
@@ -142,21 +144,18 @@ fn assigned(text: &str, at: usize) -> Option<Assigned> {
 
 impl Pass<'_> {
     /// Hides what elements and attributes say is secret.
-    pub(super) fn markup<'t>(&mut self, text: &'t str) -> Cow<'t, str> {
+    pub(super) fn markup<'t>(&mut self, text: &'t str, reading: Reading) -> Cow<'t, str> {
         let mut out = Spliced::of(text);
         let mut at = 0;
         while let Some(open) = memchr::memchr(b'<', &text.as_bytes()[at..]) {
             at += open + 1;
-            let Some(tag) = Tag::read(text, at, |name| self.is_secret(name)) else { continue };
+            let Some(tag) = Tag::read(text, at, reading, |name| self.is_secret(name)) else { continue };
             at = tag.end;
             let is_secret = self.is_secret(tag.name);
             let is_named = is_secret || tag.is_named || tag.has_id;
-            for (held, value) in tag.values.iter().cloned() {
-                if matches!(held, Held::Secret) || is_named && matches!(held, Held::Value) {
-                    self.hide_part(value, text, &mut out);
-                } else if let Cow::Owned(inner) = self.markup(&text[value.clone()]) {
-                    // Each level has another kind of quotes, so there are no more than those.
-                    out.replace(value.start, value.end, &inner);
+            for (is_secret, value) in &tag.values {
+                if *is_secret || is_named {
+                    self.hide_part(value.clone(), text, &mut out);
                 }
             }
             if tag.has_text && is_named {

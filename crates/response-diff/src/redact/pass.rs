@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
+use super::markup::Reading;
 use super::secrets::Secrets;
 use super::{Redactor, marks, names};
 
@@ -72,11 +73,6 @@ impl Pass<'_> {
                 text = marks::between(&text, |part, out| out.push_str(&self.replaced(pattern, part)));
             }
         }
-        // What is hidden may have been what an element seemed to be made of: what is there now is what it says.
-        for _ in 0..ROUNDS {
-            let Some(hidden) = self.beside_names(&text) else { break };
-            text = hidden;
-        }
         // A part of a form with files (RFC 7578 section 4.2): its name, other fields, an empty line, its value.
         let part_of_form = pattern!(
             r#"(?i)\bform-data;[^\r\n]{0,128}?\bname="([^"\r\n]{1,64})"[^\r\n]{0,256}\r?\n(?:[^\r\n]{1,256}\r?\n){0,4}\r?\n([^\r\n]+)"#
@@ -84,12 +80,18 @@ impl Pass<'_> {
         if part_of_form.is_match(&text) {
             text = marks::between(&text, |part, out| out.push_str(&self.named(part_of_form, part)));
         }
+        // What is hidden may have been what an element seemed to be made of: what is there now is what it says.
+        for _ in 0..ROUNDS {
+            let Some(hidden) = self.beside_names(&text) else { break };
+            text = hidden;
+        }
         self.scrub(&text)
     }
 
     /// Hides the values of markup and pairs; `None` where there are none.
     fn beside_names(&mut self, text: &str) -> Option<String> {
-        let marked = self.markup(text);
+        let marked = self.markup(text, Reading::Elements);
+        let marked = self.markup(&marked, Reading::Quotes);
         let hidden = self.pairs(&marked);
         (hidden != text).then(|| hidden.into_owned())
     }

@@ -151,6 +151,7 @@ fn elements_and_attributes_say_what_is_secret() {
         r#"<input name="csrf_token" value="§"><input name="q" value="shoes">"#,
         r#"<input name="q" value="shoes"><input name="csrf_token" value="§"#,
         r#"{\"html\": \"<input name=\"csrf_token\" value=\"§\">\"}"#,
+        "<p><input name=token value=§> A caption</p>",
         r#"<meta name="csrf-token" content="§">"#,
         r#"<meta content="§" name="csrf-token" />"#,
         "<meta name=csrf-token content=§>",
@@ -173,6 +174,8 @@ fn elements_and_attributes_say_what_is_secret() {
         // What is around it does not swallow it.
         "if (a<b && c == \"x\") d = \"<input name='token' value='§'>\"",
         "it's <b title='x>1'>here</b> <input name=token value=§>",
+        "for(;i<n && f(\"k=\", v);) {}</script><input name=\"token\" value=\"§\"> \"",
+        "<input title=\"a <b c='\" name=token value='§'>",
         "<!-- <input name=token value=§> -->",
         r#"<a b="<input name=token value=§>"#,
         r#"<iframe srcdoc="<p title='<input name=token value=§>'>"></iframe>"#,
