@@ -13,12 +13,16 @@
 //! - The values of headers, trailers, members of JSON, fields of forms and parameters of queries whose name says so:
 //!   `authorization`, `x-api-key`, `password`, `client_secret`, `accessToken`, `card`, `cvv`, `iban`, `sessionId` and
 //!   the like. Everything inside such a member is secret too. Cookies keep their names and attributes.
-//! - What the operator names: `$.customer.email` (RFC 9535), `header:x-tenant`, `trailer:x-checksum`, `query:code`.
+//! - What the operator names: `$.customer.email` (RFC 9535), `header:x-tenant`, `trailer:x-checksum`, `query:code`, which
+//!   holds for all links.
 //! - In all texts: JSON web tokens, credentials after `Bearer` and `Basic` and in URLs, private keys in PEM, and what
 //!   matches the operator's `text:REGEX`; where that has a group, only the group.
-//! - In texts without structure (HTML, XML, plain): values that are written as `name=value`, `"name": "value"`,
-//!   `<name>value</name>` or as an input of a form, if the name says so. More cannot be known of a text; what else is secret
-//!   in one needs a `text:` rule.
+//! - In all texts, those within JSON and header fields too, what is written beside a secret's name: `name=value`,
+//!   `name: value` and `"name": "value"`, also in queries, fragments and forms of links, percent-encoded once or twice or
+//!   with `&amp;` between; and in HTML and XML `<name>value</name>`, `<x name="value">`, and the `value`, `content` or text
+//!   of an element whose `name`, `key` or `id` is a secret's. The parts of a form with files, too.
+//! - Not prose (`your password is ...`), segments of paths, and names and values beside each other in lists. More cannot be
+//!   known of a text; what else is secret in one needs a `text:` rule.
 //! - **Every other occurrence** of a value of four bytes and more that was found to be secret in either of both answers,
 //!   or in the header fields, the target and the content of their request: a token that an answer repeats in a message or
 //!   a link is hidden there too. Only the words `true`, `false` and `null` are not looked for.
@@ -46,9 +50,12 @@ mod body;
 mod headers;
 mod json;
 mod marks;
+mod markup;
 mod names;
+mod pairs;
 mod pass;
 mod place;
+mod scan;
 mod secrets;
 
 /// Text without secrets. Only a [`Redactor`] makes it.

@@ -41,7 +41,7 @@ pub(super) fn is_mark(text: &str) -> bool {
 }
 
 /// The mark that a text begins with.
-fn first(text: &str) -> Option<&str> {
+pub(super) fn first(text: &str) -> Option<&str> {
     let rest = text.strip_prefix(START)?;
     let digits = rest.get(..DIGITS)?;
     let is_hash = digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));

@@ -68,8 +68,8 @@ const WHOLE: [&str; 15] = [
 
 /// Whether what is called this, a member of JSON, a field of a form, a parameter or a header, is secret by default.
 pub(super) fn is_secret(name: &str) -> bool {
-    // Longer ones are not what people call things.
-    if name.len() > 256 {
+    // Longer ones are not what people call things, and no secret's is shorter.
+    if !(3..=256).contains(&name.len()) {
         return false;
     }
     let squeezed: String =
@@ -77,6 +77,11 @@ pub(super) fn is_secret(name: &str) -> bool {
     WHOLE.contains(&squeezed.as_str())
         || ENDINGS.iter().any(|ending| squeezed == *ending || ends_with_word(name, &squeezed, ending))
         || words(name).iter().any(|word| WORDS.contains(&word.as_str()))
+}
+
+/// Whether a number under this name may be how many there are.
+pub(super) fn is_of_many(name: &str) -> bool {
+    name.eq_ignore_ascii_case("tokens")
 }
 
 /// `sid` is an ending of `connect.sid`, not of `inside`.

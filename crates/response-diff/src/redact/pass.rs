@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
+use super::markup::Reading;
 use super::secrets::Secrets;
 use super::{Redactor, marks, names};
 
@@ -31,14 +32,17 @@ fn default_patterns() -> [&'static Regex; 5] {
     [
         // JSON web tokens (RFC 7519): a JSON object in base64 begins with `eyJ`.
         pattern!(r"\beyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]+){1,4}"),
-        // RFC 6750 section 2.1, RFC 7617 section 2.
-        pattern!(r"(?i)\b(?:bearer|basic)\s+([A-Za-z0-9._~+/-]{8,}=*)"),
+        // RFC 6750 section 2.1, RFC 7617 section 2, and whatever is written in their place.
+        pattern!(r"(?i)\b(?:bearer|basic)\s+([A-Za-z0-9._~+/-]{8,}[A-Za-z0-9._~+/=-]*)"),
         pattern!(r"://[^/\s:@]{0,256}:([^/\s@]{1,256})@"),
         pattern!(r"-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?"),
         // How a difference shows bytes. Of few bytes a hash without a key tells all.
         pattern!(r"\bXXH3 ([0-9a-f]{32})\b"),
     ]
 }
+
+/// How often a text is gone through for names while more is found. One round finds what is well written.
+const ROUNDS: usize = 4;
 
 impl Pass<'_> {
     /// The mark of a secret value.
@@ -49,6 +53,18 @@ impl Pass<'_> {
         self.redactor.marks.of(value)
     }
 
+    /// A secret value, of which parts may be hidden already. A scheme alone is none: `Authorization: Bearer`.
+    pub(super) fn hide_beside_marks(&mut self, value: &str) -> String {
+        marks::between(value, |part, out| {
+            let word = part.trim();
+            if word.is_empty() || ["bearer", "basic"].iter().any(|scheme| word.eq_ignore_ascii_case(scheme)) {
+                out.push_str(part);
+            } else {
+                out.push_str(&self.hide(part));
+            }
+        })
+    }
+
     /// A text that is not secret by its place.
     pub(super) fn free(&mut self, text: &str) -> String {
         let mut text = text.to_owned();
@@ -57,40 +73,27 @@ impl Pass<'_> {
                 text = marks::between(&text, |part, out| out.push_str(&self.replaced(pattern, part)));
             }
         }
-        for (pattern, name, value) in [
-            // name=value, name: value, "name": "value". What is in quotes ends with them.
-            (
-                pattern!(
-                    r#"(?x) ([A-Za-z_][A-Za-z0-9_.\[\]-]{0,63}) ["']? \s{0,8} [=:] \s{0,8}
-                       (?: "([^"\n]+)" | '([^'\n]+)' | ([^\s"'&;,<>(){}\[\]]+) )"#
-                ),
-                1,
-                2..5,
-            ),
-            (pattern!(r"<(?:[\w-]+:)?([A-Za-z_][\w.-]{0,63})(?:\s[^<>]{0,256})?>([^<]+)</"), 1, 2..3),
-            (
-                pattern!(
-                    r#"(?i)\bname\s?=\s?["']?([\w.\[\]-]{1,64})["']?[^<>]{0,256}?\bvalue\s?=\s?(?:"([^"]+)"|'([^']+)')"#
-                ),
-                1,
-                2..4,
-            ),
-            // A part of a form with files (RFC 7578 section 4.2): its name, other fields, an empty line, its value.
-            (
-                pattern!(
-                    r#"(?i)\bform-data;[^\r\n]{0,128}?\bname="([^"\r\n]{1,64})"[^\r\n]{0,256}\r?\n(?:[^\r\n]{1,256}\r?\n){0,4}\r?\n([^\r\n]+)"#
-                ),
-                1,
-                2..3,
-            ),
-        ] {
-            if pattern.is_match(&text) {
-                text = marks::between(&text, |part, out| {
-                    out.push_str(&self.named(pattern, part, name, value.clone()));
-                });
-            }
+        // A part of a form with files (RFC 7578 section 4.2): its name, other fields, an empty line, its value.
+        let part_of_form = pattern!(
+            r#"(?i)\bform-data;[^\r\n]{0,128}?\bname="([^"\r\n]{1,64})"[^\r\n]{0,256}\r?\n(?:[^\r\n]{1,256}\r?\n){0,4}\r?\n([^\r\n]+)"#
+        );
+        if part_of_form.is_match(&text) {
+            text = marks::between(&text, |part, out| out.push_str(&self.named(part_of_form, part)));
+        }
+        // What is hidden may have been what an element seemed to be made of: what is there now is what it says.
+        for _ in 0..ROUNDS {
+            let Some(hidden) = self.beside_names(&text) else { break };
+            text = hidden;
         }
         self.scrub(&text)
+    }
+
+    /// Hides the values of markup and pairs; `None` where there are none.
+    fn beside_names(&mut self, text: &str) -> Option<String> {
+        let marked = self.markup(text, Reading::Elements);
+        let marked = self.markup(&marked, Reading::Quotes);
+        let hidden = self.pairs(&marked);
+        (hidden != text).then(|| hidden.into_owned())
     }
 
     fn replaced(&mut self, pattern: &Regex, part: &str) -> String {
@@ -108,13 +111,12 @@ impl Pass<'_> {
         pattern.replace_all(part, |found: &Captures<'_>| with(found, self)).into_owned()
     }
 
-    /// Hides values beside a secret's name.
-    fn named(&mut self, pattern: &Regex, part: &str, name: usize, values: std::ops::Range<usize>) -> String {
+    /// Hides the second group where the first one is a secret's name.
+    fn named(&mut self, pattern: &Regex, part: &str) -> String {
         let with = |found: &Captures<'_>, pass: &mut Self| {
             let whole = found.get(0).map(|whole| (whole.start(), whole.as_str()));
             let (start, whole) = whole.unwrap_or_default();
-            let value = values.clone().find_map(|group| found.get(group));
-            match (found.get(name), value) {
+            match (found.get(1), found.get(2)) {
                 (Some(name), Some(value)) if pass.is_secret(name.as_str()) => {
                     let (before, after) = (&whole[..value.start() - start], &whole[value.end() - start..]);
                     format!("{before}{}{after}", pass.hide(value.as_str()))

@@ -492,3 +492,5 @@ fn a_place_has_no_name_that_the_request_says_in_secret() {
         assert_eq!((found[0].path.as_str(), found[0].at.as_str()), (expected, expected));
     }
 }
+
+mod written;
