@@ -117,6 +117,9 @@ pub struct Controller {
     is_behind: bool,
     /// The file asks for something that waits until the journal can be written.
     is_held_back: bool,
+    /// Seconds until the file is read again for that, and after how many the time before.
+    reading_in_s: u32,
+    read_again_s: u32,
     /// Steps that the journal has not answered for.
     pending: VecDeque<Pending>,
     /// What is written and waits for a later step of the same migration to be told of.
@@ -234,6 +237,8 @@ impl Controller {
             recorded: BTreeMap::new(),
             is_behind: false,
             is_held_back: false,
+            reading_in_s: 0,
+            read_again_s: 0,
             pending: VecDeque::new(),
             deferred: Vec::new(),
             waiting: VecDeque::new(),

@@ -7,8 +7,8 @@ use std::time::Duration;
 use config_file::GuardConfig;
 use ramp::Evidence;
 use rollback_guard::{
-    Breach, Counts, Guard, GuardState, Limits, MatchRate, MatchState, MismatchLimit, Need, ProofState,
-    Signal, Verdict,
+    Breach, Cause, Counts, Guard, GuardState, Limits, MatchRate, MatchState, MismatchLimit, Need, ProofState,
+    Signal, TestState, Verdict,
 };
 use serde_json::{Map, Value, json};
 use telemetry::{ComparisonCells, EvidenceCells};
@@ -63,10 +63,22 @@ impl Ground {
     }
 }
 
-/// What a guard has shown of how alike the answers are, put aside while it does not look at them.
+/// What a guard knows of how alike the answers are, for new and against it, put aside while it does not look at them.
 struct Aside {
-    proofs: Vec<ProofState>,
+    rollback: Vec<TestState>,
+    pause: Vec<TestState>,
+    gate: Vec<ProofState>,
     rate: MatchRate,
+}
+
+impl Aside {
+    fn of(mut state: GuardState, rate: MatchRate) -> Self {
+        let is_of_answers = |cause: &Cause| cause.signal == Signal::Mismatches;
+        state.rollback.retain(|test| is_of_answers(&test.cause));
+        state.pause.retain(|test| is_of_answers(&test.cause));
+        state.gate.retain(|proof| is_of_answers(&proof.cause));
+        Aside { rollback: state.rollback, pause: state.pause, gate: state.gate, rate }
+    }
 }
 
 /// A guard with its eyes.
@@ -151,13 +163,16 @@ impl Watchman {
     /// gate. Once a latch is cleared, or a rollback has left some users on new, what spoke against new is forgotten.
     pub(crate) fn follow(&mut self, config: &GuardConfig, ground: Ground) {
         let limits = limits_at(config, ground);
+        if config.limits.mismatches != self.config.limits.mismatches {
+            // It was found under another limit.
+            self.aside = None;
+        }
         if limits != *self.guard.limits() {
             let (state, rate) = (self.state(), self.match_rate());
             self.guard = Guard::restore(limits, &state);
-            let of_answers = |proof: &ProofState| proof.cause.signal == Signal::Mismatches;
-            self.aside = rate
-                .filter(|_| !ground.is_compared && config.limits.mismatches.pause.is_some())
-                .map(|rate| Aside { proofs: state.gate.into_iter().filter(of_answers).collect(), rate });
+            let is_limited = config.limits.mismatches.pause.is_some();
+            let rate = rate.filter(|_| is_limited && !ground.is_compared);
+            self.aside = rate.map(|rate| Aside::of(state, rate));
         }
         self.config = config.clone();
         let was = std::mem::replace(&mut self.ground, ground);
@@ -248,7 +263,11 @@ impl Watchman {
     /// What is to be kept of its guard.
     pub(crate) fn state(&self) -> GuardState {
         let mut state = self.guard.state();
-        state.gate.extend(self.aside.iter().flat_map(|aside| aside.proofs.iter().cloned()));
+        if let Some(aside) = &self.aside {
+            state.rollback.extend(aside.rollback.iter().cloned());
+            state.pause.extend(aside.pause.iter().cloned());
+            state.gate.extend(aside.gate.iter().cloned());
+        }
         state
     }
 

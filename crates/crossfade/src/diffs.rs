@@ -90,6 +90,8 @@ struct Found {
     suggestions: String,
     endpoints: Vec<Endpoint>,
     groups: Vec<Group>,
+    /// Not told by a crossfade of before.
+    #[serde(default)]
     races: Vec<Race>,
     samples: Vec<Sample>,
 }
@@ -161,7 +163,9 @@ struct Race {
 #[derive(Debug, Deserialize)]
 struct Noise {
     state: String,
+    #[serde(default)]
     at_least: u64,
+    #[serde(default)]
     reaching: u64,
     old_pairs: u64,
     old_differ: u64,

@@ -172,7 +172,8 @@ fn what_looks_like_a_head_within_a_body_is_body() {
     let folder = folder();
     let failure = "HTTP/1.1 500 X\r\n\r\nabc";
     fs::write(folder.path().join("failure"), failure).unwrap();
-    fs::write(folder.path().join("quoting"), format!("HTTP/1.1 200 OK\r\n\r\n{failure}")).unwrap();
+    fs::write(folder.path().join("quoting"), format!("HTTP/1.1 200 OK\r\nserver: a\r\n\r\n{failure}"))
+        .unwrap();
     let (code, out, _) = crossfade(folder.path(), &["quoting", "failure"], "");
     assert_eq!((code, out.contains("status  value")), (1, true), "{out}");
 }

@@ -31,8 +31,8 @@ impl SavedAnswer {
     /// header fields.
     ///
     /// Lines end in CRLF or LF. Of several heads the last one counts: before it stand interim answers, redirects that
-    /// were followed, 401 and 407 that were answered with credentials, and `200 Connection established` for CONNECT,
-    /// none of which have a body in such a file. Behind any other head comes its body, whatever that looks like. The
+    /// were followed, 401 and 407 that were answered with credentials, and for CONNECT `200 Connection established` or a
+    /// 200 without fields, none of which have a body in such a file. Behind any other head comes its body, whatever that looks like. The
     /// chunks of a transfer coding are taken apart only where the body consists of them: `curl` has done so already,
     /// unless it was told `--raw`. In the same way, a content coding that the head names and the body does not have was
     /// undone by whoever saved it (`curl --compressed`): the field is left out.
@@ -134,8 +134,6 @@ impl Head {
     fn parse(bytes: &[u8]) -> Option<(Head, &[u8])> {
         let (line, mut rest) = next_line(bytes)?;
         let (status, reason) = status_of(line)?;
-        let is_tunnel = status == 200 && reason.eq_ignore_ascii_case(b"Connection established");
-        let is_followed = is_tunnel || matches!(status, 100..=199 | 300..=399 | 401 | 407);
         let mut fields = Vec::new();
         // A head at the end of a file may lack the empty line behind it.
         while let Some((line, behind)) = next_line(rest) {
@@ -145,6 +143,10 @@ impl Head {
             }
             add_field(line, &mut fields)?;
         }
+        // Proxies that say only OK to CONNECT say nothing else.
+        let is_bare = fields.is_empty() && rest.starts_with(b"HTTP/");
+        let is_tunnel = status == 200 && (is_bare || reason.eq_ignore_ascii_case(b"Connection established"));
+        let is_followed = is_tunnel || matches!(status, 100..=199 | 300..=399 | 401 | 407);
         Some((Head { status, fields, is_followed }, rest))
     }
 

@@ -334,6 +334,21 @@ impl SmallDisk {
         while std::io::Write::write_all(&mut file, &[0; 512]).is_ok() {}
     }
 
+    /// Fills it under a proxy at 5 %, until that can write nothing more: the percent then, and what it said last.
+    fn fill_under(&self, proxy: &Proxy) -> (u32, Outcome) {
+        self.fill();
+        // What is left of the last page may still take a line or two.
+        let mut asked = 5;
+        loop {
+            let set = proxy.command(&["set", "shop", &(asked + 1).to_string()]);
+            if set.code != 0 {
+                return (asked, set);
+            }
+            asked += 1;
+            assert!(asked < 100, "the disk is never full");
+        }
+    }
+
     fn empty(&self) {
         fs::remove_file(self.filler()).unwrap();
     }
@@ -359,17 +374,7 @@ fn a_full_disk_stops_what_goes_forward_and_no_rollback() {
     };
     let config = config(&disk.0.path().join("state"), "5");
     let proxy = Proxy::start(&config);
-    disk.fill();
-    // What is left of the last page may still take a line or two.
-    let mut asked = 5;
-    let refused = loop {
-        let set = proxy.command(&["set", "shop", &(asked + 1).to_string()]);
-        if set.code != 0 {
-            break set;
-        }
-        asked += 1;
-        assert!(asked < 100, "the disk is never full");
-    };
+    let (asked, refused) = disk.fill_under(&proxy);
     assert!(refused.code == 1 && refused.stderr.contains("No space left on device"), "{refused:?}");
     assert_eq!(proxy.metrics().count("crossfade_journal_healthy", &[]).to_string(), "0");
     let begun = Instant::now();
@@ -411,4 +416,26 @@ fn a_full_disk_stops_what_goes_forward_and_no_rollback() {
     is(standing(&proxy), 90, 0, true);
     drop(proxy);
     is(standing(&Proxy::start(&config.percent(90))), 90, 0, true);
+}
+
+#[test]
+fn whoever_speaks_last_is_not_overruled_by_a_file_that_was_refused_before() {
+    let Some(disk) = SmallDisk::mount() else {
+        println!("no file system can be mounted here (root can): not checked");
+        return;
+    };
+    let config = config(&disk.0.path().join("state"), "5");
+    let proxy = Proxy::start(&config);
+    let (asked, _) = disk.fill_under(&proxy);
+    let config = config.percent(60);
+    proxy.rewrite(&config);
+    proxy.wait_log("the file is read again when the journal can be written");
+    is(standing(&proxy), asked, asked, false);
+    done(&proxy.command(&["set", "shop", "1"]));
+    proxy.wait_log("has changed it since the file was refused");
+    disk.empty();
+    proxy.wait_metric("crossfade_journal_healthy", &[], |healthy| healthy > 0.5);
+    is(standing(&proxy), 1, 1, false);
+    done(&proxy.reload(&config));
+    is(standing(&proxy), 60, 60, false);
 }

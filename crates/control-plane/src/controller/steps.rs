@@ -33,6 +33,10 @@ const MAX_WAITING: usize = 64;
 /// How long a disk may take before what is in force already is told of without it.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// The longest time between two attempts to take in a file that the journal had no room for, in seconds.
+const MOST_READ_AGAIN_S: u32 = 60;
+/// How long a file has to be the same before it is read again by itself.
+const SETTLE: Duration = Duration::from_millis(150);
 /// Whether comparisons count anew, in what the journal has beside a switch of the shadow.
 pub(super) const ANEW: &str = "anew";
 
@@ -142,7 +146,10 @@ impl Controller {
                 let sentence = format!("{} is {refusal}", ask.migration);
                 refuse(&mut ask.reply, ControlError::Refused(sentence));
             }
-            Ok(_) if is_back => self.go_back(outlets, ask),
+            Ok(_) if is_back => {
+                self.forget_held_back(&ask);
+                self.go_back(outlets, ask);
+            }
             Ok((_, effects)) => self.go_forward(outlets, ask, &effects),
         }
     }
@@ -351,6 +358,7 @@ impl Controller {
         self.lineages.rename(&renamed);
         if let Some(Loaded { checked, warnings, content, .. }) = file {
             (self.checked, self.warnings, self.content) = (checked, warnings, content);
+            self.read_again_s = 0;
             self.followers.follow(&self.checked);
             self.recorded.retain(|name, _| self.book.knows(name));
             self.rollbacks.retain(|name, _| self.book.knows(name));
@@ -394,10 +402,29 @@ impl Controller {
         }
         self.catch_up(outlets);
         let is_writable = self.trouble.is_none() && !self.hangs && !self.is_going_forward();
-        if is_writable && std::mem::take(&mut self.is_held_back) {
+        self.reading_in_s = self.reading_in_s.saturating_sub(1);
+        if is_writable && self.reading_in_s == 0 && std::mem::take(&mut self.is_held_back) {
+            // Where it is refused again and again, it is read less and less often.
+            self.read_again_s = (2 * self.read_again_s).clamp(1, MOST_READ_AGAIN_S);
+            self.reading_in_s = self.read_again_s;
             // It was read before, and refused: what has been seen is news again.
             self.seen = Content::default();
-            self.reader.look(None);
+            self.reader.look(Some(SETTLE));
+        }
+    }
+
+    /// Somebody has said where users are to be: the last word is theirs, not that of a file which was refused before.
+    fn forget_held_back(&mut self, ask: &Ask) {
+        use ramp::Event::{Paused, PercentSet, PhaseSet, Undone};
+        let is_word = matches!(ask.event, PercentSet(_) | PhaseSet(_) | Undone { .. } | Paused);
+        if is_word && std::mem::take(&mut self.is_held_back) {
+            tracing::warn!(
+                migration = ask.migration,
+                "{}: {} has changed it since the file was refused, so that is not read again by itself; `crossfade reload` \
+                 reads it",
+                ask.migration,
+                change::name(&ask.actor)
+            );
         }
     }
 

@@ -45,6 +45,7 @@ fn of_several_heads_the_last_one_counts() {
         "HTTP/1.1 100 Continue\r\n\r\n",
         "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n",
         "HTTP/1.1 200 Connection established\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n\r\n",
         "HTTP/1.0 200 CONNECTION ESTABLISHED \r\nproxy-agent: x\r\n\r\n",
         "HTTP/1.1 407 Proxy Authentication Required\r\n\r\nHTTP/1.1 200 Connection established\r\n\r\n",
         "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Digest nonce=\"1\"\r\ncontent-length: 9\r\n\r\n",

@@ -125,7 +125,12 @@ impl Pass<'_> {
             let Some(name) = name.filter(|name| self.is_secret_pair(name)) else { continue };
             let Some((start, end)) = self.value(text, separator, &name) else { continue };
             let value = &text[start..end];
-            if let Some(found) = &mut self.found {
+            // A word of a sentence, as in `password: must not be empty`, is no value to be looked for elsewhere.
+            let is_prose = separator.is_colon
+                && text[..start].ends_with(' ')
+                && text[end..].starts_with(' ')
+                && value.bytes().all(|byte| byte.is_ascii_lowercase());
+            if let Some(found) = self.found.as_mut().filter(|_| !is_prose) {
                 let levels = separator.level + usize::from(name.is_parameter);
                 (0..levels).fold(value.to_owned(), |value, _| {
                     let decoded = percent_decoded(&value);

@@ -7,6 +7,8 @@ pub(super) const SHORTEST: usize = 4;
 /// How many are remembered, and their bytes in all. Who has more keeps nothing.
 const MOST: usize = 4096;
 const MOST_BYTES: usize = 1 << 20;
+/// Those that begin alike, each of which is looked for where a text does: more would make that slow.
+const MOST_ALIKE: usize = 64;
 
 /// Secret values of one pair of answers.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +32,8 @@ impl Secrets {
         if alike.iter().any(|known| known == value) {
             return;
         }
-        if self.count >= MOST || self.bytes + value.len() > MOST_BYTES {
+        let is_full = self.count >= MOST || alike.len() >= MOST_ALIKE;
+        if is_full || self.bytes + value.len() > MOST_BYTES {
             self.incomplete = true;
             return;
         }

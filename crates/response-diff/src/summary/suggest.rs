@@ -5,8 +5,9 @@
 //! what is ignored can hide anything. Each rule has its evidence beside it.
 //!
 //! Where a place is noise in one way and differs for real in another (by value and by type, say), it is not ignored; that
-//! is said in a comment; so it is where it is noise only as long as little differs at once ([`Level`]). What differs for real, but always in a way that clients often do not mind (`1` and `1.0`, `null`
-//! and nothing, letter case, white space), is proposed in comments, for a person to decide: it is no noise.
+//! is said in a comment; so it is where it is noise only as long as little differs at once ([`Level`]). What differs for
+//! real, but always in a way that clients often do not mind (`1` and `1.0`, `null` and nothing, letter case, white space),
+//! is proposed in comments, for a person to decide: it is no noise.
 //!
 //! A rule for a place that is noise at three endpoints or more, and at no endpoint differs for real, is suggested once for
 //! all of them.
