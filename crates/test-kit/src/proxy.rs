@@ -203,12 +203,15 @@ impl Proxy {
         Metrics::parse(&answer.text())
     }
 
-    /// Waits until a metric's sum satisfies `wanted`.
+    /// Waits until a metric's sum satisfies `wanted`. What is not there is not taken for 0: a proxy that has just been
+    /// started does not tell of its endpoints yet.
     ///
     /// # Panics
     /// When it does not in time.
     pub fn wait_metric(&self, name: &str, labels: &[(&str, &str)], wanted: impl Fn(f64) -> bool) {
-        eventually(&format!("{name}{labels:?} is as wanted"), || wanted(self.metrics().count(name, labels)));
+        eventually(&format!("{name}{labels:?} is as wanted"), || {
+            self.metrics().sum(name, labels).is_some_and(&wanted)
+        });
     }
 
     /// The number of the configuration in force.
