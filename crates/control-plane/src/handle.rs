@@ -297,7 +297,8 @@ impl ControlHandle {
         });
         let Some(event) = asked else {
             let sentence = format!(
-                "there is no line {seq} about {migration} in the journal; `crossfade history {migration}` shows those                  that there are"
+                "there is no line {seq} about {migration} in the journal; `crossfade history {migration}` shows those \
+                 that there are"
             );
             return Err(ControlError::Refused(sentence));
         };

@@ -31,11 +31,11 @@ impl SavedAnswer {
     /// header fields.
     ///
     /// Lines end in CRLF or LF. Of several heads the last one counts: before it stand interim answers, redirects that
-    /// were followed, 401 and 407 that were answered with credentials, and for CONNECT `200 Connection established` or a
-    /// 200 without fields, none of which have a body in such a file. Behind any other head comes its body, whatever that looks like. The
-    /// chunks of a transfer coding are taken apart only where the body consists of them: `curl` has done so already,
-    /// unless it was told `--raw`. In the same way, a content coding that the head names and the body does not have was
-    /// undone by whoever saved it (`curl --compressed`): the field is left out.
+    /// were followed, 401 and 407 that were answered with credentials, and for CONNECT `200 Connection established`
+    /// or a 200 without fields, none of which have a body in such a file. Behind any other head comes its body,
+    /// whatever that looks like. The chunks of a transfer coding are taken apart only where the body consists of
+    /// them: `curl` has done so already, unless it was told `--raw`. In the same way, a content coding that the head
+    /// names and the body does not have was undone by whoever saved it (`curl --compressed`): the field is left out.
     ///
     /// A body that is shorter than its Content-Length did not come to its end, unless there is none at all, as of HEAD,
     /// or a coding was undone. One that is longer is taken as it is.

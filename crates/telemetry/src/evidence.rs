@@ -1,9 +1,9 @@
 //! What the guard judges one migration by: counted by the workers, each in cells of its own, summed by the controller.
 //!
-//! Evidence is every request whose arm the bucket chose, that was let end and whose client stayed for it: what testers force, what has
-//! no key, and what old answered in new's place are counted in metrics only. One key that fails again and again counts once
-//! ([`Repeats`]): each worker keeps its own memory of keys, and hands a mark of every trouble that counted to the
-//! controller, which takes back what two workers counted of one key.
+//! Evidence is every request whose arm the bucket chose, that was let end and whose client stayed for it: what
+//! testers force, what has no key, and what old answered in new's place are counted in metrics only. One key that
+//! fails again and again counts once ([`Repeats`]): each worker keeps its own memory of keys, and hands a mark of
+//! every trouble that counted to the controller, which takes back what two workers counted of one key.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -4,9 +4,9 @@
 //! its count, its share of the endpoint's comparisons, when it was seen first and last, whether it is noise, and a few
 //! samples. What is noise stays in the list, at its end.
 //!
-//! Samples hold redacted texts only ([`crate::redact::Redacted`]). [`Groups::record`] says when one is wanted, so that nobody redacts an
-//! answer that nobody keeps: of each group the first, the latest (one a minute), and two drawn so that every difference
-//! has the same chance to be among them (a reservoir; Vitter 1985).
+//! Samples hold redacted texts only ([`crate::redact::Redacted`]). [`Groups::record`] says when one is wanted, so that
+//! nobody redacts an answer that nobody keeps: of each group the first, the latest (one a minute), and two drawn so that
+//! every difference has the same chance to be among them (a reservoir; Vitter 1985).
 //!
 //! The number of groups, samples and bytes is bounded, and what was turned away is counted. Where there is no room, a group
 //! that was not seen for a week makes room for a new one.

@@ -14,24 +14,27 @@
 //!
 //! # The evidence
 //!
-//! Each sampled request closes a *block*: `x` is 1 when the place differed between the two answers of old, else 0; `y` is
-//! the share of the comparisons of old with new since the block before, the sampled one among them, in which it
-//! differed. A bet on noise multiplies its wealth by `1 + r (k x - y)`, where it risks the share `r` of it, 0 < r <= 1; this is never
-//! negative, since `y <= 1`. While `p_on >= k p_oo`, the expected value of `k x - y` is at most 0 whatever came
-//! before, so the wealth is a supermartingale, and by Ville's inequality the chance that it ever grows from 1 to 1/a is at
-//! most a. **The chance that a place with `p_on >= k p_oo` is ever called noise is at most 1 %** (a = 0.01, a confidence
-//! of 99 %), however often one looks, and nothing is assumed of pairs being independent of each other: not of `x` and `y`,
-//! which share an answer of old, nor of blocks, nor that rates stay the same.
+//! Each sampled request closes a *block*: `x` is 1 when the place differed between the two answers of old, else 0;
+//! `y` is the share of the comparisons of old with new since the block before, the sampled one among them, in which
+//! it differed. A bet on noise multiplies its wealth by `1 + r (k x - y)`, where it risks the share `r` of it, 0 < r
+//! <= 1; this is never negative, since `y <= 1`. While `p_on >= k p_oo`, the expected value of `k x - y` is at most 0
+//! whatever came before, so the wealth is a supermartingale, and by Ville's inequality the chance that it ever grows
+//! from 1 to 1/a is at most a. **The chance that a place with `p_on >= k p_oo` is ever called noise is at most 1 %**
+//! (a = 0.01, a confidence of 99 %), however often one looks, and nothing is assumed of pairs being independent of
+//! each other: not of `x` and `y`, which share an answer of old, nor of blocks, nor that rates stay the same.
 //!
-//! Several bets that risk different shares stand side by side, and what counts is their sum. A bet that was worn down by a
-//! time in which the place was no noise could not see that it has become noise. So the stake of 1 is paid in parts:
-//! 0.8 at the start, and the rest in ever smaller parts (`0.2 / (j (j + 1))`) after 64, 128, 256 ... blocks in which the place differed, and whenever noise is revoked. All parts sum up to at most 1, so the bound above holds for all of them together. Blocks in which the place
-//! never differed multiply by 1, which is why nothing is lost by beginning when it is first seen.
+//! Several bets that risk different shares stand side by side, and what counts is their sum. A bet that was worn down
+//! by a time in which the place was no noise could not see that it has become noise. So the stake of 1 is paid in
+//! parts: 0.8 at the start, and the rest in ever smaller parts (`0.2 / (j (j + 1))`) after 64, 128, 256 ... blocks in
+//! which the place differed, and whenever noise is revoked. All parts sum up to at most 1, so the bound above holds
+//! for all of them together. Blocks in which the place never differed multiply by 1, which is why nothing is lost by
+//! beginning when it is first seen.
 //!
-//! **Noise is revoked** by the opposite bet, `1 + r (y - k x) / k`, which wins while `p_on > k p_oo`. It is given a new
-//! stake of 0.01 with each block in which the place differed (an e-detector), so that it meets a regression with fresh means whenever that comes;
-//! the chance of a wrong revocation within n of them is at most n/10,000, and costs nobody but a reader. Between the two
-//! lines (old differs from itself nearly as often as from new) a place stays what it was.
+//! **Noise is revoked** by the opposite bet, `1 + r (y - k x) / k`, which wins while `p_on > k p_oo`. It is given a
+//! new stake of 0.01 with each block in which the place differed (an e-detector), so that it meets a regression with
+//! fresh means whenever that comes; the chance of a wrong revocation within n of them is at most n/10,000, and costs
+//! nobody but a reader. Between the two lines (old differs from itself nearly as often as from new) a place stays
+//! what it was.
 //!
 //! Figures of the simulation in this module's tests: a place that always varies is known after 27 sampled requests, one
 //! that varies in 30 % of the answers after about 700, and a regression from 30 % to 60 % is seen after about 100.
